@@ -1,0 +1,358 @@
+import { html } from '../html.ts';
+
+// Every word of every page, in English. Another language is another file with the same keys (`Messages`).
+// Names come from people and apps: <bdi> keeps a right-to-left one, or one with hidden direction
+// marks, from reordering the sentence around it.
+export const en = {
+  titleSuffix: (title: string, house: string) => `${title} · ${house}`,
+  titleError: (title: string) => `Error: ${title}`,
+  email: 'Email',
+  password: 'Password',
+  show: html`Show<span class="hide"> password</span>`,
+  hide: html`Hide<span class="hide"> password</span>`,
+  continue: 'Continue',
+  optional: 'Optional',
+  notYou: 'Not you?',
+  skip: 'Skip to content',
+  problem: 'There’s a problem',
+  tooMany: 'Too many tries',
+  tooManyUntil: (when: string) => `You can try again ${when}.`,
+  tooManyLater: 'Wait a while, then try again.',
+
+  app: {
+    by: (developer: string) => html`by <bdi>${developer}</bdi>`,
+    byVerified: (developer: string) => html`by <bdi>${developer}</bdi>, verified`,
+    verified: 'Verified',
+    ownMachine: 'on your own device',
+    notVerifiedShort: 'not verified',
+  },
+
+  fields: {
+    emailMissing: 'Enter your email',
+    emailMalformed: 'Enter an email like name@example.com',
+    emailTooLong: 'That email is too long for us to keep',
+    nameTooLong: 'That name is too long; 200 characters are the most we keep',
+    passwordMissing: 'Choose a password',
+    passwordTooShort: (least: number) => `Use at least ${least} characters`,
+    passwordTooLong: 'That password is too long for us to take',
+    passwordCommon: 'Many people use that password, so it’s easily guessed; choose another',
+    passwordBreached: 'That password is known from a data breach; choose another',
+    passwordPersonal: 'That password is too close to your name or email; choose another',
+    passwordHint: (least: number) =>
+      `At least ${least} characters. A few unrelated words do well; any characters will do.`,
+    newPassword: 'Password',
+    name: 'Name',
+  },
+
+  signIn: {
+    title: 'Sign in',
+    titleFor: (app: string) => html`Sign in to continue to <bdi>${app}</bdi>`,
+    confirmTitle: 'Confirm it’s you',
+    confirmLead: 'Enter your password once more to go on.',
+    confirmLeadFor: (app: string) =>
+      html`Enter your password once more to go on to <bdi>${app}</bdi>.`,
+    submit: 'Sign in',
+    confirmSubmit: 'Continue',
+    register: 'Create an account',
+    incorrect: 'Incorrect email or password',
+    incorrectDo: 'Check both and try again',
+    incorrectPassword: 'Incorrect password',
+    incorrectPasswordDo: 'Check it and try again',
+    expired: html`<b>This page was left too long.</b> We’ve started again where you were: just sign in.`,
+  },
+
+  register: {
+    title: 'Create an account',
+    titleFor: (app: string) => html`Create an account to continue to <bdi>${app}</bdi>`,
+    submit: 'Create account',
+    have: 'Have an account? Sign in',
+  },
+
+  sent: {
+    title: 'Check your email',
+    lead: (email: string) =>
+      html`We’ve sent a mail to <b>${email}</b>. Open the link in it, or enter its code here.`,
+    code: 'Code from the mail',
+    submit: 'Continue',
+    nothing: 'Nothing there? Look in your junk mail, or have it sent again.',
+    resend: 'Send it again',
+    resent: 'We’ve sent it again.',
+    pause: (when: string) => `You can ask for another ${when}.`,
+    change: 'Use another address',
+    wrong: 'That code didn’t work',
+    wrongDo: 'Enter the code from the newest mail',
+    wrongHint: 'Each code works once, and only the newest one works.',
+  },
+
+  verify: {
+    title: 'Confirm your email',
+    lead: 'One press, and we know that this address is yours.',
+    leadFor: (email: string) => html`One press, and we know that <b>${email}</b> is yours.`,
+    submit: 'Confirm email',
+    doneTitle: 'Your email is confirmed',
+    doneLead: 'You can close this page, and go on where you were.',
+    doneNext: 'Continue',
+    doneNextFor: (app: string) => html`Continue to <bdi>${app}</bdi>`,
+  },
+
+  link: {
+    title: 'This link no longer works',
+    verify:
+      'A link works once, and not for long. If you’ve already confirmed your email, just sign in.',
+    verifyNext: 'Sign in',
+    setup:
+      'It was used already, or it’s too old. Whoever runs this server can make a new one from its command line.',
+    setupNext: 'Sign in',
+  },
+
+  setup: {
+    title: 'Set up your server',
+    lead: 'Your account will be its first administrator. This page works once.',
+    submit: 'Create administrator',
+  },
+
+  enrol: {
+    title: 'Add an authenticator app',
+    lead: 'From now on, signing in takes your password and a code from your phone.',
+    scan: 'Scan this with your app',
+    qr: 'QR code. If you can’t scan it, use the setup key below.',
+    key: 'Or type this setup key',
+    copyKey: html`Copy<span class="hide"> the setup key</span>`,
+    device: 'Name this device',
+    deviceMissing: 'Give the device a name',
+    deviceTooLong: 'Use at most 40 characters',
+    code: 'Enter the code it shows',
+    submit: 'Turn on',
+    later: 'Not now',
+    wrong: 'That code didn’t work',
+    wrongDo: 'Enter the code that shows now',
+    wrongHint: 'If codes keep failing, set your phone’s clock to automatic.',
+  },
+
+  codes: {
+    title: 'Save your recovery codes',
+    lead: 'Each signs you in once if you lose your phone. We can’t show them again.',
+    list: 'Recovery codes',
+    copy: html`Copy<span class="hide"> the codes</span>`,
+    download: html`Download<span class="hide"> the codes</span>`,
+    print: html`Print<span class="hide"> the codes</span>`,
+    copied: 'Copied',
+    saved: 'I have saved these',
+    submit: 'Continue',
+    notSaved: 'Save your codes first',
+    notSavedDo: 'Tick the box once you have saved them',
+    notSavedHint: 'Without them, a lost phone means a lost account.',
+  },
+
+  totp: {
+    title: 'Enter your code',
+    lead: 'It’s in your authenticator app, and changes every 30 seconds.',
+    leadFor: (device: string) =>
+      html`It’s in the authenticator app on <b><bdi>${device}</bdi></b>, and changes every 30 seconds.`,
+    code: 'Six-digit code',
+    submit: 'Continue',
+    recovery: 'Use a recovery code instead',
+    wrong: 'That code didn’t work',
+    wrongDo: 'Enter the code that shows now',
+    wrongHint: 'Each code works once. If you’ve just used this one, wait for the next.',
+  },
+
+  recovery: {
+    title: 'Enter a recovery code',
+    lead: 'It’s one of the ten that you saved when you set up your authenticator app.',
+    code: 'Recovery code',
+    submit: 'Continue',
+    totp: 'Use your authenticator app',
+    wrong: 'That code didn’t work',
+    wrongDo: 'Check it, or try another one',
+    wrongHint: 'Each recovery code works once.',
+  },
+
+  words: { know: 'know', see: 'see', change: 'change', stay: 'stay' },
+  stay: 'connected while you’re not using it',
+  notSet: 'not set',
+  claims: {
+    sub: 'an ID that stands for you',
+    name: 'your name',
+    given_name: 'your first name',
+    family_name: 'your last name',
+    middle_name: 'your middle name',
+    nickname: 'your nickname',
+    preferred_username: 'your username',
+    profile: 'your profile page',
+    picture: 'your picture',
+    website: 'your website',
+    email: 'your email',
+    email_verified: 'whether your email is confirmed',
+    gender: 'your gender',
+    birthdate: 'your date of birth',
+    zoneinfo: 'your time zone',
+    locale: 'your language',
+    phone_number: 'your phone number',
+    phone_number_verified: 'whether your phone number is confirmed',
+    address: 'your postal address',
+    updated_at: 'when your details last changed',
+  } as Record<string, string>,
+
+  consent: {
+    title: (app: string) => html`Let <bdi>${app}</bdi> use your account?`,
+    titleMore: (app: string) => html`<bdi>${app}</bdi> asks for more`,
+    may: (app: string) => html`<bdi>${app}</bdi> will be able to`,
+    mayMore: (app: string) => html`<bdi>${app}</bdi> will also be able to`,
+    already: 'What you’ve allowed already',
+    nothing: 'Know that you have an account here, and nothing else about you.',
+    notVerified: (app: string) =>
+      html`<b>Not verified.</b> We haven’t checked who makes <bdi>${app}</bdi>.`,
+    notVerifiedGo: (host: string) => html`Go on only if you came from <bdi>${host}</bdi> yourself.`,
+    ownMachine: (app: string) =>
+      html`<b>It runs on your own device.</b> Another program there could pose as <bdi>${app}</bdi>: go on only if you’ve just started it yourself.`,
+    deny: 'Don’t allow',
+    allow: 'Allow',
+    back: (host: string) => html`You’ll go back to <bdi>${host}</bdi>.`,
+    backOwnMachine: 'You’ll go back to the app on this device.',
+    takeBack: 'You can take this back at any time.',
+    account: 'Connected apps',
+    privacy: 'Privacy notice',
+    terms: 'Terms',
+    undecided: 'Nothing is decided yet',
+    undecidedDo: 'Choose “Don’t allow” or “Allow”',
+  },
+
+  signOut: {
+    title: 'Sign out?',
+    lead: (house: string) => `This ends your session with ${house} in this browser.`,
+    leadFor: (app: string, house: string) =>
+      html`You’ve left <bdi>${app}</bdi>. Sign out of ${house} in this browser too?`,
+    stay: 'Stay signed in',
+    submit: 'Sign out',
+    doneTitle: 'You’re signed out',
+    doneLead: 'You can close this page now.',
+    again: 'Sign in again',
+  },
+
+  error: {
+    request: 'Request',
+    time: 'Time',
+    developers: 'For developers',
+    start: 'Start again',
+    home: 'Go to your account',
+    byApp: 'The people who make the app can mend this. Send them these two lines:',
+    byAppNamed: (app: string) =>
+      html`The people who make <bdi>${app}</bdi> can mend this. Send them these two lines:`,
+    byUs: (house: string) =>
+      `The people who run ${house} can mend this. Send them these two lines:`,
+    byYou: (house: string) =>
+      `If it keeps happening, send the people who run ${house} these two lines:`,
+    thisApp: 'The app',
+    kinds: {
+      'app-unknown': {
+        title: 'We don’t know this app',
+        say: () =>
+          'The link that brought you here is from an app that isn’t registered with us. You’ve shared nothing.',
+      },
+      'app-redirect': {
+        title: 'This sign-in was stopped',
+        say: (app: string) =>
+          html`<bdi>${app}</bdi> asked us to send you to an address that it hasn’t registered, so we kept you here. You’ve shared nothing.`,
+      },
+      'app-request': {
+        title: 'This sign-in was stopped',
+        say: (app: string) =>
+          html`<bdi>${app}</bdi> sent us a request that we can’t answer. You’ve shared nothing.`,
+      },
+      expired: {
+        title: 'This page was left too long',
+        say: () =>
+          'To keep you safe, a sign-in doesn’t wait for ever. Nothing was shared. Start again from where you came.',
+      },
+      'other-browser': {
+        title: 'This began in another browser',
+        say: () =>
+          'A sign-in ends in the browser that it began in. Go back to that one, or start again in this one.',
+      },
+      forged: {
+        title: 'We couldn’t be sure it was you',
+        say: () =>
+          'The page may be too old, or your browser keeps no cookies for this site. Allow them, then start again.',
+      },
+      forbidden: {
+        title: 'This isn’t open to you',
+        say: () => 'Your account may not use this page. An administrator can change that.',
+      },
+      'not-found': {
+        title: 'There’s nothing here',
+        say: () => 'The address may be mistyped, or the page may have gone.',
+      },
+      'too-many': {
+        title: 'Too many tries',
+        say: (_app: string, when: string) =>
+          `We count tries to keep accounts safe. You can try again ${when}.`,
+      },
+      'too-large': {
+        title: 'That was too much',
+        say: () => 'What was sent is larger than this page takes. Shorten it and try again.',
+      },
+      'bad-request': {
+        title: 'We couldn’t read that',
+        say: () => 'Something in the request was missing or malformed. Go back and try again.',
+      },
+      'factor-unreachable': {
+        title: 'This needs a stronger sign-in',
+        say: (app: string) =>
+          html`<bdi>${app}</bdi> asks for a way of signing in that your account doesn’t have. You’ve shared nothing.`,
+      },
+      unavailable: {
+        title: 'We’ll be back in a moment',
+        say: () =>
+          'Something that we rely on isn’t answering. Nothing was lost; try again in a minute.',
+      },
+      ours: {
+        title: 'Something broke on our side',
+        say: () => 'It wasn’t anything you did, and trying again may help.',
+      },
+    },
+    soon: 'soon',
+  },
+
+  account: {
+    title: 'Your account',
+    you: 'You',
+    name: 'Name',
+    confirmed: 'confirmed',
+    notConfirmed: 'not confirmed',
+    signingIn: 'Signing in',
+    passwordOnly:
+      'Your password alone signs you in. A code from your phone keeps others out even if they learn it.',
+    second: (device: string) => html`Your password, and a code from <b><bdi>${device}</bdi></b>.`,
+    secondUnnamed: 'Your password, and a code from your authenticator app.',
+    secondSince: 'Since',
+    enrol: 'Add an authenticator app',
+    apps: 'Connected apps',
+    appsLead: 'These apps may use your account.',
+    none: 'No app may use your account. When you let one in, it shows here, and here you can take it back.',
+    used: 'Used',
+    neverUsed: 'Not used yet',
+    since: 'Since',
+    remove: (app: string) => html`Remove <bdi>${app}</bdi>`,
+    consequence: (app: string, life: string) =>
+      html`<bdi>${app}</bdi> can ask for nothing more at once. What it already holds stops working within ${life}. What it has stored about you stays with it.`,
+    removeNow: (app: string) => html`Yes, remove <bdi>${app}</bdi>`,
+    removed: (app: string) => html`<bdi>${app}</bdi> is removed.`,
+    signOut: 'Sign out',
+  },
+
+  mail: {
+    title: 'Mail on its way nowhere',
+    lead: 'This server isn’t set up to send mail. What it would have sent is kept here.',
+    none: 'Nothing yet. Create an account, and its mail shows here.',
+    to: 'To',
+    sent: 'Written',
+  },
+
+  formPost: {
+    title: 'Going back',
+    titleFor: (app: string) => html`Going back to <bdi>${app}</bdi>`,
+    lead: 'If nothing happens, press the button.',
+    submit: 'Continue',
+  },
+};

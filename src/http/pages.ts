@@ -1,0 +1,301 @@
+/**
+ * What each page must be told. A model holds facts, never words: every word comes from the catalogue
+ * (`messages/en.ts`), apart from what people and apps have named themselves.
+ */
+
+/** Every page may be told its reader's language; without it, English. */
+export interface Page {
+  lang?: string | undefined;
+  dir?: 'ltr' | 'rtl' | undefined;
+}
+
+/** Where a form posts to, and the fields that travel with it unseen (a CSRF token, for one). */
+export interface Form {
+  action: string;
+  hidden?: Record<string, string> | undefined;
+}
+
+/** The app that asks. Its token and its cut are derived from `id`. */
+export interface App {
+  /** The client id. */
+  id: string;
+  name: string;
+  /** Where it lives, as a person would say it: "quillet.example". None for an app on one's own machine. */
+  host?: string | undefined;
+  developer?: string | undefined;
+  /** Somebody on the operator's side has checked who makes it. */
+  verified: boolean;
+}
+
+/** The account that the page is about. `switchUrl` stands behind "Not you?". */
+export interface SignedIn {
+  email: string;
+  switchUrl?: string | undefined;
+}
+
+/** Too many tries; `retryAfter` is in seconds, as in the header of that name. */
+export interface Limited {
+  retryAfter?: number | undefined;
+}
+
+export type EmailProblem = 'missing' | 'malformed' | 'too-long';
+export type PasswordProblem =
+  | 'missing'
+  | 'too-short'
+  | 'too-long'
+  | 'common'
+  | 'breached'
+  | 'personal';
+
+/** What registration and the first administrator's page have in common. */
+export interface NewAccount {
+  email?: string | undefined;
+  name?: string | undefined;
+  /** The fewest characters of a password; 15 unless told otherwise. */
+  passwordMinimum?: number | undefined;
+  errors?:
+    | {
+        email?: EmailProblem | undefined;
+        name?: 'too-long' | undefined;
+        password?: PasswordProblem | undefined;
+      }
+    | undefined;
+}
+
+/** A standard or custom claim with the exact value that the app would get; none is said as "not set". */
+export interface ConsentClaim {
+  /** The claim's name on the wire, and the value of its checkbox. */
+  name: string;
+  /** For claims that the catalogue has no words for. */
+  label?: string | undefined;
+  value?: string | undefined;
+  optional: boolean;
+  checked?: boolean | undefined;
+}
+
+/** What a permission means to a person; each kind is a row of its own. */
+export type ScopeKind = 'know' | 'see' | 'change';
+
+export interface ConsentScope {
+  /** The scope itself, and the value of its checkbox. */
+  value: string;
+  kind: ScopeKind;
+  /** In the API team's words, after "see" or "change": "your invoices, and who they are for". */
+  words: string;
+  optional: boolean;
+  checked?: boolean | undefined;
+}
+
+/** `offline_access`: to stay connected while nobody is there. */
+export interface ConsentStay {
+  optional: boolean;
+  checked?: boolean | undefined;
+}
+
+/** What was decided earlier, and is only told again. */
+export interface ConsentAlready {
+  claims: Pick<ConsentClaim, 'name' | 'label' | 'value'>[];
+  scopes: Pick<ConsentScope, 'kind' | 'words'>[];
+  stay: boolean;
+}
+
+/** An app in the list of connected apps. */
+export interface ConnectedApp {
+  app: App;
+  since: Date;
+  lastUsed?: Date | undefined;
+  /** Names of the claims that it may know. */
+  claims: Pick<ConsentClaim, 'name' | 'label'>[];
+  scopes: Pick<ConsentScope, 'kind' | 'words'>[];
+  stay: boolean;
+  remove: Form;
+}
+
+export interface Mail {
+  to: string;
+  subject: string;
+  at: Date;
+  text: string;
+}
+
+/**
+ * Why a request could not go on. The catalogue has a heading, a sentence and who can mend it for each.
+ * `app-*` are the app's to mend, `ours` and `unavailable` the operator's, the others the reader's own.
+ */
+export type ErrorKind =
+  | 'app-unknown'
+  | 'app-redirect'
+  | 'app-request'
+  | 'expired'
+  | 'other-browser'
+  | 'forged'
+  | 'forbidden'
+  | 'not-found'
+  | 'too-many'
+  | 'too-large'
+  | 'bad-request'
+  | 'factor-unreachable'
+  | 'unavailable'
+  | 'ours';
+
+/** Field names that the pages post: email, password, name, code, device_name, saved, scope, claim, decision, logout. */
+export interface Pages {
+  /** Posts `email` and `password`. With `confirm` the account is fixed, and its email only travels along. */
+  'sign-in': Page &
+    Form &
+    Limited & {
+      /** None: the server's own console. */
+      app?: App | undefined;
+      email?: string | undefined;
+      confirm?: SignedIn | undefined;
+      registerUrl?: string | undefined;
+      problem?: 'incorrect' | 'too-many' | undefined;
+      notice?: 'expired' | undefined;
+    };
+  /** Posts `email`, `name` (may be empty) and `password`. */
+  register: Page &
+    Form &
+    Limited &
+    NewAccount & {
+      app?: App | undefined;
+      signInUrl?: string | undefined;
+      problem?: 'too-many' | undefined;
+    };
+  /** The same page whether or not the address exists. Posts `code`; `resend` is a form of its own. */
+  'register-sent': Page &
+    Form &
+    Limited & {
+      app?: App | undefined;
+      email: string;
+      /** `pausedFor`: seconds until the next mail may be asked for. */
+      resend: Form & { pausedFor?: number | undefined };
+      /** A mail has just been sent again. */
+      resent?: boolean | undefined;
+      changeUrl: string;
+      problem?: 'wrong-code' | 'too-many' | undefined;
+    };
+  /** Where the mail's link leads: a button, since mail scanners open links. */
+  'verify-email': Page & Form & { email?: string | undefined };
+  /** `continueUrl`: back to the sign-in that waits, or to the account. */
+  'verify-email-done': Page & { app?: App | undefined; continueUrl?: string | undefined };
+  /** A link that was used or is too old. `nextUrl`: where a new one can be asked for, or sign-in. */
+  'link-expired': Page & { link: 'verify-email' | 'setup'; nextUrl?: string | undefined };
+  /** Posts `device_name` and `code`. */
+  'totp-enrol': Page &
+    Form &
+    Limited & {
+      app?: App | undefined;
+      account: SignedIn;
+      otpauthUri: string;
+      /** The seed in Base32, ungrouped. */
+      secret: string;
+      deviceName?: string | undefined;
+      /** None: a second factor is required, and there is no later. */
+      laterUrl?: string | undefined;
+      problem?: 'wrong-code' | 'too-many' | undefined;
+      errors?: { device_name?: 'missing' | 'too-long' | undefined } | undefined;
+    };
+  /**
+   * Posts `saved=yes`. The download button posts the same hidden fields to `downloadUrl`, so that the
+   * server needs to keep the codes nowhere if they travel sealed in `hidden`.
+   */
+  'recovery-codes': Page &
+    Form & {
+      app?: App | undefined;
+      account: SignedIn;
+      codes: string[];
+      downloadUrl: string;
+      problem?: 'not-saved' | undefined;
+    };
+  /** Posts `code`. */
+  totp: Page &
+    Form &
+    Limited & {
+      app?: App | undefined;
+      account: SignedIn;
+      deviceName?: string | undefined;
+      recoveryUrl?: string | undefined;
+      problem?: 'wrong-code' | 'too-many' | undefined;
+    };
+  /** Posts `code`. */
+  'recovery-code': Page &
+    Form &
+    Limited & {
+      app?: App | undefined;
+      account: SignedIn;
+      totpUrl: string;
+      problem?: 'wrong-code' | 'too-many' | undefined;
+    };
+  /**
+   * Posts `decision` = `deny` or `allow`, and the ticked optional ones as `claim` and `scope` (each 0 to n
+   * times; staying connected is the scope `offline_access`). Required ones are told, not posted.
+   * A post without `decision` decides nothing: show the page again with `problem: 'undecided'`.
+   */
+  consent: Page &
+    Form & {
+      app: App;
+      account: SignedIn;
+      claims: ConsentClaim[];
+      scopes: ConsentScope[];
+      stay?: ConsentStay | undefined;
+      already?: ConsentAlready | undefined;
+      /** The redirect goes to the reader's own machine (loopback or a private scheme). */
+      ownMachine: boolean;
+      /** The host that the browser goes back to; none with `ownMachine`. */
+      returnTo?: string | undefined;
+      accountUrl?: string | undefined;
+      privacyUrl?: string | undefined;
+      termsUrl?: string | undefined;
+      problem?: 'undecided' | undefined;
+    };
+  /** Posts `logout=yes`, or nothing by "Stay signed in"; with `stayUrl` that is a link instead. */
+  'sign-out': Page &
+    Form & {
+      app?: App | undefined;
+      account?: SignedIn | undefined;
+      stayUrl?: string | undefined;
+    };
+  'signed-out': Page & { app?: App | undefined; signInUrl?: string | undefined };
+  error: Page &
+    Limited & {
+      kind: ErrorKind;
+      app?: App | undefined;
+      requestId: string;
+      at: Date;
+      /** Folded away, for developers. */
+      oauth?:
+        | {
+            error: string;
+            description?: string | undefined;
+            clientId?: string | undefined;
+          }
+        | undefined;
+      startUrl?: string | undefined;
+      homeUrl?: string | undefined;
+    };
+  /** Posts `email`, `name` and `password`. */
+  setup: Page & Form & NewAccount;
+  account: Page & {
+    account: {
+      email: string;
+      name?: string | undefined;
+      emailVerified: boolean;
+    };
+    secondFactor: {
+      on: boolean;
+      deviceName?: string | undefined;
+      since?: Date | undefined;
+      /** Where it is turned on; none, and the page only tells. */
+      enrolUrl?: string | undefined;
+    };
+    apps: ConnectedApp[];
+    /** How long an access token that an app already holds may live on, in seconds. */
+    tokenTtl: number;
+    /** An app has just been removed: its name. */
+    removed?: string | undefined;
+    signOut: Form;
+  };
+  'dev-mail': Page & { mails: Mail[] };
+  /** The answer of `response_mode=form_post`; `hidden` is the answer itself. */
+  'form-post': Page & Form & { app?: App | undefined };
+}

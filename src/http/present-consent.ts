@@ -1,0 +1,101 @@
+import { cut } from './cut.ts';
+import type { Words } from './html.ts';
+import type { ConnectedApp, ConsentAlready, ConsentClaim, Pages, ScopeKind } from './pages.ts';
+import type { Kit } from './present-forms.ts';
+
+/** One line of what an app may do: a word in the margin, and what it means. */
+interface Row {
+  word: Words;
+  /** "change" is set bold: it is the one that can do harm. */
+  strong: boolean;
+  words?: Words;
+  /** For "know": what exactly. */
+  facts?: { label: Words; value?: string | undefined }[];
+  /** Only optional ones can be ticked. */
+  box?: { name: 'scope' | 'claim'; value: string; checked: boolean };
+}
+
+type ClaimName = Pick<ConsentClaim, 'name' | 'label'>;
+
+const KINDS: ScopeKind[] = ['know', 'see', 'change'];
+
+function claimLabel({ name, label }: ClaimName, { m }: Kit): Words {
+  return label ?? (Object.hasOwn(m.claims, name) ? m.claims[name] : undefined) ?? name;
+}
+
+function row(kind: ScopeKind | 'stay', { m }: Kit, rest: Partial<Row>): Row {
+  return { word: m.words[kind], strong: kind === 'change', ...rest };
+}
+
+/** The rows of what is asked for: know, see, change, stay; within each, what is required comes first. */
+function askedRows(model: Pages['consent'], kit: Kit): Row[] {
+  const fact = (claim: ConsentClaim) => ({ label: claimLabel(claim, kit), value: claim.value });
+  const required = model.claims.filter((claim) => !claim.optional);
+  const rows: Row[] = [];
+  if (required.length > 0) rows.push(row('know', kit, { facts: required.map(fact) }));
+  for (const claim of model.claims.filter(({ optional }) => optional)) {
+    const box = { name: 'claim', value: claim.name, checked: claim.checked ?? false } as const;
+    rows.push(row('know', kit, { facts: [fact(claim)], box }));
+  }
+  for (const kind of KINDS) {
+    const scopes = model.scopes.filter((scope) => scope.kind === kind);
+    for (const scope of scopes.toSorted((a, b) => Number(a.optional) - Number(b.optional))) {
+      const { words, value, checked = false } = scope;
+      const box = scope.optional ? { box: { name: 'scope', value, checked } as const } : {};
+      rows.push(row(kind, kit, { words, ...box }));
+    }
+  }
+  if (model.stay) {
+    const { optional, checked = false } = model.stay;
+    const box = { name: 'scope', value: 'offline_access', checked } as const;
+    rows.push(row('stay', kit, { words: kit.m.stay, ...(optional ? { box } : {}) }));
+  }
+  return rows;
+}
+
+/** The rows of what is allowed already: the same words, nothing to tick. */
+function allowedRows(
+  allowed: { claims: ClaimName[]; scopes: ConsentAlready['scopes']; stay: boolean },
+  kit: Kit,
+): Row[] {
+  const rows: Row[] = [];
+  if (allowed.claims.length > 0) {
+    const words = new Intl.ListFormat(kit.lang).format(
+      allowed.claims.map((claim) => String(claimLabel(claim, kit))),
+    );
+    rows.push(row('know', kit, { words }));
+  }
+  for (const kind of KINDS) {
+    for (const { words } of allowed.scopes.filter((scope) => scope.kind === kind)) {
+      rows.push(row(kind, kit, { words }));
+    }
+  }
+  if (allowed.stay) rows.push(row('stay', kit, { words: kit.m.stay }));
+  return rows;
+}
+
+export function presentConsent(model: Pages['consent'], kit: Kit) {
+  const { m } = kit;
+  const { name, id } = model.app;
+  const { already } = model;
+  return {
+    title: already ? m.consent.titleMore(name) : m.consent.title(name),
+    invalid: model.problem === 'undecided',
+    cut: cut(id),
+    summary:
+      model.problem === 'undecided'
+        ? {
+            title: m.consent.undecided,
+            items: [{ href: '#decision', words: m.consent.undecidedDo }],
+          }
+        : undefined,
+    may: already ? m.consent.mayMore(name) : m.consent.may(name),
+    rows: askedRows(model, kit),
+    already: already ? allowedRows(already, kit) : [],
+  };
+}
+
+/** The rows of an app in the list of connected apps. */
+export function connectedRows(app: ConnectedApp, kit: Kit): Row[] {
+  return allowedRows(app, kit);
+}

@@ -1,0 +1,211 @@
+import { encode } from 'uqr';
+import { cut } from './cut.ts';
+import { Html, html } from './html.ts';
+import type { ErrorKind, Pages } from './pages.ts';
+import { connectedRows, presentConsent } from './present-consent.ts';
+import {
+  codeSummary,
+  fieldSummary,
+  type Kit,
+  newAccount,
+  type Summary,
+  tooMany,
+  type View,
+} from './present-forms.ts';
+import { ago, exactly, inFull, inSeconds, lasting, onDay } from './when.ts';
+
+// A presenter decides everything that a template would have to compute: which words, in which state.
+// So templates hold no more than loops and conditions.
+type Presenters = { [K in keyof Pages]: (model: Pages[K], kit: Kit) => View & object };
+
+const APART = 4;
+const JOINED = 0;
+
+/** A page that asks: its halves are apart, and its title says "Error:" if there is a summary. */
+function asking(seed: string | undefined, title: View['title'], summary?: Summary): View {
+  return { title, summary, invalid: summary !== undefined, cut: cut(seed, APART) };
+}
+
+/** A page that says that something is done: its halves are joined. */
+function done(seed: string | undefined, title: View['title']): View {
+  return { title, invalid: false, cut: cut(seed, JOINED) };
+}
+
+/** Four by four: what is typed from one screen into another is read in groups. */
+const grouped = (secret: string): string => secret.match(/.{1,4}/g)?.join(' ') ?? '';
+
+/** The QR code as one path; drawn in black on white whatever the theme, since cameras want it so. */
+function qr(uri: string, label: string): Html {
+  const { size, data } = encode(uri, { ecc: 'M', border: 0 });
+  let path = '';
+  data.forEach((line, y) => {
+    line.forEach((dark, x) => {
+      if (dark) path += `M${x} ${y}h1v1h-1z`;
+    });
+  });
+  const open = html`<svg viewBox="0 0 ${String(size)} ${String(size)}" role="img" aria-label="${label}" shape-rendering="crispEdges">`;
+  return new Html(`${open.markup}<path d="${path}"/></svg>`);
+}
+
+/** Plain text cut into words and web addresses, so that a template can make links of the latter. */
+function withLinks(text: string): { words: string; href?: string }[] {
+  return text
+    .split(/(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)])/)
+    .map((words, i) => (i % 2 ? { words, href: words } : { words }));
+}
+
+/** Who can mend an error: the app's people, ours, or the reader. */
+function mender(kind: ErrorKind, app: string | undefined, { m, house }: Kit) {
+  switch (kind) {
+    case 'app-unknown':
+    case 'app-redirect':
+    case 'app-request':
+    case 'factor-unreachable':
+      return app === undefined ? m.error.byApp : m.error.byAppNamed(app);
+    case 'ours':
+      return m.error.byUs(house);
+    default:
+      return m.error.byYou(house);
+  }
+}
+
+function signIn(model: Pages['sign-in'], kit: Kit) {
+  const { app, confirm, problem } = model;
+  const { signIn: words } = kit.m;
+  const title = confirm ? words.confirmTitle : app ? words.titleFor(app.name) : words.title;
+  const incorrect: Summary = confirm
+    ? {
+        title: words.incorrectPassword,
+        items: [{ href: '#password', words: words.incorrectPasswordDo }],
+      }
+    : { title: words.incorrect, items: [{ href: '#email', words: words.incorrectDo }] };
+  const summary =
+    problem === 'incorrect' ? incorrect : problem === 'too-many' ? tooMany(model, kit) : undefined;
+  return {
+    ...asking(app?.id, title, summary),
+    email: confirm?.email ?? model.email,
+    lead: confirm && (app ? words.confirmLeadFor(app.name) : words.confirmLead),
+    submit: confirm ? words.confirmSubmit : words.submit,
+  };
+}
+
+function totpEnrol(model: Pages['totp-enrol'], kit: Kit) {
+  const { enrol } = kit.m;
+  const device = { missing: enrol.deviceMissing, 'too-long': enrol.deviceTooLong };
+  const wrong = { device_name: model.errors?.device_name && device[model.errors.device_name] };
+  const summary = codeSummary(model, enrol, kit) ?? fieldSummary(wrong, kit);
+  return {
+    ...asking(undefined, enrol.title, summary),
+    wrong,
+    qr: qr(model.otpauthUri, String(enrol.qr)),
+    key: grouped(model.secret),
+  };
+}
+
+function account(model: Pages['account'], kit: Kit) {
+  const { m, now, lang } = kit;
+  return {
+    ...asking(undefined, m.account.title),
+    apps: model.apps.map((connected) => ({
+      ...connected,
+      rows: connectedRows(connected, kit),
+      sinceWords: onDay(connected.since, now, lang),
+      usedWords: connected.lastUsed && ago(connected.lastUsed, now, lang),
+      consequence: m.account.consequence(connected.app.name, lasting(model.tokenTtl, lang)),
+    })),
+    secondSince: model.secondFactor.since && onDay(model.secondFactor.since, now, lang),
+    removed: model.removed === undefined ? undefined : m.account.removed(model.removed),
+  };
+}
+
+function error(model: Pages['error'], kit: Kit) {
+  const { m, lang } = kit;
+  const { title, say } = m.error.kinds[model.kind];
+  const when =
+    model.retryAfter === undefined ? String(m.error.soon) : inSeconds(model.retryAfter, lang);
+  return {
+    title,
+    invalid: false,
+    // two halves that do not belong together; the lower one is this request's own
+    cut: cut(model.app?.id, APART, model.requestId),
+    say: say(model.app?.name ?? String(m.error.thisApp), when),
+    mender: mender(model.kind, model.app?.name, kit),
+    time: inFull(model.at, lang),
+  };
+}
+
+export const presenters: Presenters = {
+  'sign-in': signIn,
+  register: (model, kit) => {
+    const fields = newAccount(model, kit);
+    const { title, titleFor } = kit.m.register;
+    const summary = model.problem === 'too-many' ? tooMany(model, kit) : fields.summary;
+    return {
+      ...fields,
+      ...asking(model.app?.id, model.app ? titleFor(model.app.name) : title, summary),
+    };
+  },
+  'register-sent': (model, kit) => {
+    const { sent } = kit.m;
+    const { pausedFor } = model.resend;
+    return {
+      ...asking(model.app?.id, sent.title, codeSummary(model, sent, kit)),
+      pause: pausedFor ? sent.pause(inSeconds(pausedFor, kit.lang)) : undefined,
+    };
+  },
+  'verify-email': ({ email }, { m }) => ({
+    ...asking(undefined, m.verify.title),
+    lead: email === undefined ? m.verify.lead : m.verify.leadFor(email),
+  }),
+  'verify-email-done': ({ app }, { m }) => ({
+    ...done(app?.id, m.verify.doneTitle),
+    next: app ? m.verify.doneNextFor(app.name) : m.verify.doneNext,
+  }),
+  'link-expired': ({ link }, { m }) => ({
+    ...asking(undefined, m.link.title),
+    cut: cut(undefined, APART, link),
+    lead: link === 'setup' ? m.link.setup : m.link.verify,
+    next: link === 'setup' ? m.link.setupNext : m.link.verifyNext,
+  }),
+  'totp-enrol': totpEnrol,
+  'recovery-codes': (model, { m }) => {
+    const notSaved = {
+      title: m.codes.notSaved,
+      items: [{ href: '#saved', words: m.codes.notSavedDo }],
+    };
+    const summary = model.problem === 'not-saved' ? notSaved : undefined;
+    return { ...asking(undefined, m.codes.title, summary), all: model.codes.join('\n') };
+  },
+  totp: (model, kit) => {
+    const { totp } = kit.m;
+    return {
+      ...asking(model.app?.id, totp.title, codeSummary(model, totp, kit)),
+      lead: model.deviceName === undefined ? totp.lead : totp.leadFor(model.deviceName),
+    };
+  },
+  'recovery-code': (model, kit) =>
+    asking(model.app?.id, kit.m.recovery.title, codeSummary(model, kit.m.recovery, kit)),
+  consent: presentConsent,
+  'sign-out': ({ app }, { m, house }) => ({
+    ...asking(app?.id, m.signOut.title),
+    lead: app ? m.signOut.leadFor(app.name, house) : m.signOut.lead(house),
+  }),
+  'signed-out': ({ app }, { m }) => done(app?.id, m.signOut.doneTitle),
+  error,
+  setup: (model, kit) => {
+    const fields = newAccount(model, kit);
+    return { ...fields, ...asking(undefined, kit.m.setup.title, fields.summary) };
+  },
+  account,
+  'dev-mail': ({ mails }, { m, lang, now }) => ({
+    ...asking(undefined, m.mail.title),
+    mails: mails.map((mail) => ({
+      ...mail,
+      when: ago(mail.at, now, lang),
+      exactly: exactly(mail.at, lang),
+      parts: withLinks(mail.text),
+    })),
+  }),
+  'form-post': ({ app }, { m }) =>
+    done(app?.id, app ? m.formPost.titleFor(app.name) : m.formPost.title),
+};
