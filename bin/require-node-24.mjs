@@ -16,4 +16,6 @@ if (major < 24) {
 
 // Compiled code is kept between starts, beside the dependencies and never in a shared temporary folder, where
 // another user could plant it. Where that folder can't be written, Node goes on without.
-module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/compile', import.meta.url)));
+module.enableCompileCache(
+  fileURLToPath(new URL('../node_modules/.cache/compile', import.meta.url)),
+);
