@@ -1,0 +1,157 @@
+// Checks which folder of src may import which: the rules that speak of two folders, or of a file's place in its
+// feature. Rules about one module by its name (oidc-provider, src/main.ts, process.env) stand in .oxlintrc.json.
+// With an argument it checks the tree in that folder instead of its own.
+import { globSync, readFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
+
+/**
+ * @typedef {{ from: string, to: string, line: number, typeOnly: boolean }} Import
+ * @typedef {(it: Import) => string | false | undefined} Rule  gives what is wrong with an import
+ */
+
+const baseFolders = ['src/db', 'src/http', 'src/lib'];
+const compositionRoots = ['src/cli', 'src/cli.ts', 'src/main.ts', 'src/server.ts'];
+
+/** The folder directly below src that holds the file, or the file itself where it lies in src. @param {string} file */
+const unitOf = (file) => file.split('/').slice(0, 2).join('/');
+
+/** @param {string} unit */
+const isFeature = (unit) =>
+  unit.startsWith('src/') &&
+  !unit.endsWith('.ts') &&
+  !baseFolders.includes(unit) &&
+  !compositionRoots.includes(unit);
+
+/** @param {string} file @returns {'routes' | 'service' | 'store' | 'types' | 'other'} */
+function roleOf(file) {
+  const role = /\.(routes|service|store)\.ts$/.exec(file)?.[1];
+  if (role !== undefined) return /** @type {'routes' | 'service' | 'store'} */ (role);
+  const unit = unitOf(file);
+  return isFeature(unit) && file === `${unit}/${posix.basename(unit)}.ts` ? 'types' : 'other';
+}
+
+/** What a file may import by its role: routes → service → its own store → db. @type {Record<string, string[]>} */
+const rolesBelow = {
+  routes: ['routes', 'service', 'types', 'other'],
+  service: ['service', 'store', 'types', 'other'],
+  store: ['store', 'types', 'other'],
+  types: ['types', 'other'],
+  other: ['routes', 'service', 'store', 'types', 'other'],
+};
+
+/** @type {Rule[]} */
+const rules = [
+  ({ from, to }) =>
+    isFeature(unitOf(to)) &&
+    !isFeature(unitOf(from)) &&
+    !compositionRoots.includes(unitOf(from)) &&
+    `${unitOf(from)} serves every feature and imports none`,
+
+  ({ from, to }) =>
+    isFeature(unitOf(to)) &&
+    unitOf(to) !== unitOf(from) &&
+    (isFeature(unitOf(from)) || compositionRoots.includes(unitOf(from))) &&
+    from !== 'src/server.ts' &&
+    !['service', 'types'].includes(roleOf(to)) &&
+    `a feature is reached through its *.service.ts or its types (${unitOf(to)}/${posix.basename(unitOf(to))}.ts)`,
+
+  ({ from, to }) =>
+    from !== 'src/server.ts' &&
+    isFeature(unitOf(from)) &&
+    isFeature(unitOf(to)) &&
+    !rolesBelow[roleOf(from)]?.includes(roleOf(to)) &&
+    `the way is routes → service → its own store → db: ${roleOf(from)} never import ${roleOf(to)}`,
+
+  ({ from, to, typeOnly }) =>
+    roleOf(from) === 'routes' &&
+    unitOf(to) === 'src/db' &&
+    !typeOnly &&
+    'routes hand the database on and never ask it: only `import type` from src/db',
+
+  ({ from, to }) =>
+    to === 'src/server.ts' &&
+    !compositionRoots.includes(unitOf(from)) &&
+    'src/server.ts knows every feature, so none knows it: take what is needed as an argument',
+
+  ({ to }) =>
+    /^(bin|demo|test)\//.test(to) &&
+    `src runs without ${to.split('/', 1)[0]}/: it imports nothing of it`,
+
+  ({ from, to }) =>
+    to.startsWith('migrations/') && unitOf(from) !== 'src/db' && 'only src/db knows the migrations',
+];
+
+/** Every import by relative path in a file: static, re-exported, for types alone, or dynamic. @param {string} from */
+function importsOf(from) {
+  const text = readFileSync(from, 'utf8');
+  const statements = text.matchAll(
+    /^[ \t]*(?:import|export)\s+(?<type>type\s+)?(?:[\w$*\s{},]*?\s?from\s+)?['"](?<path>\.[^'"]*)['"]/gm,
+  );
+  const calls = text.matchAll(/\bimport\(\s*['"](?<path>\.[^'"]*)['"]/g);
+  return [...statements, ...calls].map((match) => ({
+    from,
+    to: posix.join(posix.dirname(from), match.groups?.['path'] ?? ''),
+    line: text.slice(0, match.index).split('\n').length,
+    typeOnly: match.groups?.['type'] !== undefined,
+  }));
+}
+
+/**
+ * The shortest way along imports from one unit to another; empty if there is none.
+ * @param {Map<string, Import[]>} edges @param {string} start @param {string} end @returns {Import[]}
+ */
+function shortestWay(edges, start, end) {
+  const seen = new Set([start]);
+  /** @type {Import[][]} */
+  let ways = [[]];
+  while (ways.length > 0) {
+    ways = ways.flatMap((way) => {
+      const last = way.at(-1);
+      return (edges.get(last === undefined ? start : unitOf(last.to)) ?? []).map((it) => [
+        ...way,
+        it,
+      ]);
+    });
+    const found = ways.find((way) => unitOf(way.at(-1)?.to ?? '') === end);
+    if (found !== undefined) return found;
+    ways = ways.filter((way) => {
+      const unit = unitOf(way.at(-1)?.to ?? '');
+      return !seen.has(unit) && seen.add(unit);
+    });
+  }
+  return [];
+}
+
+/** Folders that import each other, directly or by way of others. @param {Import[]} imports */
+function cycles(imports) {
+  const edges = Map.groupBy(imports, ({ from }) => unitOf(from));
+  /** @type {Map<string, string>} */
+  const found = new Map();
+  for (const it of imports) {
+    const back = shortestWay(edges, unitOf(it.to), unitOf(it.from));
+    if (back.length === 0) continue;
+    const units = [it, ...back].map(({ from }) => unitOf(from));
+    const key = [...units].sort().join(' ');
+    const way = [it, ...back]
+      .map(({ from, to, line }) => `\n    ${from}:${line} imports ${to}`)
+      .join('');
+    if (!found.has(key)) found.set(key, `${units.join(', ')} import each other:${way}`);
+  }
+  return [...found.values()];
+}
+
+process.chdir(process.argv[2] ?? join(import.meta.dirname, '..'));
+const imports = globSync('src/**/*.ts').sort().flatMap(importsOf);
+const broken = imports.flatMap((it) =>
+  rules
+    .map((rule) => rule(it))
+    .filter((wrong) => typeof wrong === 'string')
+    .map((wrong) => `${it.from}:${it.line} imports ${it.to}: ${wrong}`),
+);
+const crossing = imports.filter(
+  ({ from, to }) => to.startsWith('src/') && unitOf(from) !== unitOf(to),
+);
+
+const found = [...new Set(broken), ...cycles(crossing)];
+for (const line of found) process.stdout.write(`${line}\n`);
+process.exitCode = found.length === 0 ? 0 : 1;
