@@ -60,7 +60,17 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
       const { lang, messages: m } = messagesFor(model.lang);
       const view = presenters[name](model, { m, lang, now: now(), house });
       const dir = model.dir ?? 'ltr';
-      return eta.render(`/pages/${name}`, { ...tools, lang, dir, m, model, view });
+      const heading = String(view.title);
+      const title = m.titleSuffix(view.invalid ? String(m.titleError(heading)) : heading, house);
+      return eta.render(`/pages/${name}`, {
+        ...tools,
+        lang,
+        dir,
+        title: String(title),
+        m,
+        model,
+        view,
+      });
     },
     asset: (path) => assets.find(path),
     assetUrl: (file) => assets.url(file),
