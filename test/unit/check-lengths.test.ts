@@ -28,17 +28,21 @@ test('files past 400 lines are named, lists excepted', () => {
   const { status, stdout } = spawnSync(process.execPath, [script, tree], { encoding: 'utf8' });
   rmSync(tree, { recursive: true });
 
-  const named = stdout
-    .trim()
-    .split('\n')
-    .map((line) => line.split(';')[0]);
-  expect(named.sort()).toEqual([
-    'bin/check.mjs: 405 lines',
-    'demo/main.ts: 406 lines',
-    'src/http/messenger.ts: 402 lines',
-    'src/oidc/adapter.ts: 401 lines',
-    'views/assets/vouchsafe.css: 404 lines',
-    'views/pages/consent.eta: 403 lines',
-  ]);
+  const named = new Set(
+    stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(';')[0]),
+  );
+  expect(named).toEqual(
+    new Set([
+      'bin/check.mjs: 405 lines',
+      'demo/main.ts: 406 lines',
+      'src/http/messenger.ts: 402 lines',
+      'src/oidc/adapter.ts: 401 lines',
+      'views/assets/vouchsafe.css: 404 lines',
+      'views/pages/consent.eta: 403 lines',
+    ]),
+  );
   expect(status).toBe(1);
 });
