@@ -1,0 +1,173 @@
+import { writeAudit } from '../audit/audit.service.ts';
+import type { Database, Db } from '../db/database.ts';
+import { raiseVersion, VersionedCache } from '../db/versions.ts';
+import { AppError } from '../errors.ts';
+import { endFamilies } from '../grant/grant.service.ts';
+import { equalBytes, randomToken, sha256 } from '../lib/hash.ts';
+import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { type Client, type ClientType, checkRedirectUri, identityScopes, type NewClient } from './client.ts';
+import * as store from './client.store.ts';
+
+const MAX_SECRETS = 2;
+
+export interface ClientCredentials {
+  readonly clientId: string;
+  /** Shown once: only its hash is kept. */
+  readonly clientSecret: string | undefined;
+}
+
+const settings: Record<ClientType, { readonly public: boolean; readonly grantTypes: string[]; readonly applicationType: 'web' | 'native' }> = {
+  web: { public: false, grantTypes: ['authorization_code', 'refresh_token'], applicationType: 'web' },
+  spa: { public: true, grantTypes: ['authorization_code', 'refresh_token'], applicationType: 'web' },
+  native: { public: true, grantTypes: ['authorization_code', 'refresh_token'], applicationType: 'native' },
+  machine: { public: false, grantTypes: ['client_credentials'], applicationType: 'web' },
+  device: { public: true, grantTypes: ['refresh_token'], applicationType: 'native' },
+};
+
+/** Clients: registered, found through a cache that follows changes on other processes, and authenticated by secret. */
+export class ClientService {
+  readonly #db: Database;
+  readonly #cache: VersionedCache<Client>;
+  readonly #resourceServers: ResourceServerService;
+
+  constructor(db: Database, resourceServers: ResourceServerService) {
+    this.#db = db;
+    this.#resourceServers = resourceServers;
+    this.#cache = new VersionedCache((id) => store.findClient(db.kysely, id), 10_000);
+  }
+
+  /** Gives up what is cached: called when the version of the topic `clients` or `resource_servers` has risen. */
+  refresh(): void {
+    this.#cache.clear();
+  }
+
+  /** The client, disabled or not, as it was at most two seconds ago; at once where this process changed it. */
+  find(id: string): Promise<Client | undefined> {
+    return this.#cache.get(id);
+  }
+
+  /** Whether `secret` is one of the client's live secrets; in time that does not depend on how much of it is right. */
+  verifySecret(client: Client, secret: string): boolean {
+    const hash = sha256(secret);
+    const now = new Date();
+    let found = false;
+    for (const one of client.secrets) {
+      const equal = equalBytes(one.hash, hash);
+      if (equal && (one.expiresAt === undefined || one.expiresAt > now)) found = true;
+    }
+    return found;
+  }
+
+  /**
+   * Registers a client; with a secret unless its type is a public one.
+   * @throws AppError `invalid_redirect_uri`, `unknown_api`, `unknown_scope`, `invalid_client`
+   */
+  async create(input: NewClient, actor: string): Promise<ClientCredentials> {
+    const kind = settings[input.type];
+    const redirects = kind.grantTypes.includes('authorization_code');
+    if (redirects && input.redirectUris.length === 0) {
+      throw new AppError('invalid_client', `A client of type ${input.type} needs at least one redirect URI.`, { status: 400 });
+    }
+    if (!redirects && input.redirectUris.length > 0) {
+      throw new AppError('invalid_client', `A client of type ${input.type} has no redirect URIs.`, { status: 400 });
+    }
+    if (input.firstParty && kind.public) {
+      throw new AppError('invalid_client', 'A public client cannot be first-party: anybody can pretend to be it.', { status: 400 });
+    }
+    for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris]) checkRedirectUri(uri, input.type);
+    const id = `c_${randomToken(16)}`;
+    const secret = kind.public ? undefined : newSecret();
+    await this.#db.transaction(async (db) => {
+      await store.insertClient(db, {
+        id,
+        name: input.name,
+        type: input.type,
+        metadata: metadataOf(input),
+        firstParty: input.firstParty,
+        verified: input.verified,
+        developer: input.developer,
+      });
+      if (secret !== undefined) await store.insertSecret(db, { clientId: id, ...secret });
+      for (const api of input.apis) {
+        const server = await this.#resourceServers.getForScopes(db, api.identifier, api.scopes);
+        await store.insertAllowed(db, id, server.id, api.scopes);
+      }
+      await writeAudit(db, { type: 'client.created', outcome: 'success', clientId: id, actor });
+      await raiseVersion(db, 'clients');
+    });
+    this.refresh();
+    return { clientId: id, clientSecret: secret?.value };
+  }
+
+  /**
+   * Adds a secret, so that a rotation breaks nobody: two live at once, the new one and the one before it.
+   * @throws AppError `unknown_client`, `invalid_client` for one that has no secret
+   */
+  async addSecret(id: string, actor: string): Promise<ClientCredentials> {
+    const client = await store.findClient(this.#db.kysely, id);
+    if (client === undefined) throw unknownClient(id);
+    if (client.secrets.length === 0) throw new AppError('invalid_client', 'This client is a public one: it has no secret.', { status: 400 });
+    const secret = newSecret();
+    await this.#db.transaction(async (db) => {
+      if ((await store.countSecrets(db, id)) >= MAX_SECRETS) await store.deleteOldestSecret(db, id);
+      await store.insertSecret(db, { clientId: id, ...secret });
+      await writeAudit(db, { type: 'client.secret_added', outcome: 'success', clientId: id, actor });
+      await raiseVersion(db, 'clients');
+    });
+    this.refresh();
+    return { clientId: id, clientSecret: secret.value };
+  }
+
+  /**
+   * Disables (every token family ends in the same commit) or enables.
+   * @throws AppError `unknown_client`
+   */
+  async setDisabled(id: string, disabled: boolean, actor: string): Promise<void> {
+    await this.#db.transaction(async (db) => {
+      if (!(await store.setDisabled(db, id, disabled))) throw unknownClient(id);
+      if (disabled) await endFamilies(db, { clientId: id }, 'client_disabled');
+      await writeAudit(db, { type: disabled ? 'client.disabled' : 'client.enabled', outcome: 'success', clientId: id, actor });
+      await raiseVersion(db, 'clients');
+    });
+    this.refresh();
+  }
+}
+
+/** The credentials with which an API introspects: a client that can do nothing else. */
+export async function createIntrospectionClient(db: Db, resourceServerId: string, name: string): Promise<{ clientId: string; clientSecret: string }> {
+  const clientId = `r_${randomToken(16)}`;
+  const secret = newSecret();
+  await store.insertClient(db, {
+    id: clientId,
+    name,
+    type: 'resource_server',
+    metadata: { grant_types: [], response_types: [], redirect_uris: [], token_endpoint_auth_method: 'client_secret_basic' },
+    resourceServerId,
+    firstParty: false,
+    verified: true,
+  });
+  await store.insertSecret(db, { clientId, ...secret });
+  return { clientId, clientSecret: secret.value };
+}
+
+function metadataOf(input: NewClient): Record<string, unknown> {
+  const kind = settings[input.type];
+  return {
+    redirect_uris: input.redirectUris,
+    post_logout_redirect_uris: input.postLogoutRedirectUris,
+    grant_types: kind.grantTypes,
+    response_types: kind.grantTypes.includes('authorization_code') ? ['code'] : [],
+    application_type: kind.applicationType,
+    token_endpoint_auth_method: kind.public ? 'none' : 'client_secret_basic',
+    ...(kind.grantTypes.includes('client_credentials') ? {} : { scope: (input.scopes ?? identityScopes).join(' ') }),
+  };
+}
+
+function newSecret(): { id: string; value: string; hash: Buffer; lastFour: string } {
+  const value = `vs_cs_${randomToken(32)}`;
+  return { id: randomToken(12), value, hash: sha256(value), lastFour: value.slice(-4) };
+}
+
+function unknownClient(id: string): AppError {
+  return new AppError('unknown_client', `There is no client ${id}.`, { status: 404 });
+}

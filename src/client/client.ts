@@ -1,0 +1,89 @@
+import { z } from 'zod';
+import { AppError } from '../errors.ts';
+
+export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;
+export type ClientType = (typeof clientTypes)[number];
+
+/** A client as it is stored, with all that the protocol asks of it. */
+export interface Client {
+  readonly id: string;
+  readonly name: string;
+  readonly type: ClientType | 'resource_server';
+  /** RFC 7591 metadata; never a secret. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** Set where these are the credentials with which an API introspects. */
+  readonly resourceServerId: string | undefined;
+  readonly firstParty: boolean;
+  readonly verified: boolean;
+  readonly developer: string | undefined;
+  readonly disabled: boolean;
+  readonly secrets: readonly { readonly hash: Buffer; readonly expiresAt: Date | undefined }[];
+  /** What it may ask for, API by API: identifier → scopes. */
+  readonly allowed: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly createdAt: Date;
+}
+
+/** The identity scopes that a client may ask for; `openid` always comes along with a person. */
+export const identityScopes = ['openid', 'profile', 'email', 'offline_access'] as const;
+
+const scopeName = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+export const newClientSchema = z.strictObject({
+  name: z.string().trim().min(1).max(100),
+  type: z.enum(clientTypes),
+  redirectUris: z.array(z.string().max(2000)).max(50).default([]),
+  postLogoutRedirectUris: z.array(z.string().max(2000)).max(50).default([]),
+  /** Identity scopes; all of them unless told. */
+  scopes: z.array(z.enum(identityScopes)).optional(),
+  apis: z
+    .array(z.strictObject({ identifier: z.string().max(2000), scopes: z.array(z.string().regex(scopeName)).min(1).max(200) }))
+    .max(50)
+    .default([]),
+  firstParty: z.boolean().default(false),
+  verified: z.boolean().default(false),
+  developer: z.string().trim().max(100).optional(),
+});
+export type NewClient = z.output<typeof newClientSchema>;
+
+const loopbackHosts = new Set(['localhost', '127.0.0.1', '[::1]']);
+const scriptSchemes = new Set(['javascript:', 'data:', 'vbscript:', 'blob:', 'file:', 'about:', 'ws:', 'wss:', 'ftp:']);
+
+/** Whether a redirect goes to the person's own machine: loopback, or a scheme that an app on it claimed. */
+export function isLocalRedirect(uri: string): boolean {
+  const url = URL.canParse(uri) ? new URL(uri) : undefined;
+  if (url === undefined) return true;
+  return (url.protocol !== 'https:' && url.protocol !== 'http:') || loopbackHosts.has(url.hostname);
+}
+
+/**
+ * Checks a URI to which a browser will be sent: https anywhere, http on loopback alone, private schemes with a dot
+ * for native apps alone (RFC 8252, section 7.1); no fragment, user information, wildcard, backslash, control
+ * character or dot segment, whatever the encoding.
+ * @throws AppError `invalid_redirect_uri`, with the reason in words.
+ */
+export function checkRedirectUri(uri: string, type: ClientType): void {
+  const refuse = (reason: string): never => {
+    throw new AppError('invalid_redirect_uri', `The redirect URI ${JSON.stringify(uri)} is refused: ${reason}.`, { status: 400 });
+  };
+  if (!URL.canParse(uri)) refuse('it is not an absolute URI');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
+  if (/[\u0000-\u0020\u007f-\uffff\\]/.test(uri)) refuse('it holds a space, a backslash, a control character, or a letter outside ASCII');
+  const url = new URL(uri);
+  if (scriptSchemes.has(url.protocol)) refuse(`the scheme ${url.protocol} runs script or leaves the browser`);
+  if (uri.includes('#')) refuse('it has a fragment');
+  if (url.username !== '' || url.password !== '' || /^[a-z][a-z0-9+.-]*:\/\/[^/?]*@/i.test(uri)) refuse('it has user information');
+  if (uri.includes('*')) refuse('it has a wildcard');
+  if (/(^|[/;])(\.|%2e){1,2}(;|[/?]|$)/i.test(uri.replace(/^[^:]+:(\/\/[^/?]*)?/, ''))) refuse('its path has a dot segment');
+  const loopback = loopbackHosts.has(url.hostname);
+  if (url.protocol === 'https:') {
+    if (url.href !== uri && url.href !== `${uri}/`) refuse(`it is not in its plain form, which is ${url.href}`);
+    return;
+  }
+  if (url.protocol === 'http:') {
+    if (!loopback) refuse('http is for loopback addresses alone; use https');
+    if (url.href !== uri && url.href !== `${uri}/`) refuse(`it is not in its plain form, which is ${url.href}`);
+    return;
+  }
+  if (type !== 'native') refuse('a private scheme is for native apps alone');
+  if (!/^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(url.protocol)) refuse('a private scheme is a domain name of yours turned around, as in com.example.app:/callback');
+}

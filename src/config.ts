@@ -1,0 +1,182 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { AppError } from './errors.ts';
+
+const loopbackHosts = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/** Whether the issuer's host is this machine alone: then http is allowed and the server binds to loopback. */
+export function isLoopbackUrl(url: URL): boolean {
+  return loopbackHosts.has(url.hostname) || url.hostname.endsWith('.localhost');
+}
+
+const port = z.coerce.number().int().min(0).max(65535);
+const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
+
+const issuer = z.string().superRefine((value, context) => {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const plain = url && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackUrl(url)));
+  const exact = url && (url.href === value || url.href === `${value}/`);
+  if (!plain || !exact || url.search || url.hash || url.username || value.endsWith('/')) {
+    context.addIssue({ code: 'custom', message: 'not an issuer' });
+  }
+});
+
+const databaseUrl = z.string().regex(/^postgres(ql)?:\/\//);
+const smtpUrl = z.string().regex(/^smtps?:\/\//);
+
+const masterKeys = z.string().transform((value, context) => {
+  const keys = value.split(',').map((part) => Buffer.from(part.trim(), 'base64'));
+  if (keys.some((key) => key.length !== 32)) {
+    context.addIssue({ code: 'custom', message: 'not 32 bytes' });
+    return z.NEVER;
+  }
+  return keys;
+});
+
+/**
+ * Every variable the server reads: its form, what is expected in words, and an example. The value itself is never
+ * printed. A variable marked secret can come from a file, by the same name with `_FILE` behind it.
+ */
+const variables = {
+  PORT: { form: port.default(3000), expected: 'a port number, 0 to 65535', example: '3000' },
+  HOST: {
+    form: z.string().min(1).optional(),
+    expected: 'the address to listen on (loopback alone while the issuer is a loopback one)',
+    example: '0.0.0.0',
+  },
+  ISSUER: {
+    form: issuer.optional(),
+    expected: 'an https URL without query, fragment or trailing slash (http on localhost alone)',
+    example: 'https://id.example.com',
+  },
+  DATA_DIR: { form: z.string().min(1).default('./data'), expected: 'a folder', example: './data' },
+  DATABASE_URL: {
+    form: databaseUrl.optional(),
+    expected: 'a PostgreSQL connection URL',
+    example: 'postgres://vouchsafe:secret@db.internal:5432/vouchsafe',
+    secret: true,
+  },
+  DATABASE_POOL: { form: z.coerce.number().int().min(2).max(200).default(10), expected: 'how many connections, 2 to 200', example: '10' },
+  MASTER_KEY: {
+    form: masterKeys.optional(),
+    expected: '32 random bytes in base64; during a rotation the new key, a comma, and the old one',
+    example: 'the output of: openssl rand -base64 32',
+    secret: true,
+  },
+  SMTP_URL: { form: smtpUrl.optional(), expected: 'an smtp:// or smtps:// URL', example: 'smtp://user:secret@mail.internal:587', secret: true },
+  MAIL_FROM: { form: z.string().min(3).default('Vouchsafe <no-reply@localhost>'), expected: 'the sender of mails', example: 'Example ID <id@example.com>' },
+  METRICS_PORT: { form: port.optional(), expected: 'a port number for metrics, on loopback unless METRICS_HOST says otherwise', example: '9464' },
+  METRICS_HOST: { form: z.string().min(1).default('127.0.0.1'), expected: 'the address the metrics listen on', example: '0.0.0.0' },
+  LOG_LEVEL: {
+    form: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
+    expected: 'one of fatal, error, warn, info, debug, trace, silent',
+    example: 'info',
+  },
+  TRUST_PROXY: {
+    form: z.coerce.number().int().min(0).max(10).default(0),
+    expected: 'how many proxies of yours stand before the server, 0 to 10',
+    example: '1',
+  },
+  REQUIRE_SECOND_FACTOR: {
+    form: z.enum(['everyone', 'administrators']).default('administrators'),
+    expected: 'who must have a second factor: everyone or administrators',
+    example: 'everyone',
+  },
+  REGISTRATION: { form: flag.default(true), expected: 'true or false: whether people may create accounts', example: 'true' },
+  BRAND_NAME: { form: z.string().min(1).max(60).default('Vouchsafe'), expected: 'the name that the pages show, up to 60 characters', example: 'Example ID' },
+  BRAND_COLOR: { form: z.string().regex(/^#[0-9a-f]{6}$/i).optional(), expected: 'a colour as #rrggbb', example: '#125b46' },
+  BRAND_ON_COLOR: { form: z.string().regex(/^#[0-9a-f]{6}$/i).optional(), expected: 'a colour as #rrggbb', example: '#ffffff' },
+} as const;
+
+type Variable = keyof typeof variables;
+type Parsed = { [K in Variable]: z.output<(typeof variables)[K]['form']> };
+
+export interface Config {
+  readonly port: number;
+  readonly host: string;
+  readonly issuer: string;
+  /** The issuer is http on loopback: cookies go without `__Host-`, and mail may be shown at /dev/mail. */
+  readonly loopback: boolean;
+  /** Mails are shown at /dev/mail: no SMTP, a loopback issuer, and no HOST that opens the server to others. */
+  readonly devMail: boolean;
+  readonly dataDir: string;
+  readonly databaseUrl: string | undefined;
+  readonly databasePool: number;
+  /** Undefined: the key file in the data folder. The first one seals. */
+  readonly masterKeys: readonly Buffer[] | undefined;
+  readonly smtpUrl: string | undefined;
+  readonly mailFrom: string;
+  readonly metricsPort: number | undefined;
+  readonly metricsHost: string;
+  readonly logLevel: Parsed['LOG_LEVEL'];
+  readonly trustProxy: number;
+  readonly requireSecondFactor: Parsed['REQUIRE_SECOND_FACTOR'];
+  readonly registration: boolean;
+  readonly brand: { readonly name: string; readonly color: string | undefined; readonly onColor: string | undefined };
+}
+
+/**
+ * Parses the environment whole, once: every mistake is reported together, by variable, never by value.
+ * @throws AppError `config_invalid` with one line for each mistake.
+ */
+export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
+  const mistakes: string[] = [];
+  const parsed: Partial<Record<Variable, unknown>> = {};
+  for (const [name, variable] of Object.entries(variables) as [Variable, (typeof variables)[Variable]][]) {
+    const value = read(env, name, 'secret' in variable, mistakes);
+    const result = variable.form.safeParse(value);
+    if (result.success) parsed[name] = result.data;
+    else mistakes.push(`${name}: expected ${variable.expected}. For example: ${variable.example}`);
+  }
+  const values = parsed as Parsed;
+  if (mistakes.length === 0 && (values.BRAND_COLOR === undefined) !== (values.BRAND_ON_COLOR === undefined)) {
+    mistakes.push('BRAND_COLOR, BRAND_ON_COLOR: expected both or neither. For example: #125b46 and #ffffff');
+  }
+  if (mistakes.length > 0) {
+    throw new AppError('config_invalid', `The configuration has mistakes:\n${mistakes.map((line) => `  ${line}`).join('\n')}`);
+  }
+  return Object.freeze(assemble(values));
+}
+
+function assemble(values: Parsed): Config {
+  const issuerUrl = values.ISSUER ?? `http://localhost:${values.PORT}`;
+  const loopback = new URL(issuerUrl).protocol === 'http:';
+  return {
+    port: values.PORT,
+    host: values.HOST ?? (loopback ? '127.0.0.1' : '::'),
+    issuer: issuerUrl,
+    loopback,
+    devMail: loopback && values.SMTP_URL === undefined && values.HOST === undefined,
+    dataDir: resolve(values.DATA_DIR),
+    databaseUrl: values.DATABASE_URL,
+    databasePool: values.DATABASE_POOL,
+    masterKeys: values.MASTER_KEY,
+    smtpUrl: values.SMTP_URL,
+    mailFrom: values.MAIL_FROM,
+    metricsPort: values.METRICS_PORT,
+    metricsHost: values.METRICS_HOST,
+    logLevel: values.LOG_LEVEL,
+    trustProxy: values.TRUST_PROXY,
+    requireSecondFactor: values.REQUIRE_SECOND_FACTOR,
+    registration: values.REGISTRATION,
+    brand: { name: values.BRAND_NAME, color: values.BRAND_COLOR, onColor: values.BRAND_ON_COLOR },
+  };
+}
+
+/** The variable, or the content of the file that its `_FILE` twin names. An empty variable counts as not set. */
+function read(env: Record<string, string | undefined>, name: string, secret: boolean, mistakes: string[]): string | undefined {
+  const value = env[name] || undefined;
+  const file = secret ? env[`${name}_FILE`] || undefined : undefined;
+  if (file === undefined) return value;
+  if (value !== undefined) {
+    mistakes.push(`${name}, ${name}_FILE: expected one of the two, not both`);
+    return undefined;
+  }
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    mistakes.push(`${name}_FILE: expected the path of a file that this process can read. For example: /run/secrets/${name.toLowerCase()}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,141 @@
+import { Kysely, PostgresDialect, type Transaction } from 'kysely';
+import pg from 'pg';
+import type { Schema } from './schema.ts';
+
+/** A database, or the transaction that is under way: what stores take. */
+export type Db = Kysely<Schema> | Transaction<Schema>;
+
+/** Told of each wait on the database: tests count round trips with it, and end the process at a chosen one. */
+export interface DatabaseObserver {
+  before(text: string): void;
+  after(text: string): void;
+}
+
+export interface DatabaseOptions {
+  readonly connection: { connectionString: string } | { host: string; port: number; user: string; database: string };
+  readonly poolSize: number;
+  readonly observer?: DatabaseObserver | undefined;
+  /** Hears of connections that broke while idle; they leave the pool by themselves. */
+  readonly onIdleError?: (error: Error) => void;
+}
+
+/** Nothing waits longer on the database than this; the caller answers 503. */
+const TIMEOUT_MS = 5_000;
+const RETRIES = 3;
+const INT8 = 20;
+
+/** A prepared statement: `name` must be the same for the same text. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/**
+ * The pool and the two ways to it: Kysely for the stores, and prepared single statements for the paths that are
+ * counted in round trips.
+ */
+export class Database {
+  readonly kysely: Kysely<Schema>;
+  readonly pool: pg.Pool;
+
+  constructor(options: DatabaseOptions) {
+    this.pool = new pg.Pool({
+      ...options.connection,
+      max: options.poolSize,
+      connectionTimeoutMillis: TIMEOUT_MS,
+      query_timeout: TIMEOUT_MS,
+      statement_timeout: TIMEOUT_MS,
+      idle_in_transaction_session_timeout: TIMEOUT_MS,
+      keepAlive: true,
+      application_name: 'vouchsafe',
+      types: { getTypeParser },
+      ...(options.observer === undefined ? undefined : { Client: observedClient(options.observer) }),
+    });
+    // Without a listener, a connection that breaks while idle would end the process.
+    this.pool.on('error', (error) => options.onIdleError?.(error));
+    this.kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.pool }) });
+  }
+
+  /** Runs one prepared statement: one round trip, retried where the database asks for it. */
+  async run<Row>(statement: Statement): Promise<Row[]> {
+    const result = await retried(() => this.pool.query(statement));
+    return result.rows as Row[];
+  }
+
+  /**
+   * Runs `work` in a transaction: all of it is committed, or nothing. It may run more than once (40001, 40P01), so it
+   * does nothing but talk to the database.
+   */
+  transaction<T>(work: (db: Transaction<Schema>) => Promise<T>): Promise<T> {
+    return retried(() => this.kysely.transaction().execute(work));
+  }
+
+  async close(): Promise<void> {
+    await this.kysely.destroy();
+  }
+}
+
+/** bigint counts of ours stay far below 2^53: read them as numbers. */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (oid === INT8) return Number;
+  return (format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text')) as (value: string) => unknown;
+}
+
+async function retried<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === RETRIES || !isSerializationFailure(error)) throw error;
+    }
+  }
+}
+
+function isSerializationFailure(error: unknown): boolean {
+  const code = sqlState(error);
+  return code === '40001' || code === '40P01';
+}
+
+/** The SQLSTATE of a database error, if it is one. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** Whether an insert met a row with the same key. */
+export function isUniqueViolation(error: unknown): boolean {
+  return sqlState(error) === '23505';
+}
+
+/** Whether the database could not be reached, or broke off: what is answered with 503. */
+export function isUnavailable(error: unknown): boolean {
+  const code = sqlState(error) ?? '';
+  if (/^(08|53|57P|58|25P03)/.test(code) || /^E(CONN|PIPE|TIMEDOUT|NOENT|HOST|ACCES)/.test(code)) return true;
+  const message = error instanceof Error ? error.message : '';
+  return /timeout exceeded when trying to connect|Query read timeout|Connection terminated|not queryable|pool after calling end|canceling statement due to statement timeout/i.test(message);
+}
+
+type Query = (...args: unknown[]) => unknown;
+
+/** A client that tells of each query; `query` has a dozen overloads, and what passes through is not looked at but for its text. */
+function observedClient(observer: DatabaseObserver): typeof pg.Client {
+  class ObservedClient extends pg.Client {}
+  const original = pg.Client.prototype.query as Query;
+  const query: Query = function query(this: unknown, ...args) {
+    const [config] = args as [string | { text?: string }];
+    const text = typeof config === 'string' ? config : (config.text ?? '');
+    observer.before(text);
+    const last = args.at(-1);
+    if (typeof last === 'function') {
+      const callback = (...results: unknown[]) => {
+        observer.after(text);
+        (last as Query)(...results);
+      };
+      return original.call(this, ...args.slice(0, -1), callback);
+    }
+    const pending = original.call(this, ...args);
+    return pending instanceof Promise ? pending.finally(() => observer.after(text)) : pending;
+  };
+  ObservedClient.prototype.query = query as typeof ObservedClient.prototype.query;
+  return ObservedClient;
+}

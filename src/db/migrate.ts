@@ -1,0 +1,49 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Kysely } from 'kysely';
+import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
+import { AppError } from '../errors.ts';
+import type { Schema } from './schema.ts';
+
+const folder = join(import.meta.dirname, '../../migrations');
+
+const provider: MigrationProvider = {
+  async getMigrations() {
+    const files = (await readdir(folder)).filter((file) => file.endsWith('.ts')).sort();
+    const loaded = files.map(async (file) => {
+      const migration = (await import(pathToFileURL(join(folder, file)).href)) as Migration;
+      return [file.slice(0, -3), migration] as const;
+    });
+    return Object.fromEntries(await Promise.all(loaded));
+  },
+};
+
+export interface MigrationStatus {
+  readonly name: string;
+  readonly appliedAt: Date | undefined;
+}
+
+function migrator(db: Kysely<Schema>): Migrator {
+  return new Migrator({ db, provider });
+}
+
+/**
+ * Brings the schema up to date; does nothing when it is. Several processes may call it at once: one migrates, the
+ * others wait for it. Gives the names of the migrations that were run.
+ * @throws AppError `migration_failed`; the failed migration left nothing behind.
+ */
+export async function migrateUp(db: Kysely<Schema>): Promise<string[]> {
+  const { error, results = [] } = await migrator(db).migrateToLatest();
+  if (error !== undefined) {
+    const failed = results.find((result) => result.status === 'Error')?.migrationName;
+    throw new AppError('migration_failed', `The migration ${failed ?? ''} failed; the schema is as it was before it.`, { cause: error });
+  }
+  return results.map((result) => result.migrationName);
+}
+
+/** Every migration this release knows, with the time at which it was applied. */
+export async function migrationStatus(db: Kysely<Schema>): Promise<MigrationStatus[]> {
+  const migrations = await migrator(db).getMigrations();
+  return migrations.map(({ name, executedAt }) => ({ name, appliedAt: executedAt }));
+}

@@ -1,0 +1,276 @@
+import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+
+/** The row types, table by table, as the migrations make them. */
+
+type Now = ColumnType<Date, Date | undefined, Date>;
+
+export interface AccountsTable {
+  id: string;
+  email: string;
+  email_key: string;
+  email_verified_at: Date | null;
+  name: string | null;
+  locale: string | null;
+  password_hash: string | null;
+  password_changed_at: Date | null;
+  admin: Generated<boolean>;
+  disabled_at: Date | null;
+  created_at: Now;
+  updated_at: Now;
+}
+
+export interface AuthenticatorsTable {
+  id: string;
+  account_id: string;
+  kind: 'totp';
+  label: string;
+  secret_sealed: Buffer;
+  last_used_step: Generated<number>;
+  created_at: Now;
+  last_used_at: Date | null;
+}
+
+export interface RecoveryCodesTable {
+  account_id: string;
+  code_hash: Buffer;
+  used_at: Date | null;
+}
+
+export interface ActionLinksTable {
+  id_hash: Buffer;
+  purpose: string;
+  account_id: string | null;
+  email: string | null;
+  code_mac: Buffer | null;
+  attempts: Generated<number>;
+  created_at: Now;
+  expires_at: Date;
+  used_at: Date | null;
+}
+
+export interface ResourceServersTable {
+  id: string;
+  identifier: string;
+  name: string;
+  token_format: 'opaque' | 'jwt';
+  access_token_ttl: number;
+  signing_alg: string;
+  created_at: Now;
+  updated_at: Now;
+}
+
+export interface ResourceServerScopesTable {
+  resource_server_id: string;
+  scope: string;
+  description: string;
+  position: number;
+}
+
+export interface ClientsTable {
+  id: string;
+  name: string;
+  type: 'web' | 'spa' | 'native' | 'machine' | 'device' | 'resource_server';
+  metadata: JSONColumnType<Record<string, unknown>>;
+  resource_server_id: string | null;
+  first_party: Generated<boolean>;
+  verified: Generated<boolean>;
+  developer: string | null;
+  disabled_at: Date | null;
+  created_at: Now;
+  updated_at: Now;
+}
+
+export interface ClientSecretsTable {
+  id: string;
+  client_id: string;
+  secret_hash: Buffer;
+  last_four: string;
+  created_at: Now;
+  expires_at: Date | null;
+}
+
+export interface ClientScopesTable {
+  client_id: string;
+  resource_server_id: string;
+  scope: string;
+}
+
+export interface ConfigVersionsTable {
+  topic: 'clients' | 'resource_servers' | 'keys';
+  version: number;
+}
+
+/** What a person allowed, or turned down: identity scopes, single claims, and API scopes by the API's identifier. */
+export interface Permissions {
+  scopes: string[];
+  claims: string[];
+  resources: Record<string, string[]>;
+}
+
+export interface ConsentsTable {
+  id: string;
+  account_id: string;
+  client_id: string;
+  granted: JSONColumnType<Permissions>;
+  rejected: JSONColumnType<Permissions>;
+  version: number;
+  created_at: Now;
+  updated_at: Now;
+  last_used_at: Now;
+}
+
+export interface SessionsTable {
+  uid: string;
+  id_hash: Buffer;
+  previous_id_hash: Buffer | null;
+  previous_until: Date | null;
+  account_id: string | null;
+  payload: JSONColumnType<Record<string, unknown>>;
+  created_at: Now;
+  last_seen_at: Now;
+  expires_at: Date;
+  ended_at: Date | null;
+}
+
+export interface GrantsTable {
+  id: string;
+  account_id: string;
+  client_id: string;
+  session_uid: string | null;
+  consent_version: number | null;
+  payload: JSONColumnType<Record<string, unknown>>;
+  offline: Generated<boolean>;
+  key_id: string;
+  created_at: Now;
+  expires_at: Date;
+  revoked_at: Date | null;
+  revoked_reason: string | null;
+}
+
+export interface SessionClientsTable {
+  session_uid: string;
+  client_id: string;
+  sid: string;
+  grant_id: string | null;
+  persists_logout: Generated<boolean>;
+}
+
+export interface TokensTable {
+  id_hash: Buffer;
+  kind: string;
+  grant_id: string | null;
+  client_id: string;
+  account_id: string | null;
+  session_uid: string | null;
+  payload: JSONColumnType<Record<string, unknown>> | null;
+  issued_at: Now;
+  expires_at: Date;
+  consumed_at: Date | null;
+}
+
+export interface RevokedTokensTable {
+  id_hash: Buffer;
+  revoked_at: Now;
+  expires_at: Date;
+}
+
+export interface InteractionsTable {
+  id_hash: Buffer;
+  payload: JSONColumnType<Record<string, unknown>>;
+  progress: JSONColumnType<Record<string, unknown>> | null;
+  created_at: Now;
+  expires_at: Date;
+}
+
+export interface SigningKeysTable {
+  kid: string;
+  alg: string;
+  public_jwk: JSONColumnType<Record<string, unknown>>;
+  private_sealed: Buffer;
+  created_at: Now;
+  active_at: Date;
+  retired_at: Date | null;
+  removed_at: Date | null;
+}
+
+export interface CookieKeysTable {
+  id: string;
+  key_sealed: Buffer;
+  created_at: Now;
+  active_at: Date;
+  removed_at: Date | null;
+}
+
+export interface AuditEventsTable {
+  id: string;
+  at: Now;
+  type: string;
+  outcome: 'success' | 'refused';
+  account_id: string | null;
+  client_id: string | null;
+  grant_id: string | null;
+  actor: string | null;
+  request_id: string | null;
+  reason: string | null;
+  data: JSONColumnType<Record<string, unknown>> | null;
+}
+
+export interface AuditPeopleTable {
+  event_id: string;
+  at: Now;
+  account_id: string | null;
+  address: string | null;
+  user_agent: string | null;
+  email: string | null;
+}
+
+export interface OutboxTable {
+  id: string;
+  kind: string;
+  payload_sealed: Buffer | null;
+  due_at: Now;
+  leased_until: Date | null;
+  attempts: Generated<number>;
+  last_error: string | null;
+  created_at: Now;
+  done_at: Date | null;
+  dead_at: Date | null;
+}
+
+export interface RateLimitsTable {
+  key: string;
+  points: Generated<number>;
+  expire: number | null;
+}
+
+export interface InstanceTable {
+  key: string;
+  value: string;
+}
+
+export interface Schema {
+  accounts: AccountsTable;
+  authenticators: AuthenticatorsTable;
+  recovery_codes: RecoveryCodesTable;
+  action_links: ActionLinksTable;
+  resource_servers: ResourceServersTable;
+  resource_server_scopes: ResourceServerScopesTable;
+  clients: ClientsTable;
+  client_secrets: ClientSecretsTable;
+  client_scopes: ClientScopesTable;
+  config_versions: ConfigVersionsTable;
+  consents: ConsentsTable;
+  sessions: SessionsTable;
+  grants: GrantsTable;
+  session_clients: SessionClientsTable;
+  tokens: TokensTable;
+  revoked_tokens: RevokedTokensTable;
+  interactions: InteractionsTable;
+  signing_keys: SigningKeysTable;
+  cookie_keys: CookieKeysTable;
+  audit_events: AuditEventsTable;
+  audit_people: AuditPeopleTable;
+  outbox: OutboxTable;
+  rate_limits: RateLimitsTable;
+  instance: InstanceTable;
+}

@@ -1,0 +1,104 @@
+import { sql } from 'kysely';
+import type { Database, Db } from './database.ts';
+import type { ConfigVersionsTable } from './schema.ts';
+
+export type Topic = ConfigVersionsTable['topic'];
+
+const POLL_MS = 1_000;
+
+/** Tells every process that what it cached of a topic is old; it stands with the change that causes it, or not at all. */
+export async function raiseVersion(db: Db, topic: Topic): Promise<void> {
+  await db
+    .updateTable('config_versions')
+    .set({ version: sql<number>`version + 1` })
+    .where('topic', '=', topic)
+    .execute();
+}
+
+/**
+ * Looks once a second whether a topic has changed, so that every process learns of a change within two seconds. While
+ * the database does not answer, nothing is known to be fresh: the listeners are called until it answers again.
+ */
+export class VersionWatch {
+  readonly #db: Database;
+  readonly #listeners = new Map<Topic, (() => unknown)[]>();
+  #known = new Map<Topic, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  on(topic: Topic, listener: () => unknown): void {
+    this.#listeners.set(topic, [...(this.#listeners.get(topic) ?? []), listener]);
+  }
+
+  async start(): Promise<void> {
+    this.#known = await this.#read();
+    const tick = async () => {
+      await this.check().catch(() => this.#tell([...this.#listeners.keys()]));
+      if (this.#timer !== undefined) this.#timer = setTimeout(tick, POLL_MS).unref();
+    };
+    this.#timer = setTimeout(tick, POLL_MS).unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Looks now. */
+  async check(): Promise<void> {
+    const now = await this.#read();
+    const changed = [...now].filter(([topic, version]) => this.#known.get(topic) !== version).map(([topic]) => topic);
+    this.#known = now;
+    this.#tell(changed);
+  }
+
+  #tell(topics: readonly Topic[]): void {
+    for (const topic of topics) for (const listener of this.#listeners.get(topic) ?? []) listener();
+  }
+
+  async #read(): Promise<Map<Topic, number>> {
+    const rows = await this.#db.kysely.selectFrom('config_versions').selectAll().execute();
+    return new Map(rows.map((row) => [row.topic, row.version]));
+  }
+}
+
+/**
+ * Keeps what was found until it is cleared, at most `size` entries, the longest unused leaving first. A load that was
+ * under way when the cache was cleared is answered, and not kept.
+ */
+export class VersionedCache<Value> {
+  readonly #load: (key: string) => Promise<Value | undefined>;
+  readonly #size: number;
+  #entries = new Map<string, Promise<Value | undefined>>();
+
+  constructor(load: (key: string) => Promise<Value | undefined>, size: number) {
+    this.#load = load;
+    this.#size = size;
+  }
+
+  clear(): void {
+    this.#entries = new Map();
+  }
+
+  get(key: string): Promise<Value | undefined> {
+    const entries = this.#entries;
+    const known = entries.get(key);
+    if (known !== undefined) {
+      entries.delete(key);
+      entries.set(key, known);
+      return known;
+    }
+    const loading = this.#load(key);
+    entries.set(key, loading);
+    const forget = () => {
+      if (entries.get(key) === loading) entries.delete(key);
+    };
+    // What is not there is not kept: anybody can ask for any name.
+    loading.then((value) => value === undefined && forget(), forget);
+    if (entries.size > this.#size) entries.delete(entries.keys().next().value as string);
+    return loading;
+  }
+}

@@ -1,0 +1,30 @@
+/** What an AppError may carry besides its code and message. */
+export interface AppErrorOptions {
+  /** HTTP status; 500 unless told. */
+  readonly status?: number;
+  /** Whether the message may be shown to the reader; true below 500 unless told. */
+  readonly expose?: boolean;
+  /** Seconds after which trying again makes sense; becomes `Retry-After`. */
+  readonly retryAfter?: number;
+  readonly cause?: unknown;
+}
+
+/**
+ * The one error that our own code throws: `code` is stable and for programs, `message` is for people
+ * and safe to show exactly when `expose` is true. What the log sees besides is the cause.
+ */
+export class AppError extends Error {
+  readonly code: string;
+  readonly status: number;
+  readonly expose: boolean;
+  readonly retryAfter: number | undefined;
+
+  constructor(code: string, message: string, options: AppErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'AppError';
+    this.code = code;
+    this.status = options.status ?? 500;
+    this.expose = options.expose ?? this.status < 500;
+    this.retryAfter = options.retryAfter;
+  }
+}

@@ -1,0 +1,254 @@
+import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
+import type { ClientService } from '../client/client.service.ts';
+import { randomToken } from '../lib/hash.ts';
+import { fromEpoch, epochSeconds } from '../lib/time.ts';
+import { clientMetadata } from './clients.ts';
+import type { FamilyRecord, Payload, SessionClientRecord, SessionRecord, TokenKind } from './records.ts';
+import type { TokenRead } from './reads.ts';
+import { currentUnit } from './unit-of-work.ts';
+
+/**
+ * The engine's storage interface over the unit of work. It translates between the engine's payloads and our records,
+ * and decides nothing but what a stored token is worth.
+ */
+
+/** The graces within which a repetition is the same client's own, in seconds. */
+const GRACE_SECONDS = 5;
+
+/** Each kind of token wears its own prefix, so that a lookup is one read, and a leak is found by scanners. */
+export const prefixes: Record<Exclude<TokenKind, 'jwt'>, string> = {
+  access: 'vs_at_',
+  machine: 'vs_mt_',
+  refresh: 'vs_rt_',
+  code: 'vs_ac_',
+};
+
+const kinds: Record<string, Exclude<TokenKind, 'jwt'>> = {
+  AccessToken: 'access',
+  ClientCredentials: 'machine',
+  RefreshToken: 'refresh',
+  AuthorizationCode: 'code',
+};
+
+/** The adapter that the engine asks for by model name. */
+export function createAdapter(clients: ClientService): (name: string) => Adapter {
+  return (name) => {
+    const kind = kinds[name];
+    if (kind !== undefined) return tokenAdapter(kind);
+    switch (name) {
+      case 'Session':
+        return { ...refusals, ...sessionAdapter };
+      case 'Interaction':
+        return { ...refusals, ...interactionAdapter };
+      case 'Grant':
+        return { ...refusals, ...grantAdapter };
+      case 'Client':
+        return { ...refusals, find: (id) => findClient(clients, id) };
+      default:
+        return refusals;
+    }
+  };
+}
+
+/** What no feature that is on asks for: nothing is found, and nothing may be stored. */
+const refusals: Adapter = {
+  find: async () => undefined,
+  findByUid: async () => undefined,
+  findByUserCode: async () => undefined,
+  upsert: () => unsupported('upsert'),
+  consume: () => unsupported('consume'),
+  destroy: () => unsupported('destroy'),
+  revokeByGrantId: async () => undefined,
+};
+
+function unsupported(method: string): never {
+  throw new TypeError(`the adapter does not support ${method} for this model`);
+}
+
+function route(): string | undefined {
+  return (Provider.ctx as { oidc?: { route?: string } } | undefined)?.oidc?.route;
+}
+
+// Tokens
+
+function tokenAdapter(kind: Exclude<TokenKind, 'jwt'>): Adapter {
+  return {
+    ...refusals,
+    find: (id) => findToken(kind, id),
+    async upsert(id, payload) {
+      const { jti: _, ...rest } = payload;
+      currentUnit().addToken({ ...tokenWrite(kind, id, payload), payload: rest });
+    },
+    async consume(id) {
+      currentUnit().consumeToken(id, kind === 'refresh' ? GRACE_SECONDS : 0);
+    },
+    async destroy(id) {
+      const unit = currentUnit();
+      const jwt = unit.presentedJwtOf(id);
+      if (jwt?.kind === 'machine') unit.revokeJwt(id, fromEpoch(jwt.payload.exp as number));
+      else unit.deleteToken(id);
+    },
+    // Tokens die with their family: see `destroy` of Grant.
+    revokeByGrantId: async () => undefined,
+  };
+}
+
+/** The row of a token, without its payload. */
+export function tokenWrite(kind: TokenKind, id: string, payload: AdapterPayload) {
+  return {
+    id,
+    kind,
+    grantId: payload.grantId,
+    clientId: payload.clientId as string,
+    accountId: payload.accountId,
+    sessionUid: payload.expiresWithSession ? payload.sessionUid : undefined,
+    payload: undefined,
+    expiresAt: fromEpoch(payload.exp as number),
+  };
+}
+
+async function findToken(kind: Exclude<TokenKind, 'jwt'>, id: string): Promise<AdapterPayload | undefined> {
+  const unit = currentUnit();
+  const jwt = unit.presentedJwt(id);
+  if (jwt !== undefined) {
+    if (jwt.kind !== kind) return undefined;
+    if (kind === 'machine') return (await unit.isMachineJwtLive(jwt.jti, jwt.clientId)) ? { ...jwt.payload } : undefined;
+    const read = await unit.findToken(jwt.jti);
+    return read?.token.kind === 'jwt' && isLive(read) ? { ...jwt.payload, grantId: read.token.grantId, ...sessionOf(read) } : undefined;
+  }
+  if (!id.startsWith(prefixes[kind])) return undefined;
+  const read = await unit.findToken(id);
+  if (read === undefined || read.token.kind !== kind || !isLive(read)) return undefined;
+  const found = { ...read.token.payload, jti: id };
+  const age = read.token.consumedAge;
+  if (age === undefined) return found;
+  if (route() !== 'token') return undefined;
+  if (age > GRACE_SECONDS) {
+    if (read.token.grantId !== undefined) unit.killFamily(read.token.grantId, kind === 'code' ? 'code_replayed' : 'refresh_token_replayed');
+    return undefined;
+  }
+  // Within the grace it looks unused; the commit decides.
+  if (kind === 'code') unit.noteRepetition(read.token);
+  return found;
+}
+
+/** A token is worth as much as its family, its account and its client. */
+function isLive({ token, family, account }: TokenRead): boolean {
+  if (!token.clientLive) return false;
+  if (token.grantId !== undefined && (family === undefined || family.revoked)) return false;
+  return token.accountId === undefined || (account !== undefined && !account.disabled);
+}
+
+const sessionOf = ({ token }: TokenRead) => (token.sessionUid === undefined ? {} : { sessionUid: token.sessionUid, expiresWithSession: true });
+
+// Families
+
+/** Families are written when a request is accepted (families.ts), never by the engine. */
+const grantAdapter: Partial<Adapter> = {
+  async find(id) {
+    const family = await currentUnit().findFamily(id);
+    return family === undefined || family.revoked ? undefined : familyPayload(family);
+  },
+  async destroy(id) {
+    currentUnit().killFamily(id, route() === 'revocation' ? 'token_revoked' : (route() ?? 'revoked'));
+  },
+};
+
+/** The engine's payload of a family. */
+function familyPayload(family: FamilyRecord): AdapterPayload {
+  return {
+    ...family.payload,
+    jti: family.id,
+    kind: 'Grant',
+    accountId: family.accountId,
+    clientId: family.clientId,
+    iat: epochSeconds(family.createdAt),
+    exp: epochSeconds(family.expiresAt),
+  };
+}
+
+// Sessions
+
+const sessionAdapter: Partial<Adapter> = {
+  async find(id) {
+    const session = await currentUnit().findSession(id);
+    return session && sessionPayload(session, id);
+  },
+  /** For tokens that end with their session: it answers for the families it has, each bound to it by its own row. */
+  async findByUid(uid) {
+    const unit = currentUnit();
+    const session = await unit.findSessionByUid(uid);
+    if (session === undefined) return undefined;
+    const bound = unit.familiesOf(uid).map((family) => [family.clientId, { grantId: family.id }] as const);
+    return { ...sessionPayload(session, `unknown_${randomToken(16)}`), authorizations: Object.fromEntries(bound) };
+  },
+  async upsert(id, payload) {
+    currentUnit().saveSession(sessionWrite(id, payload, currentUnit().browserSession));
+  },
+  async destroy() {
+    const uid = currentUnit().browserSession?.uid;
+    if (uid !== undefined) currentUnit().endSession(uid);
+  },
+};
+
+function sessionPayload(session: SessionRecord, id: string): AdapterPayload {
+  return {
+    ...session.payload,
+    jti: id,
+    kind: 'Session',
+    uid: session.uid,
+    ...(session.accountId === undefined ? {} : { accountId: session.accountId }),
+    iat: epochSeconds(session.createdAt),
+    exp: epochSeconds(session.expiresAt),
+    authorizations: Object.fromEntries(Object.entries(session.clients).map(([clientId, one]) => [clientId, { ...one }])),
+  };
+}
+
+function sessionWrite(id: string, payload: AdapterPayload, browserSession: SessionRecord | undefined) {
+  const loaded = browserSession?.uid === payload.uid ? browserSession : undefined;
+  const { accountId, loginTs, acr, amr, transient, state } = payload as Payload & { accountId?: string };
+  const given = (payload.authorizations ?? {}) as Record<string, Partial<SessionClientRecord>>;
+  const before = loaded?.clients ?? {};
+  const changed = Object.entries(given).filter(([clientId, one]) => {
+    const known = before[clientId];
+    return one.sid !== undefined && !(known && known.grantId === one.grantId && known.persistsLogout === one.persistsLogout);
+  }) as [string, SessionClientRecord][];
+  return {
+    uid: payload.uid as string,
+    exists: loaded !== undefined,
+    readOnly: loaded?.byPreviousId ?? false,
+    signIn: accountId !== loaded?.accountId || (accountId !== undefined && loginTs !== loaded?.payload.loginTs),
+    loadedIdHash: loaded?.idHash ?? Buffer.alloc(0),
+    id,
+    accountId,
+    payload: { loginTs, acr, amr, transient, state },
+    expiresAt: fromEpoch(payload.exp as number),
+    clients: Object.fromEntries(changed),
+    removedClients: Object.keys(before).filter((clientId) => !(clientId in given)),
+  };
+}
+
+// Interactions
+
+const interactionAdapter: Partial<Adapter> = {
+  async find(id) {
+    const read = await currentUnit().findInteraction(id);
+    return read && { ...read.payload, jti: id };
+  },
+  async upsert(id, payload) {
+    const { jti: _, session, ...rest } = payload as Payload & { session?: Payload };
+    // The raw session id is never read by the engine, and would open the session to who reads the row.
+    const { cookie: __, ...kept } = session ?? {};
+    currentUnit().saveInteraction(id, { ...rest, ...(session === undefined ? {} : { session: kept }) }, fromEpoch(payload.exp as number));
+  },
+  async destroy(id) {
+    currentUnit().closeInteraction(id);
+  },
+};
+
+// Clients
+
+async function findClient(clients: ClientService, id: string): Promise<AdapterPayload | undefined> {
+  const client = await clients.find(id);
+  return client === undefined || client.disabled ? undefined : clientMetadata(client);
+}

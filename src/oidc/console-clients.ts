@@ -1,0 +1,32 @@
+import type { ClientMetadata } from 'oidc-provider';
+
+/**
+ * The consoles are first-party clients of the server itself: they ask the authorization endpoint for nothing but a
+ * sign-in (`response_type=none`). Their ids are reserved, they are in no table, and what they are granted is never saved.
+ */
+const consoles = ['account'] as const;
+export type Console = (typeof consoles)[number];
+
+export function consoleClientId(console: Console): string {
+  return `vouchsafe-${console}`;
+}
+
+export function isConsoleClient(clientId: string): boolean {
+  return consoles.some((console) => consoleClientId(console) === clientId);
+}
+
+/** Where the authorization endpoint sends the browser back to. */
+export function consoleCallback(issuer: string, console: Console): string {
+  return `${issuer}/${console}/signed-in`;
+}
+
+export function consoleClients(issuer: string, name: string): ClientMetadata[] {
+  return consoles.map((console) => ({
+    client_id: consoleClientId(console),
+    client_name: name,
+    redirect_uris: [consoleCallback(issuer, console)],
+    response_types: ['none'],
+    grant_types: [],
+    token_endpoint_auth_method: 'none',
+  }));
+}

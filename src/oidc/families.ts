@@ -1,0 +1,118 @@
+import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
+import type { ClientService } from '../client/client.service.ts';
+import type { Permissions } from '../db/schema.ts';
+import { randomToken } from '../lib/hash.ts';
+import type { Sealer } from '../lib/seal.ts';
+import { epochSeconds, fromEpoch } from '../lib/time.ts';
+import { isConsoleClient } from './console-clients.ts';
+import type { FamilyRecord } from './records.ts';
+import { currentUnit } from './unit-of-work.ts';
+
+/** The longest chain of refreshes, in seconds: an absolute end that no refresh moves. */
+export const FAMILY_TTL = 14 * 86_400;
+
+interface Decision {
+  readonly granted: Permissions;
+  readonly rejected: Permissions;
+  readonly version: number | undefined;
+}
+
+/**
+ * Gives the session's live family for the client, or one built from what the person decided for it; undefined where
+ * nothing was decided. It is written only once the request is accepted (see `saveAcceptedFamily`).
+ */
+export function createLoadExistingGrant(clients: ClientService): (ctx: KoaContextWithOIDC) => Promise<Grant | undefined> {
+  return async (ctx) => {
+    const { client, account, session } = ctx.oidc;
+    if (!client || !account || !session) return undefined;
+    const decision = await findDecision(ctx, clients, account.accountId, client.clientId);
+    if (decision === undefined) return undefined;
+    const familyId = session.grantIdFor(client.clientId);
+    const family = familyId === undefined ? undefined : await currentUnit().findFamily(familyId);
+    return family && isUsable(family, account.accountId, client.clientId)
+      ? buildGrant(ctx, family.id, decision, epochSeconds(family.expiresAt))
+      : buildGrant(ctx, randomToken(16), decision, epochSeconds() + FAMILY_TTL);
+  };
+}
+
+/** One that would die soon makes room for a new one, so that a person who comes daily is not asked to sign in again. */
+function isUsable(family: FamilyRecord, accountId: string, clientId: string): boolean {
+  const left = epochSeconds(family.expiresAt) - epochSeconds();
+  return !family.revoked && family.accountId === accountId && family.clientId === clientId && left > FAMILY_TTL / 2;
+}
+
+async function findDecision(ctx: KoaContextWithOIDC, clients: ClientService, accountId: string, clientId: string): Promise<Decision | undefined> {
+  if (isConsoleClient(clientId)) return { ...requested(ctx), version: undefined };
+  const consent = await currentUnit().findConsent(accountId, clientId);
+  if (consent !== undefined) {
+    currentUnit().useConsent(consent.id);
+    return consent;
+  }
+  const record = await clients.find(clientId);
+  const confidential = record !== undefined && record.metadata.token_endpoint_auth_method !== 'none';
+  return record?.firstParty && confidential ? { ...requested(ctx), version: undefined } : undefined;
+}
+
+/** All that is asked for, as far as the client may ask for it: for those of our own that skip consent. */
+function requested(ctx: KoaContextWithOIDC): Omit<Decision, 'version'> {
+  const resources = Object.entries(ctx.oidc.resourceServers ?? {}).map(([identifier, server]) => [
+    identifier,
+    [...ctx.oidc.requestParamScopes].filter((scope) => server.scopes.has(scope)),
+  ]);
+  return {
+    granted: { scopes: [...ctx.oidc.requestParamOIDCScopes], claims: [...ctx.oidc.requestParamClaims], resources: Object.fromEntries(resources) },
+    rejected: { scopes: [], claims: [], resources: {} },
+  };
+}
+
+function buildGrant(ctx: KoaContextWithOIDC, id: string, decision: Decision, exp: number): Grant {
+  const { client, account, provider } = ctx.oidc;
+  const grant = new provider.Grant({ accountId: account?.accountId as string, clientId: client?.clientId as string });
+  Object.assign(grant, { jti: id, iat: epochSeconds(), exp });
+  const { granted, rejected } = decision;
+  if (granted.scopes.length > 0) grant.addOIDCScope(granted.scopes.join(' '));
+  if (granted.claims.length > 0) grant.addOIDCClaims(granted.claims);
+  for (const [resource, scopes] of Object.entries(granted.resources)) grant.addResourceScope(resource, scopes.join(' '));
+  if (rejected.scopes.length > 0) grant.rejectOIDCScope(rejected.scopes.join(' '));
+  if (rejected.claims.length > 0) grant.rejectOIDCClaims(rejected.claims);
+  for (const [resource, scopes] of Object.entries(rejected.resources)) grant.rejectResourceScope(resource, scopes.join(' '));
+  return grant;
+}
+
+/** Writes the family of a request that is being answered with a code: new, or where it holds other things than before. */
+export function saveAcceptedFamily(ctx: KoaContextWithOIDC, sealer: Sealer): void {
+  const { grant, client, account, session } = ctx.oidc;
+  if (!grant?.jti || !client || !account || isConsoleClient(client.clientId)) return;
+  const unit = currentUnit();
+  const known = unit.findKnownFamily(grant.jti);
+  const consentVersion = unit.findKnownConsent(account.accountId, client.clientId)?.version;
+  const payload = { openid: grant.openid, resources: grant.resources, rejected: grant.rejected };
+  if (known && known.consentVersion === consentVersion && sameJson(known.payload, payload)) return;
+  unit.saveFamily({
+    id: grant.jti,
+    exists: known !== undefined,
+    accountId: account.accountId,
+    clientId: client.clientId,
+    sessionUid: session?.uid,
+    consentVersion,
+    payload,
+    offline: grant.getOIDCScope().split(' ').includes('offline_access'),
+    keyId: known?.keyId ?? sealer.keyId,
+    expiresAt: fromEpoch(grant.exp as number),
+  });
+  if (known === undefined) {
+    unit.audit({ type: 'family.started', outcome: 'success', accountId: account.accountId, clientId: client.clientId, grantId: grant.jti });
+  }
+}
+
+/** jsonb does not keep the order of keys. */
+function sameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, one]) => [key, sorted(one)]));
+}

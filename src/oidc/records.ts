@@ -1,0 +1,75 @@
+import type { Permissions } from '../db/schema.ts';
+
+/** The plain records that the unit of work reads and writes: rows as the protocol sees them. */
+
+export type Payload = Record<string, unknown>;
+
+/** The kinds of rows in `tokens`; `jwt` is the slim row of a person's JWT access token. */
+export type TokenKind = 'access' | 'machine' | 'refresh' | 'code' | 'jwt';
+
+export interface AccountRecord {
+  readonly id: string;
+  readonly email: string;
+  readonly emailVerified: boolean;
+  readonly name: string | undefined;
+  readonly locale: string | undefined;
+  readonly admin: boolean;
+  readonly disabled: boolean;
+  readonly updatedAt: Date;
+}
+
+/** A token family as it is stored. */
+export interface FamilyRecord {
+  readonly id: string;
+  readonly accountId: string;
+  readonly clientId: string;
+  readonly sessionUid: string | undefined;
+  readonly consentVersion: number | undefined;
+  readonly keyId: string;
+  readonly payload: Payload;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  readonly revoked: boolean;
+}
+
+export interface ConsentRecord {
+  readonly id: string;
+  readonly accountId: string;
+  readonly clientId: string;
+  readonly granted: Permissions;
+  readonly rejected: Permissions;
+  readonly version: number;
+}
+
+/** A client's part in a session. */
+export interface SessionClientRecord {
+  readonly sid: string;
+  readonly grantId?: string;
+  readonly persistsLogout?: boolean;
+}
+
+export interface SessionRecord {
+  readonly uid: string;
+  readonly idHash: Buffer;
+  readonly accountId: string | undefined;
+  readonly payload: Payload;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+  readonly clients: Readonly<Record<string, SessionClientRecord>>;
+  /** Found by the id it had before its last change: it may be read, and nothing else. */
+  readonly byPreviousId: boolean;
+}
+
+export interface TokenRecord {
+  readonly kind: TokenKind;
+  readonly payload: Payload | undefined;
+  readonly grantId: string | undefined;
+  readonly clientId: string;
+  readonly accountId: string | undefined;
+  readonly sessionUid: string | undefined;
+  readonly expiresAt: Date;
+  /** Seconds since it was used up, by the database's clock; undefined while it was not. */
+  readonly consumedAge: number | undefined;
+  /** The client is there and is not disabled. */
+  readonly clientLive: boolean;
+}

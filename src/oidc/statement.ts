@@ -1,0 +1,59 @@
+import { sha256 } from '../lib/hash.ts';
+import type { Statement } from '../db/database.ts';
+
+/** A column of a multi-row insert: its name and its type in SQL. */
+export type Columns = Readonly<Record<string, string>>;
+
+const names = new Map<string, string>();
+
+/** The same name for the same text, so that each shape of a statement is parsed once a connection. */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `vs_${sha256(text).toString('hex').slice(0, 24)}`;
+    names.set(text, name);
+  }
+  return name;
+}
+
+/** Puts together one statement out of common table expressions, and keeps its parameters. */
+export class StatementBuilder {
+  readonly #expressions: string[] = [];
+  readonly #values: unknown[] = [];
+
+  get isEmpty(): boolean {
+    return this.#expressions.length === 0;
+  }
+
+  /** Adds a parameter; gives its place in the text. */
+  param(value: unknown, type: string): string {
+    const given = type === 'jsonb' && value !== null ? JSON.stringify(value) : value;
+    return `$${this.#values.push(given)}::${type}`;
+  }
+
+  /** Adds `name as (body)`. */
+  add(name: string, body: string): void {
+    this.#expressions.push(`${name} as (${body})`);
+  }
+
+  /** An `insert` of rows, each of them only where `condition` holds. */
+  insert(name: string, table: string, columns: Columns, rows: readonly Record<string, unknown>[], condition: string, conflict = ''): void {
+    const keys = Object.keys(columns);
+    const tuples = rows.map((row) => `(${keys.map((key) => this.param(row[key] ?? null, columns[key] as string)).join(', ')})`);
+    this.add(
+      name,
+      `insert into ${table} (${keys.join(', ')}) select * from (values ${tuples.join(', ')}) as v where ${condition} ${conflict} returning 1`,
+    );
+  }
+
+  build(select: string): Statement {
+    const text = this.#expressions.length === 0 ? `select ${select}` : `with ${this.#expressions.join(', ')} select ${select}`;
+    return { name: nameOf(text), text, values: this.#values };
+  }
+}
+
+/** A statement whose text never changes. */
+export function prepared(text: string): (...values: unknown[]) => Statement {
+  const name = nameOf(text);
+  return (...values) => ({ name, text, values });
+}

@@ -1,0 +1,13 @@
+import { createHmac } from 'node:crypto';
+import type { Sealer } from '../lib/seal.ts';
+import type { FamilyRecord } from './records.ts';
+
+/**
+ * The id of the refresh token that follows the presented one. It is derived, so that the same client's own repetition
+ * gets the same successor while only hashes are stored; the key is in no table, so that a dump and a used token do not
+ * add up to a live one.
+ */
+export function successorId(sealer: Sealer, family: Pick<FamilyRecord, 'id' | 'keyId'>, presented: string): string {
+  const key = sealer.derive('refresh token successor', family.keyId);
+  return createHmac('sha256', key).update(`${family.id} ${presented}`).digest('base64url');
+}

@@ -1,0 +1,87 @@
+import { writeAudit } from '../audit/audit.service.ts';
+import { type Database, type Db, isUniqueViolation } from '../db/database.ts';
+import { raiseVersion } from '../db/versions.ts';
+import { AppError } from '../errors.ts';
+import { randomToken } from '../lib/hash.ts';
+import type { NewResourceServer, ResourceServer } from './resource-server.ts';
+import { insertResourceServer, listResourceServers } from './resource-server.store.ts';
+
+/** The APIs: few, so all of them are kept in memory and read anew when one has changed. */
+export class ResourceServerService {
+  readonly #db: Database;
+  #all: Promise<Map<string, ResourceServer>> | undefined;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  /** Gives up what is cached: called when the version of the topic `resource_servers` has risen. */
+  refresh(): void {
+    this.#all = undefined;
+  }
+
+  async find(identifier: string): Promise<ResourceServer | undefined> {
+    return (await this.#load()).get(identifier);
+  }
+
+  async findById(id: string): Promise<ResourceServer | undefined> {
+    return [...(await this.#load()).values()].find((server) => server.id === id);
+  }
+
+  async list(): Promise<ResourceServer[]> {
+    return [...(await this.#load()).values()];
+  }
+
+  /**
+   * The API, read in the transaction, with every one of `scopes` its own.
+   * @throws AppError `unknown_api`, `unknown_scope`
+   */
+  async getForScopes(db: Db, identifier: string, scopes: readonly string[]): Promise<ResourceServer> {
+    const server = (await listResourceServers(db)).find((one) => one.identifier === identifier);
+    if (server === undefined) throw new AppError('unknown_api', `There is no API ${identifier}. Create it first.`, { status: 400 });
+    const unknown = scopes.filter((scope) => !server.scopes.has(scope));
+    if (unknown.length > 0) {
+      throw new AppError('unknown_scope', `The API ${identifier} has no scope ${unknown.join(', ')}. It has: ${[...server.scopes.keys()].join(', ')}.`, {
+        status: 400,
+      });
+    }
+    return server;
+  }
+
+  /**
+   * Registers an API together with the credentials with which it introspects, which `createCredentials` makes in the
+   * same transaction.
+   * @throws AppError `api_exists`
+   */
+  async create<Credentials>(
+    input: NewResourceServer,
+    actor: string,
+    createCredentials: (db: Db, resourceServerId: string) => Promise<Credentials>,
+  ): Promise<{ id: string; credentials: Credentials }> {
+    const id = `api_${randomToken(12)}`;
+    try {
+      const credentials = await this.#db.transaction(async (db) => {
+        await insertResourceServer(db, id, input);
+        const made = await createCredentials(db, id);
+        await writeAudit(db, { type: 'resource_server.created', outcome: 'success', actor, data: { resource_server: id } });
+        await raiseVersion(db, 'resource_servers');
+        return made;
+      });
+      this.refresh();
+      return { id, credentials };
+    } catch (cause) {
+      if (isUniqueViolation(cause)) throw new AppError('api_exists', `There is an API ${input.identifier} already.`, { status: 409, cause });
+      throw cause;
+    }
+  }
+
+  async #load(): Promise<Map<string, ResourceServer>> {
+    this.#all ??= listResourceServers(this.#db.kysely).then((all) => new Map(all.map((one) => [one.identifier, one])));
+    try {
+      return await this.#all;
+    } catch (error) {
+      this.#all = undefined;
+      throw error;
+    }
+  }
+}

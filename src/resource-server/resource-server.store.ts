@@ -1,0 +1,46 @@
+import { sql } from 'kysely';
+import type { Db } from '../db/database.ts';
+import type { NewResourceServer, ResourceServer } from './resource-server.ts';
+
+/** Every API with its scopes, in the order in which they were given. */
+export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
+  const { rows } = await sql<{
+    id: string;
+    identifier: string;
+    name: string;
+    token_format: 'opaque' | 'jwt';
+    access_token_ttl: number;
+    signing_alg: string;
+    scopes: [string, string][];
+  }>`select r.id, r.identifier, r.name, r.token_format, r.access_token_ttl, r.signing_alg,
+       (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description) order by s.position), '[]')
+        from resource_server_scopes s where s.resource_server_id = r.id) as scopes
+     from resource_servers r order by r.name, r.id`.execute(db);
+  return rows.map((row) => ({
+    id: row.id,
+    identifier: row.identifier,
+    name: row.name,
+    tokenFormat: row.token_format,
+    accessTokenTtl: row.access_token_ttl,
+    signingAlg: row.signing_alg,
+    scopes: new Map(row.scopes),
+  }));
+}
+
+export async function insertResourceServer(db: Db, id: string, input: NewResourceServer): Promise<void> {
+  await db
+    .insertInto('resource_servers')
+    .values({
+      id,
+      identifier: input.identifier,
+      name: input.name,
+      token_format: input.tokenFormat,
+      access_token_ttl: input.accessTokenTtl,
+      signing_alg: 'ES256',
+    })
+    .execute();
+  await db
+    .insertInto('resource_server_scopes')
+    .values(input.scopes.map((one, position) => ({ resource_server_id: id, scope: one.scope, description: one.description, position })))
+    .execute();
+}
