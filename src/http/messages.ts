@@ -11,14 +11,25 @@ type Translation<T> = T extends string | Html
 /** The keys that every language has. One that is missing, or takes other parameters, does not compile. */
 export type Messages = Translation<typeof en>;
 
-/** Languages by their BCP 47 tag. A second language is a line here and a file beside `en.ts`. */
-const catalogues: Record<string, Messages> = { en };
+export interface Language {
+  /** For the page's `lang`. */
+  lang: string;
+  /** For dates and numbers. */
+  locale: string;
+  messages: Messages;
+}
 
-/** The words for a language; for "nl-BE" those of "nl", and English where there are none. */
-export function messagesFor(lang = 'en'): { lang: string; messages: Messages } {
-  for (const tag of [lang, lang.split('-')[0] ?? '']) {
-    const messages = Object.hasOwn(catalogues, tag) ? catalogues[tag] : undefined;
-    if (messages) return { lang: tag, messages };
-  }
-  return { lang: 'en', messages: en };
+const english: Language = { lang: 'en', locale: 'en-GB', messages: en };
+
+/** A second language is a line here and a file beside `en.ts`. */
+const languages: Language[] = [english];
+
+/** The words for a BCP 47 tag; for "nl-BE" those of "nl", and English where there are none. */
+export function messagesFor(tag = 'en'): Language {
+  const primary = tag.split('-')[0]?.toLowerCase();
+  return (
+    languages.find(({ lang }) => lang === tag) ??
+    languages.find(({ lang }) => lang === primary) ??
+    english
+  );
 }

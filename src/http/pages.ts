@@ -94,7 +94,7 @@ export interface ConsentStay {
 
 /** What was decided earlier, and is only told again. */
 export interface ConsentAlready {
-  claims: Pick<ConsentClaim, 'name' | 'label' | 'value'>[];
+  claims: Pick<ConsentClaim, 'name' | 'label'>[];
   scopes: Pick<ConsentScope, 'kind' | 'words'>[];
   stay: boolean;
 }

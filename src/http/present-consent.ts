@@ -50,7 +50,7 @@ function askedRows(model: Pages['consent'], kit: Kit): Row[] {
     const box = { name: 'scope', value: 'offline_access', checked } as const;
     rows.push(row('stay', kit, { words: kit.m.stay, ...(optional ? { box } : {}) }));
   }
-  return rows;
+  return rows.length > 0 ? rows : [row('know', kit, { words: kit.m.consent.nothing })];
 }
 
 /** The rows of what is allowed already: the same words, nothing to tick. */
@@ -60,10 +60,8 @@ function allowedRows(
 ): Row[] {
   const rows: Row[] = [];
   if (allowed.claims.length > 0) {
-    const words = new Intl.ListFormat(kit.lang).format(
-      allowed.claims.map((claim) => String(claimLabel(claim, kit))),
-    );
-    rows.push(row('know', kit, { words }));
+    const labels = allowed.claims.map((claim) => String(claimLabel(claim, kit)));
+    rows.push(row('know', kit, { words: new Intl.ListFormat(kit.locale).format(labels) }));
   }
   for (const kind of KINDS) {
     for (const { words } of allowed.scopes.filter((scope) => scope.kind === kind)) {

@@ -6,7 +6,8 @@ import { inSeconds } from './when.ts';
 /** What a presenter works with besides the model. */
 export interface Kit {
   m: Messages;
-  lang: string;
+  /** For dates, numbers and lists. */
+  locale: string;
   now: Date;
   /** The server's own name. */
   house: string;
@@ -30,8 +31,8 @@ export interface View {
 
 export const PASSWORD_MINIMUM = 15;
 
-export function retryWords({ retryAfter }: Limited, { m, lang }: Kit): Words {
-  return retryAfter === undefined ? m.tooManyLater : m.tooManyUntil(inSeconds(retryAfter, lang));
+export function retryWords({ retryAfter }: Limited, { m, locale }: Kit): Words {
+  return retryAfter === undefined ? m.tooManyLater : m.tooManyUntil(inSeconds(retryAfter, locale));
 }
 
 export function tooMany(model: Limited, kit: Kit): Summary {

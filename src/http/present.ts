@@ -103,26 +103,26 @@ function totpEnrol(model: Pages['totp-enrol'], kit: Kit) {
 }
 
 function account(model: Pages['account'], kit: Kit) {
-  const { m, now, lang } = kit;
+  const { m, now, locale } = kit;
   return {
     ...asking(undefined, m.account.title),
     apps: model.apps.map((connected) => ({
       ...connected,
       rows: connectedRows(connected, kit),
-      sinceWords: onDay(connected.since, now, lang),
-      usedWords: connected.lastUsed && ago(connected.lastUsed, now, lang),
-      consequence: m.account.consequence(connected.app.name, lasting(model.tokenTtl, lang)),
+      sinceWords: onDay(connected.since, now, locale),
+      usedWords: connected.lastUsed && ago(connected.lastUsed, now, locale),
+      consequence: m.account.consequence(connected.app.name, lasting(model.tokenTtl, locale)),
     })),
-    secondSince: model.secondFactor.since && onDay(model.secondFactor.since, now, lang),
+    secondSince: model.secondFactor.since && onDay(model.secondFactor.since, now, locale),
     removed: model.removed === undefined ? undefined : m.account.removed(model.removed),
   };
 }
 
 function error(model: Pages['error'], kit: Kit) {
-  const { m, lang } = kit;
+  const { m, locale } = kit;
   const { title, say } = m.error.kinds[model.kind];
   const when =
-    model.retryAfter === undefined ? String(m.error.soon) : inSeconds(model.retryAfter, lang);
+    model.retryAfter === undefined ? String(m.error.soon) : inSeconds(model.retryAfter, locale);
   return {
     title,
     invalid: false,
@@ -130,7 +130,7 @@ function error(model: Pages['error'], kit: Kit) {
     cut: cut(model.app?.id, APART, model.requestId),
     say: say(model.app?.name ?? String(m.error.thisApp), when),
     mender: mender(model.kind, model.app?.name, kit),
-    time: inFull(model.at, lang),
+    time: inFull(model.at, locale),
   };
 }
 
@@ -150,7 +150,7 @@ export const presenters: Presenters = {
     const { pausedFor } = model.resend;
     return {
       ...asking(model.app?.id, sent.title, codeSummary(model, sent, kit)),
-      pause: pausedFor ? sent.pause(inSeconds(pausedFor, kit.lang)) : undefined,
+      pause: pausedFor ? sent.pause(inSeconds(pausedFor, kit.locale)) : undefined,
     };
   },
   'verify-email': ({ email }, { m }) => ({
@@ -197,12 +197,12 @@ export const presenters: Presenters = {
     return { ...fields, ...asking(undefined, kit.m.setup.title, fields.summary) };
   },
   account,
-  'dev-mail': ({ mails }, { m, lang, now }) => ({
+  'dev-mail': ({ mails }, { m, locale, now }) => ({
     ...asking(undefined, m.mail.title),
     mails: mails.map((mail) => ({
       ...mail,
-      when: ago(mail.at, now, lang),
-      exactly: exactly(mail.at, lang),
+      when: ago(mail.at, now, locale),
+      exactly: exactly(mail.at, locale),
       parts: withLinks(mail.text),
     })),
   }),

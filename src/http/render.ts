@@ -57,8 +57,8 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
   };
   return {
     page(name, model) {
-      const { lang, messages: m } = messagesFor(model.lang);
-      const view = presenters[name](model, { m, lang, now: now(), house });
+      const { lang, locale, messages: m } = messagesFor(model.lang);
+      const view = presenters[name](model, { m, locale, now: now(), house });
       const dir = model.dir ?? 'ltr';
       const heading = String(view.title);
       const title = m.titleSuffix(view.invalid ? String(m.titleError(heading)) : heading, house);

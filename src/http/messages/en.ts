@@ -48,9 +48,8 @@ export const en = {
     title: 'Sign in',
     titleFor: (app: string) => html`Sign in to continue to <bdi>${app}</bdi>`,
     confirmTitle: 'Confirm it’s you',
-    confirmLead: 'Enter your password once more to go on.',
-    confirmLeadFor: (app: string) =>
-      html`Enter your password once more to go on to <bdi>${app}</bdi>.`,
+    confirmLead: 'Enter your password to go on.',
+    confirmLeadFor: (app: string) => html`Enter your password to go on to <bdi>${app}</bdi>.`,
     submit: 'Sign in',
     confirmSubmit: 'Continue',
     register: 'Create an account',
@@ -70,8 +69,8 @@ export const en = {
 
   sent: {
     title: 'Check your email',
-    lead: (email: string) =>
-      html`We’ve sent a mail to <b>${email}</b>. Open the link in it, or enter its code here.`,
+    lead: (email: string) => html`We’ve sent a mail to <b>${email}</b>`,
+    leadDo: 'Open its link, or enter its code here.',
     code: 'Code from the mail',
     submit: 'Continue',
     nothing: 'Nothing there? Look in your junk mail, or have it sent again.',
@@ -200,7 +199,7 @@ export const en = {
     may: (app: string) => html`<bdi>${app}</bdi> will be able to`,
     mayMore: (app: string) => html`<bdi>${app}</bdi> will also be able to`,
     already: 'What you’ve allowed already',
-    nothing: 'Know that you have an account here, and nothing else about you.',
+    nothing: 'that you have an account here, and nothing else about you',
     notVerified: (app: string) =>
       html`<b>Not verified.</b> We haven’t checked who makes <bdi>${app}</bdi>.`,
     notVerifiedGo: (host: string) => html`Go on only if you came from <bdi>${host}</bdi> yourself.`,
@@ -222,7 +221,7 @@ export const en = {
     title: 'Sign out?',
     lead: (house: string) => `This ends your session with ${house} in this browser.`,
     leadFor: (app: string, house: string) =>
-      html`You’ve left <bdi>${app}</bdi>. Sign out of ${house} in this browser too?`,
+      html`You’re leaving <bdi>${app}</bdi>. Sign out of ${house} in this browser too?`,
     stay: 'Stay signed in',
     submit: 'Sign out',
     doneTitle: 'You’re signed out',
@@ -335,18 +334,17 @@ export const en = {
     since: 'Since',
     remove: (app: string) => html`Remove <bdi>${app}</bdi>`,
     consequence: (app: string, life: string) =>
-      html`<bdi>${app}</bdi> can ask for nothing more at once. What it already holds stops working within ${life}. What it has stored about you stays with it.`,
+      html`From then on <bdi>${app}</bdi> can ask for nothing more. What it already holds stops working within ${life}. What it has stored about you stays with it.`,
     removeNow: (app: string) => html`Yes, remove <bdi>${app}</bdi>`,
     removed: (app: string) => html`<bdi>${app}</bdi> is removed.`,
     signOut: 'Sign out',
   },
 
   mail: {
-    title: 'Mail on its way nowhere',
+    title: 'Mail kept here',
     lead: 'This server isn’t set up to send mail. What it would have sent is kept here.',
     none: 'Nothing yet. Create an account, and its mail shows here.',
     to: 'To',
-    sent: 'Written',
   },
 
   formPost: {

@@ -1,0 +1,76 @@
+import type { Context, Middleware } from 'koa';
+import { isUnavailable } from '../db/database.ts';
+import { AppError } from '../errors.ts';
+import type { Logger } from '../lib/log.ts';
+import type { ErrorKind } from './pages.ts';
+import type { Renderer } from './render.ts';
+import { renderPage } from './render-page.ts';
+
+/** The page that fits an error of ours; those that no page was made for are told by their status. */
+const kinds: Record<string, ErrorKind> = {
+  cross_site: 'forged',
+  interaction_expired: 'expired',
+  other_browser: 'other-browser',
+  factor_unreachable: 'factor-unreachable',
+};
+
+function kindOf(error: AppError): ErrorKind {
+  const known = kinds[error.code];
+  if (known !== undefined) return known;
+  switch (error.status) {
+    case 403:
+      return 'forbidden';
+    case 404:
+      return 'not-found';
+    case 413:
+      return 'too-large';
+    case 429:
+      return 'too-many';
+    case 503:
+      return 'unavailable';
+    default:
+      return error.status < 500 ? 'bad-request' : 'ours';
+  }
+}
+
+/** Turns whatever was thrown into an error of ours; what is not known is ours to mend, and tells nothing. */
+export function toAppError(error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  if (isUnavailable(error)) {
+    return new AppError('unavailable', 'The service is not available right now.', { status: 503, expose: true, retryAfter: 5, cause: error });
+  }
+  const status = error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : 500;
+  return new AppError(status < 500 ? 'bad_request' : 'server_error', status < 500 ? 'The request could not be understood.' : 'Something went wrong on our side.', {
+    status,
+    cause: error,
+  });
+}
+
+/** Answers with the error in the form that its reader expects: a page for browsers, an RFC 9457 problem for programs. */
+export function answerError(ctx: Context, renderer: Renderer, thrown: unknown): void {
+  const error = toAppError(thrown);
+  for (const header of ['Set-Cookie', 'Location', 'ETag', 'Content-Length']) ctx.remove(header);
+  if (error.retryAfter !== undefined) ctx.set('Retry-After', String(error.retryAfter));
+  if (ctx.accepts('json', 'html') === 'html') {
+    renderPage(ctx, renderer, 'error', { kind: kindOf(error), requestId: ctx.state.requestId, at: new Date(), retryAfter: error.retryAfter, homeUrl: undefined }, { status: error.status });
+    return;
+  }
+  ctx.status = error.status;
+  ctx.set('Cache-Control', 'no-store');
+  ctx.body = { type: `urn:vouchsafe:error:${error.code}`, title: error.expose ? error.message : 'Something went wrong on our side.', status: error.status, request_id: ctx.state.requestId };
+  ctx.type = 'application/problem+json';
+}
+
+/** The one handler of what is thrown on our side of the engine. */
+export function handleErrors(renderer: Renderer, logger: Logger): Middleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+      if (ctx.status === 404 && ctx.body === undefined) throw new AppError('not_found', 'There is nothing here.', { status: 404 });
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      if (error.status >= 500) logger.error({ err: error, cause: error.cause, requestId: ctx.state.requestId }, 'request failed');
+      answerError(ctx, renderer, error);
+    }
+  };
+}

@@ -1,0 +1,53 @@
+import type { Context, Middleware } from 'koa';
+import { AppError } from '../errors.ts';
+
+const LIMIT = 64 * 1024;
+const MAX_FIELDS = 500;
+
+/**
+ * The body as text, at most 64 KiB.
+ * @throws AppError `body_too_large` (413)
+ */
+export async function readBody(ctx: Context, limit = LIMIT): Promise<string> {
+  const tooLarge = () => new AppError('body_too_large', `The request is too large: at most ${limit} bytes are read.`, { status: 413 });
+  if ((ctx.request.length ?? 0) > limit) throw tooLarge();
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of ctx.req as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > limit) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/**
+ * The fields of a posted form, each as often as it came.
+ * @throws AppError `body_too_large` (413), `bad_request` (400) where it is no form or has too many fields
+ */
+export async function readForm(ctx: Context): Promise<URLSearchParams> {
+  if (!ctx.is('application/x-www-form-urlencoded')) {
+    throw new AppError('bad_request', 'The request is not a form.', { status: 400 });
+  }
+  const form = new URLSearchParams(await readBody(ctx));
+  if ([...form.keys()].length > MAX_FIELDS) throw new AppError('bad_request', 'The form has too many fields.', { status: 400 });
+  return form;
+}
+
+/**
+ * Refuses a post that another site's page made. Browsers tell where a post comes from; what tells nothing is no browser
+ * of the last years, and has no cookies that another site could ride on (they are SameSite=Lax).
+ * @throws AppError `cross_site` (403)
+ */
+export function refuseCrossSite(issuer: string): Middleware {
+  const { origin } = new URL(issuer);
+  return (ctx, next) => {
+    if (ctx.method === 'POST') {
+      const site = ctx.get('Sec-Fetch-Site');
+      const from = ctx.get('Origin');
+      const foreign = site === '' ? from !== '' && from !== origin : site !== 'same-origin' && site !== 'none';
+      if (foreign) throw new AppError('cross_site', 'This form was sent from another site.', { status: 403 });
+    }
+    return next();
+  };
+}

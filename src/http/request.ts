@@ -1,0 +1,91 @@
+import { randomUUID } from 'node:crypto';
+import type { Context, Middleware, Next } from 'koa';
+import type { Logger } from '../lib/log.ts';
+
+/** What the pipeline knows of every request. */
+export interface RequestState {
+  /** In every log line, audit event and error page of the request. */
+  requestId: string;
+  /** The client's own address, as far as our own proxies vouch for it. */
+  address: string;
+}
+
+export interface RequestOptions {
+  readonly issuer: string;
+  /** How many proxies of ours stand before us; each adds one entry to `X-Forwarded-For`. */
+  readonly trustProxy: number;
+  readonly logger: Logger;
+}
+
+/**
+ * Gives the request its id and its real client address, and pins what is read from headers (host, protocol, address) to
+ * what is known to be true: no link and no endpoint URL is ever made of something a client sent.
+ */
+export function identifyRequest({ issuer, trustProxy }: RequestOptions): Middleware {
+  const url = new URL(issuer);
+  return (ctx: Context, next: Next) => {
+    const address = clientAddress(ctx, trustProxy);
+    const { headers } = ctx.req;
+    headers.host = url.host;
+    headers['x-forwarded-proto'] = url.protocol.slice(0, -1);
+    headers['x-forwarded-for'] = address;
+    delete headers['x-forwarded-host'];
+    delete headers.forwarded;
+    const state: RequestState = { requestId: randomUUID(), address };
+    Object.assign(ctx.state, state);
+    ctx.set('X-Request-Id', state.requestId);
+    return next();
+  };
+}
+
+/** The entry that our outermost proxy wrote; what stands before it was sent by anybody. */
+function clientAddress(ctx: Context, trustProxy: number): string {
+  const peer = ctx.req.socket.remoteAddress ?? '';
+  if (trustProxy === 0) return plain(peer);
+  const forwarded = String(ctx.req.headers['x-forwarded-for'] ?? '').split(',').map((entry) => entry.trim()).filter((entry) => entry !== '');
+  return plain(forwarded.at(-trustProxy) ?? peer);
+}
+
+/** IPv4 mapped into IPv6 is one address with its IPv4 form. */
+function plain(address: string): string {
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+/** Headers that every answer carries. Pages add their content security policy (see render-page.ts). */
+export function securityHeaders(issuer: string): Middleware {
+  const https = issuer.startsWith('https:');
+  return (ctx, next) => {
+    ctx.set('X-Content-Type-Options', 'nosniff');
+    ctx.set('Referrer-Policy', 'same-origin');
+    ctx.set('X-Frame-Options', 'DENY');
+    if (https) ctx.set('Strict-Transport-Security', 'max-age=63072000; includeSubDomains');
+    return next();
+  };
+}
+
+/**
+ * Takes the issuer's path off, so that routes are written without it, and answers the three well-known forms of such an
+ * issuer (RFC 8414, section 3.1; OpenID Connect Discovery, section 4).
+ */
+export function mountAtIssuer(issuer: string): Middleware {
+  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
+  if (prefix === '') return (_ctx, next) => next();
+  return (ctx, next) => {
+    const wellKnown = /^(\/\.well-known\/[a-z-]+)(\/.*)$/.exec(ctx.path);
+    if (wellKnown?.[2] === prefix) ctx.path = wellKnown[1] as string;
+    else if (ctx.path === prefix || ctx.path.startsWith(`${prefix}/`)) ctx.path = ctx.path.slice(prefix.length) || '/';
+    else if (!/^\/(livez|readyz)$/.test(ctx.path)) return undefined;
+    return next();
+  };
+}
+
+/** One line a request, after its answer: never a query, a body or a header, which hold codes and tokens. */
+export function accessLog(logger: Logger): Middleware {
+  return async (ctx, next) => {
+    const started = performance.now();
+    await next();
+    const line = { requestId: ctx.state.requestId, method: ctx.method, path: ctx.path.replace(/(interaction|authorize|verify-email|setup)\/.+/, '$1/…'), status: ctx.status, ms: Math.round(performance.now() - started) };
+    if (ctx.status >= 500) logger.error(line, 'request failed');
+    else logger.info(line, 'request');
+  };
+}
