@@ -73,6 +73,8 @@ export class Database {
 
   async close(): Promise<void> {
     await this.kysely.destroy();
+    // Kysely ends a pool only where it has used it.
+    if (!this.pool.ending) await this.pool.end();
   }
 }
 

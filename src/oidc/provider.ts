@@ -16,9 +16,9 @@ import { currentUnit } from './unit-of-work.ts';
 
 /** The pages that the engine shows by itself: each is one of ours. */
 export interface EnginePages {
-  error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string }, cause: Error): void;
-  signOut(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): void;
-  signedOut(ctx: KoaContextWithOIDC): void;
+  error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string }, cause: Error): Promise<void>;
+  signOut(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): Promise<void>;
+  signedOut(ctx: KoaContextWithOIDC): Promise<void>;
 }
 
 export interface ProviderOptions {

@@ -1,0 +1,19 @@
+import { type Client, isLocalRedirect } from '../client/client.ts';
+import type { App } from '../http/pages.ts';
+
+/** A client as the pages show it. */
+export function toApp(client: Client, redirectUri?: string): App {
+  const uri = redirectUri ?? (client.metadata.redirect_uris as string[] | undefined)?.[0];
+  return {
+    id: client.id,
+    name: client.name,
+    host: hostOf(uri),
+    developer: client.developer,
+    verified: client.verified || client.firstParty,
+  };
+}
+
+/** The host that a redirect goes to; none where it goes to the person's own machine. */
+export function hostOf(uri: string | undefined): string | undefined {
+  return uri === undefined || isLocalRedirect(uri) ? undefined : new URL(uri).host;
+}

@@ -1,0 +1,59 @@
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { ClientService } from '../client/client.service.ts';
+import type { ErrorKind } from '../http/pages.ts';
+import type { Renderer } from '../http/render.ts';
+import { renderPage } from '../http/render-page.ts';
+import { toApp } from './apps.ts';
+import type { EnginePages } from './provider.ts';
+import { currentUnit } from './unit-of-work.ts';
+
+/** Our pages in place of every one that the engine brings. */
+export function createEnginePages({ renderer, clients, issuer }: { renderer: Renderer; clients: ClientService; issuer: string }): EnginePages {
+  const home = `${issuer}/account`;
+  const appOf = async (ctx: KoaContextWithOIDC) => {
+    const client = ctx.oidc.client && (await clients.find(ctx.oidc.client.clientId));
+    return client && toApp(client);
+  };
+  return {
+    async error(ctx, out, cause) {
+      const kind = kindOf(out.error, cause);
+      const model = {
+        kind,
+        requestId: ctx.state.requestId,
+        at: new Date(),
+        // A redirect URI that was not checked stands nowhere on the page, not even as text.
+        oauth: { error: out.error, description: out.error_description, clientId: ctx.oidc.client?.clientId },
+        app: await appOf(ctx),
+        homeUrl: home,
+      };
+      renderPage(ctx, renderer, 'error', model, { status: ctx.status });
+    },
+    async signOut(ctx, form) {
+      const { session } = ctx.oidc;
+      const account = session?.accountId === undefined ? undefined : await currentUnit().findAccount(session.accountId);
+      renderPage(
+        ctx,
+        renderer,
+        'sign-out',
+        { action: form.action, hidden: { xsrf: form.xsrf }, app: await appOf(ctx), account: account && { email: account.email } },
+        { leadsToApp: true },
+      );
+    },
+    async signedOut(ctx) {
+      renderPage(ctx, renderer, 'signed-out', { app: await appOf(ctx), signInUrl: home });
+    },
+  };
+}
+
+function kindOf(error: string, cause: Error): ErrorKind {
+  switch (cause.name) {
+    case 'InvalidClient':
+      return 'app-unknown';
+    case 'InvalidRedirectUri':
+      return 'app-redirect';
+    case 'SessionNotFound':
+      return 'expired';
+    default:
+      return error === 'server_error' ? 'ours' : 'app-request';
+  }
+}

@@ -1,0 +1,66 @@
+import type { Context, Middleware } from 'koa';
+import { isUnavailable, type Database } from '../db/database.ts';
+import { AppError } from '../errors.ts';
+import { type CommitResult, type Loss, UnitOfWork, withUnit } from './unit-of-work.ts';
+
+/** Where programs ask: an error answer there drops the outcome of the request. */
+const machineRoutes = new Set(['token', 'introspection', 'revocation', 'userinfo']);
+
+interface EngineState {
+  readonly oidc?: { readonly route?: string };
+}
+
+const routeOf = (ctx: Context) => (ctx as unknown as EngineState).oidc?.route;
+
+/**
+ * Makes each request one transaction: everything it writes is committed here, after the engine and the pages are done
+ * and before the answer leaves. Who lost a race gets a fresh answer, with nothing of the old one left in it.
+ */
+export function unitOfWork(db: Database, cookieName: (type: 'session') => string): Middleware {
+  return async (ctx, next) => {
+    const unit = new UnitOfWork(db);
+    // With the client known, the session's read brings what was decided for it.
+    unit.clientIdHint = typeof ctx.query.client_id === 'string' ? ctx.query.client_id : undefined;
+    await withUnit(unit, async () => {
+      try {
+        await next();
+      } catch (error) {
+        // What must stand whatever came of it is still tried; what the reader hears of is the first error.
+        await unit.commit(false).catch(() => undefined);
+        throw error;
+      }
+      if (ctx.state.unavailable === true) throw new AppError('unavailable', 'The service is not available right now.', { status: 503, expose: true, retryAfter: 5 });
+      const failed = ctx.status >= 500 || (ctx.status >= 400 && machineRoutes.has(routeOf(ctx) ?? ''));
+      settle(ctx, await unit.commit(!failed), cookieName('session'));
+    });
+  };
+}
+
+function settle(ctx: Context, result: CommitResult, sessionCookie: string): void {
+  if (result.lost !== undefined) {
+    for (const header of ['Set-Cookie', 'Location', 'Content-Length']) ctx.remove(header);
+    answerLoss(ctx, result.lost);
+    return;
+  }
+  if (!result.sessionKept) withoutCookie(ctx, sessionCookie);
+}
+
+function answerLoss(ctx: Context, lost: Loss): void {
+  if (routeOf(ctx) !== 'token') throw new AppError('interaction_expired', 'This was finished or ended elsewhere meanwhile.', { status: 400 });
+  ctx.status = 400;
+  ctx.set('Cache-Control', 'no-store');
+  ctx.body = { error: 'invalid_grant', error_description: lost === 'used' ? 'it was used already' : 'grant request is invalid' };
+}
+
+/** An id that is not the session's any more never reaches the browser. */
+function withoutCookie(ctx: Context, name: string): void {
+  const cookies = ctx.response.get('Set-Cookie') as string | string[];
+  const kept = [cookies].flat().filter((cookie) => cookie !== '' && !cookie.startsWith(`${name}=`) && !cookie.startsWith(`${name}.sig=`));
+  if (kept.length === 0) ctx.remove('Set-Cookie');
+  else ctx.set('Set-Cookie', kept);
+}
+
+/** Marks what the engine answered with a 500 because the database could not be reached: it becomes a 503. */
+export function noteServerError(ctx: Context, error: unknown): void {
+  if (isUnavailable(error) || (error instanceof Error && isUnavailable(error.cause))) ctx.state.unavailable = true;
+}

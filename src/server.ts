@@ -1,0 +1,89 @@
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import Koa from 'koa';
+import { ClientService } from './client/client.service.ts';
+import type { Config } from './config.ts';
+import type { Database } from './db/database.ts';
+import { VersionWatch } from './db/versions.ts';
+import { handleErrors } from './http/errors.ts';
+import { readBody } from './http/form.ts';
+import { createRenderer } from './http/render.ts';
+import { serveAssets } from './http/render-page.ts';
+import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
+import type { Logger } from './lib/log.ts';
+import type { Sealer } from './lib/seal.ts';
+import { cacheJwks, Engine } from './oidc/engine.ts';
+import { createEnginePages } from './oidc/engine-pages.ts';
+import { KeyService } from './oidc/keys.ts';
+import { unitOfWork } from './oidc/middleware.ts';
+import { presentJwts } from './oidc/present-jwt.ts';
+import { ResourceServerService } from './resource-server/resource-server.service.ts';
+
+export interface ServerParts {
+  readonly config: Config;
+  readonly db: Database;
+  readonly sealer: Sealer;
+  readonly logger: Logger;
+}
+
+export interface Server {
+  /** Listens; gives the port. */
+  listen(): Promise<number>;
+  /** Takes no new request, ends the ones under way, and leaves nothing running. */
+  close(): Promise<void>;
+}
+
+/** The composition root: the one place that knows every feature. */
+export async function createServer({ config, db, sealer, logger }: ServerParts): Promise<Server> {
+  const resourceServers = new ResourceServerService(db);
+  const clients = new ClientService(db, resourceServers);
+  const keys = new KeyService(db, sealer);
+  await keys.ensure();
+  const { color, onColor } = config.brand;
+  const renderer = createRenderer({
+    name: config.brand.name,
+    brand: color !== undefined && onColor !== undefined ? { brand: color, onBrand: onColor } : undefined,
+  });
+  const engine = new Engine({ config, clients, resourceServers, sealer, pages: createEnginePages({ renderer, clients, issuer: config.issuer }) }, keys);
+  await engine.load();
+
+  const watch = new VersionWatch(db);
+  watch.on('clients', () => clients.refresh());
+  watch.on('resource_servers', () => {
+    resourceServers.refresh();
+    clients.refresh();
+  });
+  watch.on('keys', () => void engine.load().catch((err: unknown) => logger.error({ err }, 'the keys could not be read')));
+  await watch.start();
+
+  const app = new Koa();
+  // The headers that this makes Koa believe are written by `identifyRequest`.
+  app.proxy = true;
+  app.on('error', (err) => logger.error({ err }, 'unhandled'));
+  app.use(accessLog(logger));
+  app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy, logger }));
+  app.use(securityHeaders(config.issuer));
+  app.use(handleErrors(renderer, logger));
+  app.use(mountAtIssuer(config.issuer));
+  app.use(serveAssets(renderer));
+  app.use(cacheJwks());
+  app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
+  app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
+  app.use(engine.middleware());
+
+  const http: HttpServer = createHttpServer(app.callback());
+  return {
+    async listen() {
+      await new Promise<void>((resolve, reject) => http.once('error', reject).listen(config.port, config.host, resolve));
+      return (http.address() as AddressInfo).port;
+    },
+    async close() {
+      await new Promise<void>((resolve) => {
+        http.close(() => resolve());
+        http.closeIdleConnections();
+      });
+      watch.stop();
+      engine.stop();
+    },
+  };
+}
