@@ -10,6 +10,8 @@ import { join, posix } from 'node:path';
  */
 
 const baseFolders = ['src/db', 'src/http', 'src/lib'];
+/** What stands over the engine may use all of src/oidc, which is no feature but the protocol itself. */
+const overTheEngine = ['src/interaction', 'src/console', 'src/introspection'];
 const compositionRoots = ['src/cli', 'src/cli.ts', 'src/main.ts', 'src/server.ts'];
 
 /** The folder directly below src that holds the file, or the file itself where it lies in src. @param {string} file */
@@ -53,6 +55,7 @@ const rules = [
     (isFeature(unitOf(from)) || compositionRoots.includes(unitOf(from))) &&
     from !== 'src/server.ts' &&
     !['service', 'types'].includes(roleOf(to)) &&
+    !(unitOf(to) === 'src/oidc' && overTheEngine.includes(unitOf(from))) &&
     `a feature is reached through its *.service.ts or its types (${unitOf(to)}/${posix.basename(unitOf(to))}.ts)`,
 
   ({ from, to }) =>

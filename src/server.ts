@@ -14,6 +14,7 @@ import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { cacheJwks, Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
+import { renderFormPost } from './oidc/form-post.ts';
 import { KeyService } from './oidc/keys.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
@@ -68,6 +69,7 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   app.use(serveAssets(renderer));
   app.use(cacheJwks());
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
+  app.use(renderFormPost(renderer));
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());
 

@@ -42,6 +42,8 @@ export class Database {
   constructor(options: DatabaseOptions) {
     this.pool = new pg.Pool({
       ...options.connection,
+      // A socket speaks no TLS, whatever PGSSLMODE says.
+      ...('host' in options.connection && options.connection.host.startsWith('/') ? { ssl: false } : undefined),
       max: options.poolSize,
       connectionTimeoutMillis: TIMEOUT_MS,
       query_timeout: TIMEOUT_MS,

@@ -38,11 +38,14 @@ export interface RecoveryCodesTable {
 
 export interface ActionLinksTable {
   id_hash: Buffer;
-  purpose: string;
+  token_hash: Buffer;
+  purpose: 'verify_email' | 'register' | 'setup';
   account_id: string | null;
   email: string | null;
   code_mac: Buffer | null;
   attempts: Generated<number>;
+  payload_sealed: Buffer | null;
+  sent_at: Now;
   created_at: Now;
   expires_at: Date;
   used_at: Date | null;

@@ -1,8 +1,9 @@
-import Provider, { type Account, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { type Account, type AdapterPayload, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { randomToken } from '../lib/hash.ts';
+import { epochSeconds } from '../lib/time.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { acr } from './acr.ts';
 import { createAdapter, prefixes, tokenWrite } from './adapter.ts';
@@ -155,13 +156,13 @@ async function findAccount(_ctx: unknown, id: string): Promise<Account | undefin
 /** A family has an absolute end, and no refresh token outlives it. */
 function refreshTokenTtl(ctx: KoaContextWithOIDC): number {
   const end = ctx.oidc.entities.RotatedRefreshToken?.exp ?? ctx.oidc.entities.Grant?.exp;
-  return end === undefined ? FAMILY_TTL : Math.max(1, end - Math.floor(Date.now() / 1000));
+  return end === undefined ? FAMILY_TTL : Math.max(1, end - epochSeconds());
 }
 
 /** Every visit renews, up to an absolute end that counts from the sign-in. */
 function sessionTtl(_ctx: KoaContextWithOIDC, session: { loginTs?: number | undefined }): number {
   if (session.loginTs === undefined) return ttl.interaction;
-  const left = session.loginTs + ttl.sessionAbsolute - Math.floor(Date.now() / 1000);
+  const left = session.loginTs + ttl.sessionAbsolute - epochSeconds();
   return Math.max(1, Math.min(ttl.sessionIdle, left));
 }
 
@@ -206,7 +207,9 @@ function applyListeners(provider: Provider, sealer: Sealer): void {
   provider.on('authorization.accepted', (ctx) => saveAcceptedFamily(ctx, sealer));
   // A person's JWT access token leaves a slim row, so that it can be introspected and revoked.
   provider.on('access_token.issued', (token) => {
-    currentUnit().addToken(tokenWrite('jwt', token.jti, token as never));
+    // The engine gives a JWT its expiry only in its payload.
+    const exp = token.exp ?? epochSeconds() + token.expiration;
+    currentUnit().addToken(tokenWrite('jwt', token.jti, { ...token, exp } as AdapterPayload));
   });
   provider.on('grant.error', (ctx, error) => {
     const { client, params } = ctx.oidc;
