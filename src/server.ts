@@ -15,7 +15,7 @@ import type { Sealer } from './lib/seal.ts';
 import { cacheJwks, Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { renderFormPost } from './oidc/form-post.ts';
-import { KeyService } from './oidc/keys.ts';
+import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';

@@ -3,7 +3,7 @@ import type { Middleware } from 'koa';
 import compose from 'koa-compose';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { type KeyService, type KeySet, JWKS_MAX_AGE } from './keys.ts';
+import { type KeyService, type KeySet, JWKS_MAX_AGE } from './keys.service.ts';
 import { noteServerError } from './middleware.ts';
 import { createProvider, type ProviderOptions } from './provider.ts';
 

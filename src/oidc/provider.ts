@@ -10,7 +10,7 @@ import { createAdapter, prefixes, tokenWrite } from './adapter.ts';
 import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import { createLoadExistingGrant, FAMILY_TTL, saveAcceptedFamily } from './families.ts';
-import type { KeySet } from './keys.ts';
+import type { KeySet } from './keys.service.ts';
 import { createPolicy } from './policy.ts';
 import { successorId } from './successor.ts';
 import { currentUnit } from './unit-of-work.ts';
