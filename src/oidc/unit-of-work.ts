@@ -67,6 +67,7 @@ export class UnitOfWork {
   readonly #alwaysAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #killed = new Map<string, string>();
   readonly #enlisted: Enlisted[] = [];
+  readonly #interactionReads = new Map<string, reads.InteractionRead | undefined>();
   readonly #presentedJwts = new Map<string, PresentedJwt>();
   #browserSession: SessionRecord | undefined;
   #session: SessionWrite | undefined;
@@ -161,7 +162,9 @@ export class UnitOfWork {
   }
 
   async findInteraction(id: string): Promise<reads.InteractionRead | undefined> {
+    if (this.#interactionReads.has(id)) return this.#interactionReads.get(id);
     const read = await reads.findInteraction(this.db, sha256(id));
+    this.#interactionReads.set(id, read);
     if (read === undefined) return undefined;
     if (read.session) this.#sessions.set(read.session.uid, read.session);
     if (read.account) {
