@@ -29,6 +29,9 @@ export type Words = string | Html;
 export function escape(value: unknown): string {
   if (value === undefined || value === null || value === false) return '';
   if (value instanceof Html) return value.markup;
+  if (typeof value !== 'string' && typeof value !== 'number') {
+    throw new TypeError(`A template put in a ${typeof value} where words belong`);
+  }
   return String(value).replace(/[&<>"']/g, (c) => ENTITIES[c] ?? c);
 }
 

@@ -138,6 +138,12 @@ export type ErrorKind =
   | 'unavailable'
   | 'ours';
 
+interface OAuthError {
+  error: string;
+  description?: string | undefined;
+  clientId?: string | undefined;
+}
+
 /** Field names that the pages post: email, password, name, code, device_name, saved, scope, claim, decision, logout. */
 export interface Pages {
   /** Posts `email` and `password`. With `confirm` the account is fixed, and its email only travels along. */
@@ -263,24 +269,14 @@ export interface Pages {
       requestId: string;
       at: Date;
       /** Folded away, for developers. */
-      oauth?:
-        | {
-            error: string;
-            description?: string | undefined;
-            clientId?: string | undefined;
-          }
-        | undefined;
+      oauth?: OAuthError | undefined;
       startUrl?: string | undefined;
       homeUrl?: string | undefined;
     };
   /** Posts `email`, `name` and `password`. */
   setup: Page & Form & NewAccount;
   account: Page & {
-    account: {
-      email: string;
-      name?: string | undefined;
-      emailVerified: boolean;
-    };
+    account: { email: string; name?: string | undefined; emailVerified: boolean };
     secondFactor: {
       on: boolean;
       deviceName?: string | undefined;

@@ -72,6 +72,9 @@ function allowedRows(
   return rows;
 }
 
+/** An app's own links are only ever web addresses, whatever it has registered. */
+const web = (url: string | undefined) => (url && /^https?:\/\//i.test(url) ? url : undefined);
+
 export function presentConsent(model: Pages['consent'], kit: Kit) {
   const { m } = kit;
   const { name, id } = model.app;
@@ -88,6 +91,8 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
           }
         : undefined,
     may: already ? m.consent.mayMore(name) : m.consent.may(name),
+    privacyUrl: web(model.privacyUrl),
+    termsUrl: web(model.termsUrl),
     rows: askedRows(model, kit),
     already: already ? allowedRows(already, kit) : [],
   };

@@ -29,9 +29,9 @@ export interface View {
   summary?: Summary | undefined;
 }
 
-export const PASSWORD_MINIMUM = 15;
+const PASSWORD_MINIMUM = 15;
 
-export function retryWords({ retryAfter }: Limited, { m, locale }: Kit): Words {
+function retryWords({ retryAfter }: Limited, { m, locale }: Kit): Words {
   return retryAfter === undefined ? m.tooManyLater : m.tooManyUntil(inSeconds(retryAfter, locale));
 }
 

@@ -1,4 +1,4 @@
-import { Html, html } from './html.ts';
+import { type Html, html } from './html.ts';
 
 const UNITS = [
   ['year', 31_536_000],

@@ -1,66 +1,33 @@
-import { createServer, type Server } from 'node:http';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
-import { createRenderer } from '../../src/http/render.ts';
-import { NOW, pageStates, type PageState } from '../support/page-fixtures.ts';
+import type { Browser, Page } from 'playwright-core';
+import { pageStates } from '../support/page-fixtures.ts';
+import { launchBrowser, type ServedPages, servePages } from '../support/pages-in-browser.ts';
 
 // Every page in every state, in a real browser, under the policy that the server sends.
-const POLICY =
-  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 const WIDTHS = [360, 1280];
 const THEMES = ['light', 'dark'] as const;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const pictures = process.env.SCREENSHOTS;
 
-const renderer = createRenderer({ name: 'Vouchsafe', now: () => NOW });
-const key = ({ page, state }: PageState) => `${page}-${state}`;
-
-let server: Server;
-let origin: string;
+let pages: ServedPages;
 let browser: Browser;
-let context: BrowserContext;
 let page: Page;
 /** What must stay empty: refused by the policy, asked of a foreign host, thrown by a script. */
 let complaints: string[] = [];
 
 beforeAll(async () => {
-  server = createServer((request, response) => {
-    const { pathname } = new URL(request.url ?? '/', 'http://x');
-    const asset = renderer.asset(pathname);
-    const found = pageStates.find((state) => pathname === `/${key(state)}`);
-    response.setHeader('content-security-policy', POLICY);
-    if (asset) response.setHeader('content-type', asset.type).end(asset.body);
-    else if (found) {
-      response.setHeader('content-type', 'text/html; charset=utf-8');
-      response.end(renderer.page(found.page, found.model as never));
-    } else response.writeHead(pathname === '/post' ? 204 : 404).end();
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
-  context = await browser.newContext({ reducedMotion: 'reduce' });
-  page = await context.newPage();
+  pages = await servePages();
+  browser = await launchBrowser();
+  page = await browser.newPage({ reducedMotion: 'reduce' });
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(message.text());
   });
   page.on('pageerror', (error) => complaints.push(String(error)));
   page.on('request', (request) => {
-    if (!request.url().startsWith(origin)) complaints.push(`asked for ${request.url()}`);
+    if (!request.url().startsWith(pages.origin)) complaints.push(`asked for ${request.url()}`);
   });
   // held back, so that the page which posts itself stands still to be looked at
   await page.route('**/form-post.*.js', (route) =>
@@ -71,7 +38,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await browser?.close();
-  server?.close();
+  pages?.close();
 });
 
 /** axe-core's findings, one line each. Evaluated by the debugger, which the page's policy does not reach. */
@@ -101,17 +68,22 @@ const overflow = () =>
     'document.documentElement.scrollWidth - document.documentElement.clientWidth',
   );
 
-describe.each(pageStates.map((state) => [key(state), state] as const))('%s', (name, state) => {
+const cases = pageStates.map((state) => [`${state.page}-${state.state}`, state.refused] as const);
+
+describe.each(cases)('%s', (name, refused) => {
   test('is sound in both themes and at both widths', async () => {
     complaints = [];
     await page.setViewportSize({ width: 360, height: 740 });
-    await page.goto(`${origin}/${name}`);
+    await page.goto(`${pages.origin}/${name}`);
     expect(await page.title()).toMatch(
-      state.refused ? /^Error: .+ · Vouchsafe$/ : /^(?!Error).+ · Vouchsafe$/,
+      refused ? /^Error: .+ · Vouchsafe$/ : /^(?!Error).+ · Vouchsafe$/,
     );
     // autofocus acts when the page is first drawn, which may be after its load event
-    if (state.refused) await page.waitForFunction("document.activeElement.id === 'summary'");
-    else expect(await page.locator('#summary').count()).toBe(0);
+    await page.waitForFunction(
+      refused
+        ? "document.activeElement.id === 'summary'"
+        : "document.getElementById('summary') === null",
+    );
 
     await look(name);
     const folds = page.locator('details');
@@ -120,6 +92,10 @@ describe.each(pageStates.map((state) => [key(state), state] as const))('%s', (na
       await look(`${name}-open`);
     }
     await page.setViewportSize({ width: 320, height: 640 });
+    expect(await overflow()).toBeLessThanOrEqual(0);
+    // WCAG 2.2, 1.4.4: text at twice its size
+    await page.setViewportSize({ width: 640, height: 640 });
+    await page.evaluate("document.documentElement.style.fontSize = '200%'");
     expect(await overflow()).toBeLessThanOrEqual(0);
     expect(complaints).toEqual([]);
   });

@@ -348,6 +348,6 @@ add('dev-mail', {
   },
   empty: { mails: [] },
 });
-add('form-post', { plain: { ...form, app: heron } });
+add('form-post', { plain: { ...form, hidden: { ...form.hidden, submit: 'yes' }, app: heron } });
 
 export const pageStates: readonly PageState[] = all;
