@@ -1,12 +1,12 @@
-import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
 import { ClientService } from './client/client.service.ts';
 import type { Config } from './config.ts';
 import type { Database } from './db/database.ts';
+import { knownMigrations } from './db/migrate.ts';
 import { VersionWatch } from './db/versions.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
+import { Listener } from './http/listener.ts';
 import { createRenderer } from './http/render.ts';
 import { serveAssets } from './http/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
@@ -18,6 +18,7 @@ import { renderFormPost } from './oidc/form-post.ts';
 import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
+import { answerHealth, Health } from './operations/health.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 
 export interface ServerParts {
@@ -33,6 +34,9 @@ export interface Server {
   /** Takes no new request, ends the ones under way, and leaves nothing running. */
   close(): Promise<void>;
 }
+
+/** How long requests under way may take to end. */
+const DRAIN_MS = 10_000;
 
 /** The composition root: the one place that knows every feature. */
 export async function createServer({ config, db, sealer, logger }: ServerParts): Promise<Server> {
@@ -58,9 +62,12 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   await watch.start();
 
   const app = new Koa();
+  const listener = new Listener();
+  const health = new Health({ db, migrations: await knownMigrations(), hasKeys: () => engine.isReady, isDraining: () => listener.draining });
   // The headers that this makes Koa believe are written by `identifyRequest`.
   app.proxy = true;
   app.on('error', (err) => logger.error({ err }, 'unhandled'));
+  app.use(answerHealth(config.issuer, health));
   app.use(accessLog(logger));
   app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy, logger }));
   app.use(securityHeaders(config.issuer));
@@ -73,17 +80,10 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());
 
-  const http: HttpServer = createHttpServer(app.callback());
   return {
-    async listen() {
-      await new Promise<void>((resolve, reject) => http.once('error', reject).listen(config.port, config.host, resolve));
-      return (http.address() as AddressInfo).port;
-    },
+    listen: () => listener.listen(config.port, config.host, app.callback()),
     async close() {
-      await new Promise<void>((resolve) => {
-        http.close(() => resolve());
-        http.closeIdleConnections();
-      });
+      await listener.close(DRAIN_MS);
       watch.stop();
       engine.stop();
     },

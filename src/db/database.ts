@@ -14,12 +14,16 @@ export interface DatabaseObserver {
 export interface DatabaseOptions {
   readonly connection: { connectionString: string } | { host: string; port: number; user: string; database: string };
   readonly poolSize: number;
+  /** Milliseconds after which a statement is given up; 5,000 unless told, 0 for none (a migration may take its time). */
+  readonly timeoutMs?: number;
   readonly observer?: DatabaseObserver | undefined;
   /** Hears of connections that broke while idle; they leave the pool by themselves. */
-  readonly onIdleError?: (error: Error) => void;
+  readonly onIdleError?: ((error: Error) => void) | undefined;
+  /** What is left once the pool has ended: leaves the embedded server. */
+  readonly release?: () => Promise<void>;
 }
 
-/** Nothing waits longer on the database than this; the caller answers 503. */
+/** Nothing that a request does waits longer on the database than this; the caller answers 503. */
 const TIMEOUT_MS = 5_000;
 const RETRIES = 3;
 const INT8 = 20;
@@ -38,17 +42,20 @@ export interface Statement {
 export class Database {
   readonly kysely: Kysely<Schema>;
   readonly pool: pg.Pool;
+  readonly #release: (() => Promise<void>) | undefined;
 
   constructor(options: DatabaseOptions) {
+    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    this.#release = options.release;
     this.pool = new pg.Pool({
       ...options.connection,
       // A socket speaks no TLS, whatever PGSSLMODE says.
       ...('host' in options.connection && options.connection.host.startsWith('/') ? { ssl: false } : undefined),
       max: options.poolSize,
       connectionTimeoutMillis: TIMEOUT_MS,
-      query_timeout: TIMEOUT_MS,
-      statement_timeout: TIMEOUT_MS,
-      idle_in_transaction_session_timeout: TIMEOUT_MS,
+      query_timeout: timeoutMs,
+      statement_timeout: timeoutMs,
+      idle_in_transaction_session_timeout: timeoutMs,
       keepAlive: true,
       application_name: 'vouchsafe',
       types: { getTypeParser },
@@ -77,6 +84,7 @@ export class Database {
     await this.kysely.destroy();
     // Kysely ends a pool only where it has used it.
     if (!this.pool.ending) await this.pool.end();
+    await this.#release?.();
   }
 }
 

@@ -8,12 +8,18 @@ import type { Schema } from './schema.ts';
 
 const folder = join(import.meta.dirname, '../../migrations');
 
+/** The names of the migrations that this release knows, in their order. */
+export async function knownMigrations(): Promise<string[]> {
+  const files = await readdir(folder);
+  return files.filter((file) => file.endsWith('.ts')).map((file) => file.slice(0, -3)).sort();
+}
+
 const provider: MigrationProvider = {
   async getMigrations() {
-    const files = (await readdir(folder)).filter((file) => file.endsWith('.ts')).sort();
-    const loaded = files.map(async (file) => {
-      const migration = (await import(pathToFileURL(join(folder, file)).href)) as Migration;
-      return [file.slice(0, -3), migration] as const;
+    const names = await knownMigrations();
+    const loaded = names.map(async (name) => {
+      const migration = (await import(pathToFileURL(join(folder, `${name}.ts`)).href)) as Migration;
+      return [name, migration] as const;
     });
     return Object.fromEntries(await Promise.all(loaded));
   },

@@ -1,0 +1,69 @@
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { AppError } from '../errors.ts';
+
+/** An HTTP server that can be closed in order: requests under way are answered, and their connections end with them. */
+export class Listener {
+  readonly #server = createServer();
+  readonly #answering = new Set<ServerResponse>();
+  #draining = false;
+
+  /** No new connections are taken any more. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /**
+   * Gives the port, which differs from the one asked for where that is 0.
+   * @throws AppError `port_in_use`, `cannot_listen`
+   */
+  async listen(port: number, host: string, handler: RequestListener): Promise<number> {
+    this.#server.on('request', (request, response) => {
+      this.#follow(response);
+      handler(request, response);
+    });
+    await new Promise<void>((resolve, reject) => {
+      const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, port, host));
+      this.#server.once('error', refuse);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', refuse);
+        resolve();
+      });
+    });
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Takes nothing new and lets what is under way end, for `patienceMs` at most; what is then left is cut off. */
+  async close(patienceMs: number): Promise<void> {
+    this.#draining = true;
+    if (!this.#server.listening) return;
+    for (const response of this.#answering) if (!response.headersSent) response.shouldKeepAlive = false;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const cutOff = setTimeout(() => this.#server.closeAllConnections(), patienceMs);
+    await closed;
+    clearTimeout(cutOff);
+  }
+
+  #follow(response: ServerResponse): void {
+    this.#answering.add(response);
+    if (this.#draining) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      this.#answering.delete(response);
+      if (this.#draining) this.#server.closeIdleConnections();
+    });
+  }
+}
+
+function listenError(cause: NodeJS.ErrnoException, port: number, host: string): AppError {
+  switch (cause.code) {
+    case 'EADDRINUSE':
+      return new AppError('port_in_use', `Port ${port} on ${host} is in use already: is another Vouchsafe running? Stop it, or choose another port, as in PORT=${port < 65535 ? port + 1 : 3000}.`, { cause });
+    case 'EACCES':
+      return new AppError('cannot_listen', `Port ${port} may not be used by this user. Choose one above 1023, as in PORT=3000.`, { cause });
+    case 'EADDRNOTAVAIL':
+      return new AppError('cannot_listen', `${host} is not an address of this machine.`, { cause });
+    default:
+      return new AppError('cannot_listen', `Listening on ${host}, port ${port}, failed: ${cause.code ?? cause.message}.`, { cause });
+  }
+}

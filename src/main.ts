@@ -1,0 +1,101 @@
+import { destination } from 'pino';
+import { type Config, loadConfig } from './config.ts';
+import { type OpenedDatabase, openDatabase } from './db/open.ts';
+import { AppError } from './errors.ts';
+import { createLogger, type Logger } from './lib/log.ts';
+import { openSealer } from './master-key.ts';
+import { createServer, type Server } from './server.ts';
+
+/** npm passes on the signal that the terminal has sent to both of us: within this time it is the same one. */
+const SAME_SIGNAL_MS = 1_000;
+
+/** What was opened, to be closed in the opposite order. */
+interface Opened {
+  database?: OpenedDatabase;
+  server?: Server;
+}
+
+const config = readConfig();
+// Standard output is for the person who starts the server, and holds the setup link; logs go to standard error.
+const logger = createLogger(config.logLevel, destination(2));
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+  process.on(event, (err: unknown) => {
+    logger.fatal({ err }, 'unhandled');
+    process.exit(1);
+  });
+}
+
+const opened: Opened = {};
+const starting = start(config, logger, opened);
+endOnSignal();
+try {
+  await starting;
+} catch (error) {
+  reportFailure(error);
+  await close().catch(() => undefined);
+  process.exit(1);
+}
+
+function readConfig(): Config {
+  try {
+    return loadConfig();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    return process.exit(1);
+  }
+}
+
+async function start(config: Config, logger: Logger, opened: Opened): Promise<void> {
+  const database = await openDatabase(config, { onIdleError: (err) => logger.warn({ err }, 'a connection to the database broke') });
+  opened.database = database;
+  if (database.notice !== undefined) logger.warn(database.notice);
+  const migrated = await database.migrate();
+  if (migrated.length > 0) logger.info({ migrations: migrated }, 'the database was brought up to date');
+  const sealer = await openSealer({ config, db: database.db, warn: (message) => logger.warn(message) });
+  opened.server = await createServer({ config, db: database.db, sealer, logger });
+  const port = await opened.server.listen();
+  logger.info({ port, issuer: config.issuer }, 'listening');
+  process.stdout.write(greeting(config));
+}
+
+function greeting({ issuer, devMail }: Config): string {
+  const lines = [
+    ['Sign in', `${issuer}/account`],
+    ...(devMail ? [['Mails', `${issuer}/dev/mail`]] : []),
+  ];
+  return `\nVouchsafe is ready at ${issuer}\n\n${lines.map(([what, where]) => `  ${what?.padEnd(22)}${where}\n`).join('')}\n`;
+}
+
+function reportFailure(error: unknown): void {
+  if (error instanceof AppError) process.stderr.write(`Vouchsafe did not start. ${error.message}\n`);
+  else logger.fatal({ err: error }, 'the start failed');
+  if (error instanceof AppError && error.cause !== undefined) logger.debug({ err: error.cause }, 'the start failed');
+}
+
+function endOnSignal(): void {
+  let since: number | undefined;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (since !== undefined && performance.now() - since > SAME_SIGNAL_MS) process.exit(1);
+      if (since !== undefined) return;
+      since = performance.now();
+      logger.info({ signal }, 'stopping');
+      // Half-way into its start, the process ends that first: what it has opened by then is known.
+      starting
+        .catch(() => undefined)
+        .then(close)
+        .then(
+          () => process.exit(0),
+          (err: unknown) => {
+            logger.fatal({ err }, 'the end failed');
+            process.exit(1);
+          },
+        );
+    });
+  }
+}
+
+async function close(): Promise<void> {
+  await opened.server?.close();
+  await opened.database?.db.close();
+}

@@ -1,0 +1,119 @@
+import type { Middleware } from 'koa';
+import { sql } from 'kysely';
+import type { Database } from '../db/database.ts';
+
+const checkNames = ['database', 'migrations', 'signing_key', 'clock', 'accepting'] as const;
+type CheckName = (typeof checkNames)[number];
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly checks: Readonly<Record<CheckName, 'ok' | 'failed'>>;
+}
+
+export interface HealthOptions {
+  readonly db: Database;
+  /** The names of the migrations that this release needs; newer ones may have been applied as well. */
+  readonly migrations: readonly string[];
+  /** The engine has keys and can answer. */
+  readonly hasKeys: () => boolean;
+  /** The process is about to end. */
+  readonly isDraining: () => boolean;
+}
+
+/** Tokens are refused for less than this by many a client, so a process whose clock is off takes no requests. */
+const MAX_CLOCK_OFFSET_MS = 5_000;
+/** Anybody may ask: one question to the database a second is enough for all of them. */
+const FRESH_MS = 1_000;
+/** Shorter than what load balancers wait. */
+const PATIENCE_MS = 2_000;
+const UNDEFINED_TABLE = '42P01';
+
+/** Says whether this process should be given requests. */
+export class Health {
+  readonly #options: HealthOptions;
+  #known: { readonly at: number; readonly facts: Promise<Facts> } | undefined;
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+  }
+
+  async readiness(): Promise<Readiness> {
+    const { hasKeys, isDraining } = this.#options;
+    const facts = await this.#facts();
+    const passed: Record<CheckName, boolean> = {
+      database: facts.answers,
+      migrations: facts.migrated,
+      signing_key: facts.hasSigningKey && hasKeys(),
+      clock: facts.clockOffsetMs < MAX_CLOCK_OFFSET_MS,
+      accepting: !isDraining(),
+    };
+    const checks = Object.fromEntries(checkNames.map((name) => [name, passed[name] ? 'ok' : 'failed'])) as Readiness['checks'];
+    return { ready: checkNames.every((name) => passed[name]), checks };
+  }
+
+  #facts(): Promise<Facts> {
+    const now = performance.now();
+    if (this.#known === undefined || now - this.#known.at > FRESH_MS) this.#known = { at: now, facts: askWithin(PATIENCE_MS, this.#options) };
+    return this.#known.facts;
+  }
+}
+
+interface Facts {
+  readonly answers: boolean;
+  readonly migrated: boolean;
+  readonly hasSigningKey: boolean;
+  readonly clockOffsetMs: number;
+}
+
+const silence: Facts = { answers: false, migrated: false, hasSigningKey: false, clockOffsetMs: Number.POSITIVE_INFINITY };
+
+async function askWithin(patienceMs: number, options: HealthOptions): Promise<Facts> {
+  const { promise, resolve } = Promise.withResolvers<Facts>();
+  const timer = setTimeout(() => resolve(silence), patienceMs);
+  ask(options).then(resolve, () => resolve(silence));
+  const facts = await promise;
+  clearTimeout(timer);
+  return facts;
+}
+
+async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
+  const before = Date.now();
+  try {
+    const { rows } = await sql<{ now: Date; applied: string[]; signing: boolean }>`
+      select clock_timestamp() as now,
+        (select coalesce(array_agg(name::text), '{}') from kysely_migration) as applied,
+        exists (select from signing_keys where active_at <= now() and (retired_at is null or retired_at > now())) as signing`.execute(db.kysely);
+    const [row] = rows;
+    if (row === undefined) return silence;
+    // The database looked at its clock at some time in between.
+    const clockOffsetMs = Math.max(before - row.now.getTime(), row.now.getTime() - Date.now(), 0);
+    return { answers: true, migrated: migrations.every((name) => row.applied.includes(name)), hasSigningKey: row.signing, clockOffsetMs };
+  } catch (error) {
+    // It answers, and knows nothing of us yet.
+    if ((error as { code?: string }).code === UNDEFINED_TABLE) return { ...silence, answers: true };
+    throw error;
+  }
+}
+
+/**
+ * Answers `/livez` (the process runs) and `/readyz` (it should be given requests), below the issuer's path and without
+ * it: the one thing that may be asked by any name of this server, and before any limit.
+ */
+export function answerHealth(issuer: string, health: Health): Middleware {
+  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
+  return async (ctx, next) => {
+    const path = prefix !== '' && ctx.path.startsWith(`${prefix}/`) ? ctx.path.slice(prefix.length) : ctx.path;
+    if (path !== '/livez' && path !== '/readyz') return next();
+    ctx.set('Cache-Control', 'no-store');
+    ctx.set('X-Content-Type-Options', 'nosniff');
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') {
+      ctx.set('Allow', 'GET, HEAD');
+      ctx.status = 405;
+      return undefined;
+    }
+    const { ready, checks } = path === '/livez' ? { ready: true, checks: undefined } : await health.readiness();
+    ctx.status = ready ? 200 : 503;
+    ctx.body = { status: ready ? 'ok' : 'failed', checks };
+    return undefined;
+  };
+}
