@@ -122,6 +122,8 @@ async function findToken(kind: Exclude<TokenKind, 'jwt'>, id: string): Promise<A
   const found = { ...read.token.payload, jti: id };
   const age = read.token.consumedAge;
   if (age === undefined) return found;
+  // A used refresh token still names its family to who wants it revoked: a refresh may have overtaken the revocation.
+  if (route() === 'revocation') return found;
   if (route() !== 'token') return undefined;
   if (age > GRACE_SECONDS) {
     if (read.token.grantId !== undefined) unit.killFamily(read.token.grantId, kind === 'code' ? 'code_replayed' : 'refresh_token_replayed');

@@ -11,6 +11,7 @@ import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import { createLoadExistingGrant, FAMILY_TTL, saveAcceptedFamily } from './families.ts';
 import type { KeySet } from './keys.service.ts';
+import { offlineAccessHook } from './offline-access.ts';
 import { createPolicy } from './policy.ts';
 import { successorId } from './successor.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -96,6 +97,7 @@ function configuration({ config, keys, clients, resourceServers, pages }: Provid
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'], userinfoSigningAlgValues: ['RS256', 'PS256', 'ES256'] },
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
+    extraParams: offlineAccessHook,
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
     acrValues: Object.values(acr),
     pkce: { required: () => true },
