@@ -54,18 +54,21 @@ function withLinks(text: string): { words: string; href?: string }[] {
     .map((words, i) => (i % 2 ? { words, href: words } : { words }));
 }
 
-/** Who can mend an error: the app's people, ours, or the reader. */
+/** Who can mend an error; `yours` if it is the reader, who then needs the request's number less. */
 function mender(kind: ErrorKind, app: string | undefined, { m, house }: Kit) {
   switch (kind) {
     case 'app-unknown':
     case 'app-redirect':
     case 'app-request':
     case 'factor-unreachable':
-      return app === undefined ? m.error.byApp : m.error.byAppNamed(app);
+      return { mender: app === undefined ? m.error.byApp : m.error.byAppNamed(app), yours: false };
     case 'ours':
-      return m.error.byUs(house);
+    case 'forbidden':
+      return { mender: m.error.byUs(house), yours: false };
+    case 'not-found':
+      return { mender: m.error.byLink(house), yours: true };
     default:
-      return m.error.byYou(house);
+      return { mender: m.error.byYou(house), yours: true };
   }
 }
 
@@ -129,7 +132,7 @@ function error(model: Pages['error'], kit: Kit) {
     // two halves that do not belong together; the lower one is this request's own
     cut: cut(model.app?.id, APART, model.requestId),
     say: say(model.app?.name ?? String(m.error.thisApp), when),
-    mender: mender(model.kind, model.app?.name, kit),
+    ...mender(model.kind, model.app?.name, kit),
     time: inFull(model.at, locale),
   };
 }

@@ -242,6 +242,8 @@ export const en = {
       `The people who run ${house} can mend this. Send them these two lines:`,
     byYou: (house: string) =>
       `If it keeps happening, send the people who run ${house} these two lines:`,
+    byLink: (house: string) =>
+      `If a link of ours brought you here, send the people who run ${house} these two lines:`,
     thisApp: 'The app',
     kinds: {
       'app-unknown': {
@@ -276,7 +278,7 @@ export const en = {
       },
       forbidden: {
         title: 'This isn’t open to you',
-        say: () => 'Your account may not use this page. An administrator can change that.',
+        say: () => 'Your account may not use this page.',
       },
       'not-found': {
         title: 'There’s nothing here',
@@ -298,7 +300,7 @@ export const en = {
       'factor-unreachable': {
         title: 'This needs a stronger sign-in',
         say: (app: string) =>
-          html`<bdi>${app}</bdi> asks for a way of signing in that your account doesn’t have. You’ve shared nothing.`,
+          html`<bdi>${app}</bdi> asks for a way of signing in that your account doesn’t have yet. You’ve shared nothing.`,
       },
       unavailable: {
         title: 'We’ll be back in a moment',
