@@ -10,7 +10,6 @@ export const en = {
   password: 'Password',
   show: html`Show<span class="hide"> password</span>`,
   hide: html`Hide<span class="hide"> password</span>`,
-  continue: 'Continue',
   optional: 'Optional',
   notYou: 'Not you?',
   skip: 'Skip to content',
