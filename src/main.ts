@@ -46,12 +46,19 @@ function readConfig(): Config {
 }
 
 async function start(config: Config, logger: Logger, opened: Opened): Promise<void> {
-  const database = await openDatabase(config, { onIdleError: (err) => logger.warn({ err }, 'a connection to the database broke') });
+  const database = await openDatabase(config, {
+    onIdleError: (err) => logger.warn({ err }, 'a connection to the database broke'),
+  });
   opened.database = database;
   if (database.notice !== undefined) logger.warn(database.notice);
   const migrated = await database.migrate();
-  if (migrated.length > 0) logger.info({ migrations: migrated }, 'the database was brought up to date');
-  const sealer = await openSealer({ config, db: database.db, warn: (message) => logger.warn(message) });
+  if (migrated.length > 0)
+    logger.info({ migrations: migrated }, 'the database was brought up to date');
+  const sealer = await openSealer({
+    config,
+    db: database.db,
+    warn: (message) => logger.warn(message),
+  });
   opened.server = await createServer({ config, db: database.db, sealer, logger });
   const port = await opened.server.listen();
   logger.info({ port, issuer: config.issuer }, 'listening');
@@ -67,9 +74,11 @@ function greeting({ issuer, devMail }: Config): string {
 }
 
 function reportFailure(error: unknown): void {
-  if (error instanceof AppError) process.stderr.write(`Vouchsafe did not start. ${error.message}\n`);
+  if (error instanceof AppError)
+    process.stderr.write(`Vouchsafe did not start. ${error.message}\n`);
   else logger.fatal({ err: error }, 'the start failed');
-  if (error instanceof AppError && error.cause !== undefined) logger.debug({ err: error.cause }, 'the start failed');
+  if (error instanceof AppError && error.cause !== undefined)
+    logger.debug({ err: error.cause }, 'the start failed');
 }
 
 function endOnSignal(): void {

@@ -27,7 +27,10 @@ export async function openSealer({ config, db, warn }: SealerOptions): Promise<S
   if (config.masterKeys !== undefined) {
     const sealer = new Sealer(config.masterKeys);
     if (!(await isKeyOf(db, sealer))) {
-      throw new AppError('master_key_wrong', `MASTER_KEY is not the key that this database was sealed under. Set the right one; if the key was in ${file} until now, set that file's content.`);
+      throw new AppError(
+        'master_key_wrong',
+        `MASTER_KEY is not the key that this database was sealed under. Set the right one; if the key was in ${file} until now, set that file's content.`,
+      );
     }
     return sealer;
   }
@@ -44,14 +47,17 @@ export async function openSealer({ config, db, warn }: SealerOptions): Promise<S
     );
   }
   if (config.databaseUrl !== undefined) {
-    warn(`No MASTER_KEY is set, so the key in ${file} seals what is secret in the database. Whoever loses it loses every second factor and signing key. Set MASTER_KEY (or MASTER_KEY_FILE) to that file's content, and keep a copy elsewhere.`);
+    warn(
+      `No MASTER_KEY is set, so the key in ${file} seals what is secret in the database. Whoever loses it loses every second factor and signing key. Set MASTER_KEY (or MASTER_KEY_FILE) to that file's content, and keep a copy elsewhere.`,
+    );
   }
   return sealer;
 }
 
 /** Claims the database for this key where it has none yet; then says whether the key opens what was sealed first. */
 async function isKeyOf({ kysely }: Database, sealer: Sealer): Promise<boolean> {
-  const find = () => kysely.selectFrom('instance').select('value').where('key', '=', checkKey).executeTakeFirst();
+  const find = () =>
+    kysely.selectFrom('instance').select('value').where('key', '=', checkKey).executeTakeFirst();
   let row = await find();
   if (row === undefined) {
     const value = sealer.seal('vouchsafe', checkPlace).toString('base64');
@@ -70,36 +76,61 @@ async function isKeyOf({ kysely }: Database, sealer: Sealer): Promise<boolean> {
   }
 }
 
-async function readOrMake(file: string, { kysely }: Database): Promise<{ key: Buffer; isNew: boolean }> {
+async function readOrMake(
+  file: string,
+  { kysely }: Database,
+): Promise<{ key: Buffer; isNew: boolean }> {
   const found = await read(file);
   if (found !== undefined) return { key: found, isNew: false };
-  const sealed = await kysely.selectFrom('instance').select('key').where('key', '=', checkKey).executeTakeFirst();
+  const sealed = await kysely
+    .selectFrom('instance')
+    .select('key')
+    .where('key', '=', checkKey)
+    .executeTakeFirst();
   // A process on the same folder may have made the file and sealed the database since we looked for the file.
   const late = await read(file);
   if (late !== undefined) return { key: late, isNew: false };
   if (sealed !== undefined) {
-    throw new AppError('master_key_missing', `This database was sealed under a master key, and there is none: set MASTER_KEY, or put ${file} back.`);
+    throw new AppError(
+      'master_key_missing',
+      `This database was sealed under a master key, and there is none: set MASTER_KEY, or put ${file} back.`,
+    );
   }
   try {
     return { key: await make(file), isNew: true };
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return { key: (await read(file)) as Buffer, isNew: false };
-    throw new AppError('master_key_file', `There is no master key, and none can be kept in ${file}. Set MASTER_KEY to the output of: ${howToMake}`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      return { key: (await read(file)) as Buffer, isNew: false };
+    throw new AppError(
+      'master_key_file',
+      `There is no master key, and none can be kept in ${file}. Set MASTER_KEY to the output of: ${howToMake}`,
+      { cause: error },
+    );
   }
 }
 
 async function read(file: string): Promise<Buffer | undefined> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
-    throw new AppError('master_key_file', `The master key in ${file} can't be read: ${error.code ?? 'unknown error'}.`, { cause: error });
+    throw new AppError(
+      'master_key_file',
+      `The master key in ${file} can't be read: ${error.code ?? 'unknown error'}.`,
+      { cause: error },
+    );
   });
   if (text === undefined) return undefined;
   if (((await stat(file)).mode & 0o077) !== 0) {
-    throw new AppError('master_key_file', `Others than its owner may read the master key. Run: chmod 600 ${file}`);
+    throw new AppError(
+      'master_key_file',
+      `Others than its owner may read the master key. Run: chmod 600 ${file}`,
+    );
   }
   const key = Buffer.from(text.trim(), 'base64');
   if (key.length === 32) return key;
-  throw new AppError('master_key_file', `${file} does not hold a master key: expected 32 bytes in base64. Put the right file back.`);
+  throw new AppError(
+    'master_key_file',
+    `${file} does not hold a master key: expected 32 bytes in base64. Put the right file back.`,
+  );
 }
 
 /** Written whole and on disk before it has its name, so that nobody ever reads half a key. Fails with EEXIST. */

@@ -37,7 +37,8 @@ export class Listener {
   async close(patienceMs: number): Promise<void> {
     this.#draining = true;
     if (!this.#server.listening) return;
-    for (const response of this.#answering) if (!response.headersSent) response.shouldKeepAlive = false;
+    for (const response of this.#answering)
+      if (!response.headersSent) response.shouldKeepAlive = false;
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const cutOff = setTimeout(() => this.#server.closeAllConnections(), patienceMs);
@@ -58,12 +59,24 @@ export class Listener {
 function listenError(cause: NodeJS.ErrnoException, port: number, host: string): AppError {
   switch (cause.code) {
     case 'EADDRINUSE':
-      return new AppError('port_in_use', `Port ${port} on ${host} is in use already: is another Vouchsafe running? Stop it, or choose another port, as in PORT=${port < 65535 ? port + 1 : 3000}.`, { cause });
+      return new AppError(
+        'port_in_use',
+        `Port ${port} on ${host} is in use already: is another Vouchsafe running? Stop it, or choose another port, as in PORT=${port < 65535 ? port + 1 : 3000}.`,
+        { cause },
+      );
     case 'EACCES':
-      return new AppError('cannot_listen', `Port ${port} may not be used by this user. Choose one above 1023, as in PORT=3000.`, { cause });
+      return new AppError(
+        'cannot_listen',
+        `Port ${port} may not be used by this user. Choose one above 1023, as in PORT=3000.`,
+        { cause },
+      );
     case 'EADDRNOTAVAIL':
       return new AppError('cannot_listen', `${host} is not an address of this machine.`, { cause });
     default:
-      return new AppError('cannot_listen', `Listening on ${host}, port ${port}, failed: ${cause.code ?? cause.message}.`, { cause });
+      return new AppError(
+        'cannot_listen',
+        `Listening on ${host}, port ${port}, failed: ${cause.code ?? cause.message}.`,
+        { cause },
+      );
   }
 }

@@ -47,13 +47,16 @@ export class Health {
       clock: facts.clockOffsetMs < MAX_CLOCK_OFFSET_MS,
       accepting: !isDraining(),
     };
-    const checks = Object.fromEntries(checkNames.map((name) => [name, passed[name] ? 'ok' : 'failed'])) as Readiness['checks'];
+    const checks = Object.fromEntries(
+      checkNames.map((name) => [name, passed[name] ? 'ok' : 'failed']),
+    ) as Readiness['checks'];
     return { ready: checkNames.every((name) => passed[name]), checks };
   }
 
   #facts(): Promise<Facts> {
     const now = performance.now();
-    if (this.#known === undefined || now - this.#known.at > FRESH_MS) this.#known = { at: now, facts: askWithin(PATIENCE_MS, this.#options) };
+    if (this.#known === undefined || now - this.#known.at > FRESH_MS)
+      this.#known = { at: now, facts: askWithin(PATIENCE_MS, this.#options) };
     return this.#known.facts;
   }
 }
@@ -65,7 +68,12 @@ interface Facts {
   readonly clockOffsetMs: number;
 }
 
-const silence: Facts = { answers: false, migrated: false, hasSigningKey: false, clockOffsetMs: Number.POSITIVE_INFINITY };
+const silence: Facts = {
+  answers: false,
+  migrated: false,
+  hasSigningKey: false,
+  clockOffsetMs: Number.POSITIVE_INFINITY,
+};
 
 async function askWithin(patienceMs: number, options: HealthOptions): Promise<Facts> {
   const { promise, resolve } = Promise.withResolvers<Facts>();
@@ -82,12 +90,19 @@ async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
     const { rows } = await sql<{ now: Date; applied: string[]; signing: boolean }>`
       select clock_timestamp() as now,
         (select coalesce(array_agg(name::text), '{}') from kysely_migration) as applied,
-        exists (select from signing_keys where active_at <= now() and (retired_at is null or retired_at > now())) as signing`.execute(db.kysely);
+        exists (select from signing_keys where active_at <= now() and (retired_at is null or retired_at > now())) as signing`.execute(
+      db.kysely,
+    );
     const [row] = rows;
     if (row === undefined) return silence;
     // The database looked at its clock at some time in between.
     const clockOffsetMs = Math.max(before - row.now.getTime(), row.now.getTime() - Date.now(), 0);
-    return { answers: true, migrated: migrations.every((name) => row.applied.includes(name)), hasSigningKey: row.signing, clockOffsetMs };
+    return {
+      answers: true,
+      migrated: migrations.every((name) => row.applied.includes(name)),
+      hasSigningKey: row.signing,
+      clockOffsetMs,
+    };
   } catch (error) {
     // It answers, and knows nothing of us yet.
     if ((error as { code?: string }).code === UNDEFINED_TABLE) return { ...silence, answers: true };
@@ -102,7 +117,8 @@ async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
 export function answerHealth(issuer: string, health: Health): Middleware {
   const prefix = new URL(issuer).pathname.replace(/\/$/, '');
   return async (ctx, next) => {
-    const path = prefix !== '' && ctx.path.startsWith(`${prefix}/`) ? ctx.path.slice(prefix.length) : ctx.path;
+    const path =
+      prefix !== '' && ctx.path.startsWith(`${prefix}/`) ? ctx.path.slice(prefix.length) : ctx.path;
     if (path !== '/livez' && path !== '/readyz') return next();
     ctx.set('Cache-Control', 'no-store');
     ctx.set('X-Content-Type-Options', 'nosniff');
@@ -111,7 +127,8 @@ export function answerHealth(issuer: string, health: Health): Middleware {
       ctx.status = 405;
       return undefined;
     }
-    const { ready, checks } = path === '/livez' ? { ready: true, checks: undefined } : await health.readiness();
+    const { ready, checks } =
+      path === '/livez' ? { ready: true, checks: undefined } : await health.readiness();
     ctx.status = ready ? 200 : 503;
     ctx.body = { status: ready ? 'ok' : 'failed', checks };
     return undefined;

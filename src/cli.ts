@@ -1,0 +1,101 @@
+import { readFileSync } from 'node:fs';
+import {
+  type Command,
+  helpOf,
+  invocation,
+  parseOptions,
+  table,
+  UsageError,
+  usageLine,
+} from './cli/command.ts';
+import { describeError } from './cli/errors.ts';
+import { Session } from './cli/session.ts';
+
+/** The commands by their first word; each is loaded when it is asked for. */
+const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
+  client: async () => (await import('./cli/client.ts')).clientCommands,
+  api: async () => (await import('./cli/api.ts')).apiCommands,
+  keys: async () => (await import('./cli/keys.ts')).keyCommands,
+  migrate: async () => (await import('./cli/migrate.ts')).migrateCommands,
+  config: async () => (await import('./cli/config.ts')).configCommands,
+};
+
+const isHelp = (word: string | undefined) => word === '--help' || word === '-h' || word === 'help';
+const isOption = (word: string | undefined) => word === undefined || word.startsWith('-');
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  if (isHelp(args[0])) return print(await overview(Object.keys(topics)));
+  if (args[0] === '--version') return print(version());
+  const [topic = '', word] = args;
+  const load = Object.hasOwn(topics, topic) ? topics[topic] : undefined;
+  if (load === undefined)
+    return misuse(
+      args.length === 0 ? 'Which command?' : 'There is no such command.',
+      await overview(Object.keys(topics)),
+    );
+  const commands = await load();
+  const command = commands.find(({ words }) => words === topic || words === `${topic} ${word}`);
+  if (command !== undefined) return execute(command, args.slice(command.words.split(' ').length));
+  if (isHelp(word)) return print(await overview([topic]));
+  return misuse(
+    isOption(word) ? `Which command of ${topic}?` : `${topic} has no such command.`,
+    await overview([topic]),
+  );
+}
+
+async function execute(command: Command, args: readonly string[]): Promise<number> {
+  const session = new Session((message) => complain(message));
+  try {
+    const { json, help, values } = parseOptions(command, args);
+    if (help) return print(helpOf(command));
+    const output = await command.run(values, session);
+    return print(json ? JSON.stringify(output.json) : output.text);
+  } catch (error) {
+    if (error instanceof UsageError)
+      return misuse(
+        error.message,
+        `Usage: ${usageLine(command)}\n\n${invocation} ${command.words} --help tells more.`,
+      );
+    return complain(describeError(error));
+  } finally {
+    await session.close().catch((error: unknown) => complain(describeError(error)));
+  }
+}
+
+async function overview(names: readonly string[]): Promise<string> {
+  const commands = (
+    await Promise.all(names.map((name) => topics[name]?.() ?? Promise.resolve([])))
+  ).flat();
+  return [
+    `Usage: ${invocation} <command> [options]`,
+    '',
+    ...table(commands.map(({ words, summary }) => [words, summary])),
+    '',
+    `${invocation} <command> --help tells more; --json prints one JSON object.`,
+  ].join('\n');
+}
+
+function version(): string {
+  const { version } = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  ) as { version: string };
+  return version;
+}
+
+/** What was asked for, and nothing else, goes to standard output. */
+function print(text: string): 0 {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function complain(text: string): 1 {
+  process.stderr.write(`${text}\n`);
+  return 1;
+}
+
+function misuse(mistake: string, usage: string): 2 {
+  process.stderr.write(`${mistake}\n\n${usage}\n`);
+  return 2;
+}

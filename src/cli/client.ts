@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { clientTypes, identityScopes, newClientSchema } from '../client/client.ts';
+import type { ClientCredentials } from '../client/client.service.ts';
+import { type Command, defineCommand, type Output, table } from './command.ts';
+import { actor } from './session.ts';
+
+const { name, type, redirectUris, postLogoutRedirectUris, scopes, apis, developer } =
+  newClientSchema.shape;
+
+const words = (text: string) => text.trim().split(/\s+/);
+
+/** The identifier, and behind it the scopes. */
+function readApi(text: string): { identifier: string; scopes: string[] } {
+  const [identifier = '', ...scopes] = words(text);
+  return { identifier, scopes };
+}
+
+const createInput = z
+  .object({
+    name,
+    type,
+    'redirect-uri': redirectUris,
+    'post-logout-redirect-uri': postLogoutRedirectUris,
+    scope: z.preprocess((text) => (text === undefined ? undefined : words(text as string)), scopes),
+    api: z.preprocess((texts) => (texts as string[] | undefined)?.map(readApi), apis),
+    'first-party': z.boolean().default(false),
+    verified: z.boolean().default(false),
+    developer,
+  })
+  .transform((input) => ({
+    name: input.name,
+    type: input.type,
+    redirectUris: input['redirect-uri'],
+    postLogoutRedirectUris: input['post-logout-redirect-uri'],
+    scopes: input.scope,
+    apis: input.api,
+    firstParty: input['first-party'],
+    verified: input.verified,
+    developer: input.developer,
+  }));
+
+function credentials(said: string, { clientId, clientSecret }: ClientCredentials): Output {
+  const rows: [string, string][] = [['client id', clientId]];
+  if (clientSecret !== undefined) rows.push(['client secret', clientSecret]);
+  const once =
+    clientSecret === undefined
+      ? 'It is a public client and has no secret.'
+      : 'The secret is shown this once: only its hash is kept.';
+  return {
+    json: {
+      client_id: clientId,
+      ...(clientSecret === undefined ? {} : { client_secret: clientSecret }),
+    },
+    text: [said, '', ...table(rows), '', once].join('\n'),
+  };
+}
+
+const clientId = { value: 'ID', required: true, help: 'the client id' } as const;
+const byId = z.object({ 'client-id': z.string().min(1) });
+
+export const clientCommands: Command[] = [
+  defineCommand({
+    words: 'client create',
+    summary: 'Registers a client',
+    options: {
+      name: { value: 'N', required: true, help: 'the name that people see' },
+      type: {
+        value: clientTypes.join('|'),
+        required: true,
+        help: 'what it is; web and machine get a secret',
+      },
+      'redirect-uri': {
+        value: 'U',
+        multiple: true,
+        help: 'where a browser may be sent back to, exactly',
+      },
+      'post-logout-redirect-uri': {
+        value: 'U',
+        multiple: true,
+        help: 'the same after signing out',
+      },
+      scope: {
+        value: `"${identityScopes.join(' ')}"`,
+        help: 'what it may ask of a person; all of it unless told',
+      },
+      api: {
+        value: '"URI scope scope"',
+        multiple: true,
+        help: 'an API by its identifier, and the scopes it may ask for there',
+      },
+      'first-party': {
+        help: 'it is ours: people are not asked for consent (confidential clients alone)',
+      },
+      verified: { help: 'its name was looked into: the consent page does not warn' },
+      developer: { value: 'D', help: 'who is behind it' },
+    },
+    input: createInput,
+    async run(input, session) {
+      return credentials(
+        `The client ${input.name} was created.`,
+        await (await session.clients()).create(input, actor),
+      );
+    },
+  }),
+  defineCommand({
+    words: 'client add-secret',
+    summary: 'Gives a client another secret; the one before it works on, older ones end',
+    options: { 'client-id': clientId },
+    input: byId,
+    async run(input, session) {
+      return credentials(
+        'The client has a new secret.',
+        await (await session.clients()).addSecret(input['client-id'], actor),
+      );
+    },
+  }),
+  ...[true, false].map((disabled) =>
+    defineCommand({
+      words: disabled ? 'client disable' : 'client enable',
+      summary: disabled
+        ? 'Disables a client: its tokens end at once'
+        : 'Enables a client that was disabled; its tokens stay ended',
+      options: { 'client-id': clientId },
+      input: byId,
+      async run(input, session) {
+        const id = input['client-id'];
+        await (await session.clients()).setDisabled(id, disabled, actor);
+        return {
+          json: { client_id: id, disabled },
+          text: `The client ${id} is ${disabled ? 'disabled' : 'enabled'}.`,
+        };
+      },
+    }),
+  ),
+];

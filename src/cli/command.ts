@@ -1,0 +1,143 @@
+import { parseArgs } from 'node:util';
+import type { z } from 'zod';
+import type { Session } from './session.ts';
+
+/** One option of a command, as it is parsed and as the help shows it. */
+export interface Option {
+  /** What stands for the value in the help; without one the option is a switch. */
+  readonly value?: string;
+  readonly required?: true;
+  readonly multiple?: true;
+  readonly help: string;
+}
+
+/** What a command says: `--json` prints the one, a person reads the other. */
+export interface Output {
+  readonly json: Record<string, unknown>;
+  readonly text: string;
+}
+
+/** A command: its words, its options, and what it does with them. */
+export interface Command {
+  /** How it is called: `account create`. */
+  readonly words: string;
+  readonly summary: string;
+  readonly options: Readonly<Record<string, Option>>;
+  /** Further lines of the help. */
+  readonly details?: string;
+  /** @throws UsageError, AppError */
+  run(values: Readonly<Record<string, unknown>>, session: Session): Promise<Output>;
+}
+
+/** The command was called wrongly; the message says what to write instead, and never what was written. */
+export class UsageError extends Error {
+  readonly command: Command | undefined;
+
+  constructor(message: string, command?: Command) {
+    super(message);
+    this.name = 'UsageError';
+    this.command = command;
+  }
+}
+
+export interface CommandDefinition<Input> extends Omit<Command, 'run'> {
+  /** Parses the options by their names. */
+  readonly input: z.ZodType<Input>;
+  readonly run: (input: Input, session: Session) => Promise<Output>;
+}
+
+export function defineCommand<Input>({ input, run, ...rest }: CommandDefinition<Input>): Command {
+  return {
+    ...rest,
+    async run(values, session) {
+      const parsed = input.safeParse(values);
+      if (parsed.success) return run(parsed.data, session);
+      const mistakes = parsed.error.issues.map(({ path: [name, ...place], message }) => {
+        const item =
+          typeof place[0] === 'number' && place[0] > 0 ? ` (the ${place[0] + 1}. one)` : '';
+        return name === undefined ? message : `--${String(name)}${item}: ${message}`;
+      });
+      throw new UsageError(mistakes.join('\n'));
+    },
+  };
+}
+
+const everywhere: Readonly<Record<string, Option>> = {
+  json: { help: 'print one JSON object' },
+  help: { help: 'show this' },
+};
+
+/**
+ * The options by their names; those that were not given are left out.
+ * @throws UsageError
+ */
+export function parseOptions(
+  command: Command,
+  args: readonly string[],
+): { json: boolean; help: boolean; values: Record<string, unknown> } {
+  const options = Object.fromEntries(
+    Object.entries({ ...command.options, ...everywhere }).map(([name, { value, multiple }]) => [
+      name,
+      {
+        type: value === undefined ? ('boolean' as const) : ('string' as const),
+        multiple: multiple === true,
+      },
+    ]),
+  );
+  const { json, help, ...values } = parse(args, options);
+  if (help !== true) {
+    const missing = Object.entries(command.options).filter(
+      ([name, option]) => option.required && values[name] === undefined,
+    );
+    if (missing.length > 0)
+      throw new UsageError(`Missing: ${missing.map(([name]) => `--${name}`).join(', ')}`);
+  }
+  return { json: json === true, help: help === true, values };
+}
+
+function parse(
+  args: readonly string[],
+  options: Record<string, { type: 'boolean' | 'string'; multiple: boolean }>,
+): Record<string, unknown> {
+  try {
+    return { ...parseArgs({ args: [...args], options, strict: true }).values };
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // The argument itself may be a password that should have come from standard input.
+    if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
+      throw new UsageError('There is an argument too many: values with spaces go in quotes.');
+    throw new UsageError(message.split('. ', 1)[0] ?? '');
+  }
+}
+
+export const invocation = 'npm run -s cli --';
+
+export function usageLine({ words, options }: Command): string {
+  const parts = Object.entries(options).map(([name, { value, required, multiple }]) => {
+    const written = value === undefined ? `--${name}` : `--${name} ${value}`;
+    return required ? `${written}${multiple ? '…' : ''}` : `[${written}]${multiple ? '…' : ''}`;
+  });
+  return [invocation, words, ...parts, '[--json]'].join(' ');
+}
+
+export function helpOf(command: Command): string {
+  const rows = Object.entries({ ...command.options, ...everywhere }).map(
+    ([name, { value, help }]) =>
+      [value === undefined ? `--${name}` : `--${name} ${value}`, help] as const,
+  );
+  return [
+    `${command.summary}.`,
+    '',
+    `  ${usageLine(command)}`,
+    '',
+    ...table(rows),
+    ...(command.details === undefined ? [] : ['', command.details]),
+    '',
+  ].join('\n');
+}
+
+/** Rows of two columns, indented, the second one aligned. */
+export function table(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(0, ...rows.map(([left]) => left.length)) + 2;
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`.trimEnd());
+}

@@ -1,0 +1,57 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import { type Command, defineCommand, table } from './command.ts';
+
+export const configCommands: Command[] = [
+  defineCommand({
+    words: 'config check',
+    summary: 'Says whether the configuration is right, and what follows from it; opens nothing',
+    options: {},
+    input: z.object({}),
+    async run(_input, { config }) {
+      return {
+        json: { ok: true, issuer: config.issuer },
+        text: [
+          'The configuration is right.',
+          '',
+          ...table([
+            ['issuer', config.issuer],
+            ['listens on', `${config.host}, port ${config.port}`],
+            [
+              'database',
+              config.databaseUrl === undefined
+                ? `embedded, in ${config.dataDir}`
+                : 'the one DATABASE_URL names',
+            ],
+            [
+              'master key',
+              config.masterKeys === undefined
+                ? join(config.dataDir, 'master.key')
+                : 'the one MASTER_KEY gives',
+            ],
+            ['mails', mails(config)],
+            [
+              'metrics',
+              config.metricsPort === undefined
+                ? 'off'
+                : `${config.metricsHost}, port ${config.metricsPort}`,
+            ],
+          ]),
+        ].join('\n'),
+      };
+    },
+  }),
+];
+
+function mails({
+  smtpUrl,
+  devMail,
+  issuer,
+}: {
+  smtpUrl: string | undefined;
+  devMail: boolean;
+  issuer: string;
+}): string {
+  if (smtpUrl !== undefined) return 'by SMTP';
+  return devMail ? `shown at ${issuer}/dev/mail` : 'not sent: set SMTP_URL';
+}

@@ -1,0 +1,78 @@
+import { ClientService } from '../client/client.service.ts';
+import { type Config, loadConfig } from '../config.ts';
+import type { Database } from '../db/database.ts';
+import { type OpenedDatabase, openDatabase } from '../db/open.ts';
+import { AppError } from '../errors.ts';
+import type { Sealer } from '../lib/seal.ts';
+import { openSealer } from '../master-key.ts';
+import { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { invocation } from './command.ts';
+
+/** Who the audit names for what is done here. */
+export const actor = 'cli';
+
+/** What a command works with: opened when it first asks, and closed at the end. */
+export class Session {
+  readonly #warn: (message: string) => void;
+  #config: Config | undefined;
+  #opened: OpenedDatabase | undefined;
+  #sealer: Sealer | undefined;
+
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
+  }
+
+  /** @throws AppError `config_invalid` */
+  get config(): Config {
+    this.#config ??= loadConfig();
+    return this.#config;
+  }
+
+  /** The database as it is, migrated or not. */
+  async opened(): Promise<OpenedDatabase> {
+    this.#opened ??= await openDatabase({ ...this.config, databasePool: 2 });
+    return this.#opened;
+  }
+
+  /**
+   * The database with every migration applied. On the embedded one, which is this release's own, the missing ones are
+   * run; a database that others may be serving from is not changed unless somebody says so.
+   * @throws AppError `migrations_pending`
+   */
+  async db(): Promise<Database> {
+    const opened = await this.opened();
+    if (opened.embedded) {
+      await opened.migrate();
+      return opened.db;
+    }
+    const pending = await opened.pendingMigrations();
+    if (pending.length > 0) {
+      throw new AppError(
+        'migrations_pending',
+        `The database is not at this release yet: ${pending.join(', ')} ${pending.length === 1 ? 'is' : 'are'} missing. Run: ${invocation} migrate up`,
+      );
+    }
+    return opened.db;
+  }
+
+  async sealer(): Promise<Sealer> {
+    this.#sealer ??= await openSealer({
+      config: this.config,
+      db: await this.db(),
+      warn: this.#warn,
+    });
+    return this.#sealer;
+  }
+
+  async resourceServers(): Promise<ResourceServerService> {
+    return new ResourceServerService(await this.db());
+  }
+
+  async clients(): Promise<ClientService> {
+    return new ClientService(await this.db(), await this.resourceServers());
+  }
+
+  async close(): Promise<void> {
+    await this.#opened?.db.close();
+  }
+}
