@@ -40,13 +40,19 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
   await sql`
     create table action_links (
+      -- SHA-256 of the name by which a page that waits for the code knows it; it stays when a new link is sent
       id_hash bytea primary key,
-      purpose text not null,
+      -- SHA-256 of the token in the newest link
+      token_hash bytea not null unique,
+      purpose text not null check (purpose in ('verify_email', 'register', 'setup')),
       account_id text references accounts (id) on delete cascade,
       email text,
       -- a short code for another device: an HMAC, since eight digits could be found from a plain hash
       code_mac bytea,
       attempts integer not null default 0,
+      -- a registration that waits: it becomes an account with the proof that the address is the person's
+      payload_sealed bytea,
+      sent_at timestamptz not null default now(),
       created_at timestamptz not null default now(),
       expires_at timestamptz not null,
       used_at timestamptz

@@ -7,6 +7,7 @@ export type AuditType =
   | 'account.enabled'
   | 'account.email_verified'
   | 'account.factor_reset'
+  | 'account.registration'
   | 'authenticator.added'
   | 'client.authentication'
   | 'client.created'
@@ -20,9 +21,11 @@ export type AuditType =
   | 'family.started'
   | 'keys.rotated'
   | 'recovery_codes.generated'
+  | 'recovery_codes.used'
   | 'resource_server.created'
   | 'session.ended'
   | 'session.started'
+  | 'setup.link_issued'
   | 'sign_in'
   | 'token.refused';
 
@@ -42,6 +45,17 @@ export interface AuditEvent {
   readonly address?: string | undefined;
   readonly userAgent?: string | undefined;
   readonly email?: string | undefined;
+}
+
+/** Whence an action came: who did it where it was not the account itself, and the request that it came by. */
+export type AuditOrigin = Pick<AuditEvent, 'actor' | 'requestId' | 'address' | 'userAgent'>;
+
+/** Who acts for somebody else: `cli`, an administrator's account id, or either with the request it came by. */
+export type Actor = string | (AuditOrigin & { readonly actor: string });
+
+/** What an event of this actor's holds of its origin. */
+export function originOf(actor: Actor): AuditOrigin {
+  return typeof actor === 'string' ? { actor } : actor;
 }
 
 export interface AuditWrite extends AuditEvent {

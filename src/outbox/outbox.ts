@@ -6,3 +6,26 @@ export interface OutboxWrite {
   readonly payloadSealed: Buffer | undefined;
   readonly dueAt: Date;
 }
+
+export interface Delivery {
+  /** The row's id: the same for every attempt, so that who receives it twice can tell. */
+  readonly id: string;
+  /** 1 for the first one. */
+  readonly attempt: number;
+  /** Aborted when the attempt has taken too long; the row is then tried again. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Delivers one row. It may be called more than once for a row (a process can die between the delivery and its note), and
+ * whatever it throws means: not delivered. An AppError `undeliverable` means that it never will be.
+ */
+export type OutboxHandler = (payload: unknown, delivery: Delivery) => Promise<void>;
+
+/** Work by the clock: one row for the whole installation, due again some time after it was done. */
+export interface Clockwork {
+  /** Seconds from the end of one run to the next. */
+  readonly everySeconds: number;
+  /** Gives whether there is more to do: then it runs again at once. */
+  run(signal: AbortSignal): Promise<boolean>;
+}

@@ -1,0 +1,263 @@
+import { type Actor, type AuditOrigin, originOf } from '../audit/audit.ts';
+import { writeAudit } from '../audit/audit.service.ts';
+import type { Database, Db } from '../db/database.ts';
+import { type Mail, mailWrite } from '../email/email.service.ts';
+import { AppError } from '../errors.ts';
+import { endFamilies } from '../grant/grant.service.ts';
+import { randomToken } from '../lib/hash.ts';
+import type { Sealer } from '../lib/seal.ts';
+import { insertOutbox } from '../outbox/outbox.service.ts';
+import {
+  type Account,
+  type AccountInput,
+  type AccountProblems,
+  AccountRefused,
+} from './account.ts';
+import * as store from './account.store.ts';
+import { type EmailAddress, readEmail, readName } from './email-address.ts';
+import { findPasswordProblem } from './password-policy.ts';
+import { normalizePassword, PASSWORD_MAX_BYTES, type Passwords } from './passwords.service.ts';
+
+export interface AccountOptions {
+  /** With a second factor for everyone 8 characters are enough, else 15 (NIST SP 800-63B-4, section 3.1.1.2). */
+  readonly requireSecondFactor: 'everyone' | 'administrators';
+  /** The house's name: a word that passwords must not rest on. */
+  readonly brandName: string;
+}
+
+/** What was chosen for an account, once it is checked. */
+export interface CheckedAccount extends EmailAddress {
+  readonly name: string | undefined;
+  readonly password: string;
+}
+
+export type CredentialCheck =
+  | { readonly account: Account; readonly refusal?: undefined }
+  | {
+      readonly account?: undefined;
+      /** For the audit alone: the answer to the person is the same for all of them. */
+      readonly refusal: {
+        readonly reason: 'unknown_account' | 'wrong_password' | 'account_disabled';
+        readonly accountId: string | undefined;
+      };
+    };
+
+export interface NewAccount {
+  readonly email: string;
+  readonly name?: string | undefined;
+  /** None: the account can't sign in by password. */
+  readonly password?: string | undefined;
+  readonly verified: boolean;
+  readonly admin: boolean;
+}
+
+/** Accounts: found, made, disabled, and known by their password. */
+export class AccountService {
+  readonly #db: Database;
+  readonly #passwords: Passwords;
+  readonly #sealer: Sealer;
+  readonly #options: AccountOptions;
+
+  constructor(db: Database, passwords: Passwords, sealer: Sealer, options: AccountOptions) {
+    this.#db = db;
+    this.#passwords = passwords;
+    this.#sealer = sealer;
+    this.#options = options;
+  }
+
+  /** The fewest characters of a password. */
+  get passwordMinimum(): number {
+    return this.#options.requireSecondFactor === 'everyone' ? 8 : 15;
+  }
+
+  async find(id: string, db: Db = this.#db.kysely): Promise<Account | undefined> {
+    return (await store.findAccount(db, { id }))?.account;
+  }
+
+  /** The account of an address, in whichever spelling it is written. */
+  async findByEmail(email: string, db: Db = this.#db.kysely): Promise<Account | undefined> {
+    const address = readEmail(email);
+    return typeof address === 'string'
+      ? undefined
+      : (await store.findAccount(db, { emailKey: address.key }))?.account;
+  }
+
+  /**
+   * Checks what somebody chose for an account.
+   * @throws AccountRefused `account_refused` (400) with every problem, field by field.
+   */
+  check(input: AccountInput): CheckedAccount {
+    const address = readEmail(input.email);
+    const known = typeof address === 'object' ? address : undefined;
+    const named = readName(input.name, known?.key ?? '');
+    const problems: AccountProblems = {
+      email: typeof address === 'string' ? address : undefined,
+      name: typeof named === 'string' ? named : undefined,
+      password: findPasswordProblem(input.password, {
+        minimum: this.passwordMinimum,
+        personal: [known?.email ?? '', input.name ?? ''],
+        context: [this.#options.brandName],
+      }),
+    };
+    if (known === undefined || typeof named === 'string' || problems.password !== undefined)
+      throw new AccountRefused(problems);
+    return { ...known, name: named.name, password: input.password };
+  }
+
+  /**
+   * Makes an account; with `admin`, a mail tells its owner.
+   * @throws AccountRefused `account_refused` (400); AppError `email_taken` (409), `busy` (429)
+   */
+  async create(input: NewAccount, actor: Actor): Promise<Account> {
+    const checked =
+      input.password === undefined
+        ? this.#checkWithoutPassword(input)
+        : this.check({ ...input, password: input.password });
+    const passwordHash =
+      checked.password === undefined ? undefined : await this.#passwords.hash(checked.password);
+    return this.#db.transaction((db) =>
+      this.insert(
+        db,
+        {
+          email: checked.email,
+          key: checked.key,
+          name: checked.name,
+          passwordHash,
+          verified: input.verified,
+          admin: input.admin,
+        },
+        originOf(actor),
+      ),
+    );
+  }
+
+  /**
+   * Inserts an account in a transaction, for what in this feature has checked and hashed already.
+   * @throws AppError `email_taken` (409)
+   */
+  async insert(
+    db: Db,
+    input: EmailAddress & Pick<store.AccountInsert, 'name' | 'passwordHash' | 'verified' | 'admin'>,
+    origin: AuditOrigin,
+  ): Promise<Account> {
+    const account = await store.insertAccount(db, {
+      ...input,
+      id: `u_${randomToken(16)}`,
+      emailKey: input.key,
+    });
+    if (account === undefined)
+      throw new AppError('email_taken', `There is an account for ${input.email} already.`, {
+        status: 409,
+      });
+    const data = input.admin ? { admin: true } : undefined;
+    await writeAudit(db, {
+      type: 'account.created',
+      outcome: 'success',
+      accountId: account.id,
+      data,
+      ...origin,
+    });
+    if (input.admin) await this.#tell(db, { template: 'administrator_created', to: account.email });
+    return account;
+  }
+
+  /**
+   * The account of an address and its password. Known and unknown addresses take the same time. Counts nothing: limits
+   * are consumed before. A hash of an older cost is made anew.
+   * @throws AppError `busy` (429)
+   */
+  async checkCredentials(email: string, password: string): Promise<CredentialCheck> {
+    const address = readEmail(email);
+    const found =
+      typeof address === 'string'
+        ? undefined
+        : await store.findAccount(this.#db.kysely, { emailKey: address.key });
+    const isTooLong = Buffer.byteLength(normalizePassword(password)) > PASSWORD_MAX_BYTES;
+    const hash = found?.passwordHash;
+    const right = !isTooLong && (await this.#passwords.verify(hash, password));
+    const refuse = (
+      reason: 'unknown_account' | 'wrong_password' | 'account_disabled',
+    ): CredentialCheck => ({
+      refusal: { reason, accountId: found?.account.id },
+    });
+    if (found === undefined) return refuse('unknown_account');
+    if (!right || hash === undefined) return refuse('wrong_password');
+    if (found.account.disabled) return refuse('account_disabled');
+    if (this.#passwords.isOutdated(hash)) await this.#renewHash(found.account.id, hash, password);
+    return { account: found.account };
+  }
+
+  /**
+   * Disables (in the same commit every session and token family ends) or enables.
+   * @param emailOrId an address or an account id.
+   * @throws AppError `unknown_account` (404), `last_administrator` (409)
+   */
+  async setDisabled(emailOrId: string, disabled: boolean, actor: Actor): Promise<Account> {
+    const known = emailOrId.includes('@')
+      ? await this.findByEmail(emailOrId)
+      : await this.find(emailOrId);
+    if (known === undefined) throw unknownAccount(emailOrId);
+    return this.#db.transaction(async (db) => {
+      // Held in the same order by everyone, so that two administrators can't disable each other at once.
+      const administrators = known.admin ? await store.lockAdministrators(db) : [];
+      if (disabled && administrators.length === 1 && administrators[0] === known.id) {
+        throw new AppError(
+          'last_administrator',
+          'This is the last administrator: make another one first.',
+          { status: 409 },
+        );
+      }
+      const account = await store.setDisabled(db, known.id, disabled);
+      if (account === undefined) throw unknownAccount(emailOrId);
+      if (disabled) await endAccess(db, account.id, 'account_disabled');
+      await writeAudit(db, {
+        type: disabled ? 'account.disabled' : 'account.enabled',
+        outcome: 'success',
+        accountId: account.id,
+        ...originOf(actor),
+      });
+      return account;
+    });
+  }
+
+  /** Where too many wait for a thread, the old hash stays until the next sign-in. */
+  async #renewHash(id: string, oldHash: string, password: string): Promise<void> {
+    try {
+      await store.replaceHash(this.#db.kysely, id, oldHash, await this.#passwords.hash(password));
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === 'busy')) throw error;
+    }
+  }
+
+  #checkWithoutPassword(
+    input: NewAccount,
+  ): EmailAddress & { name: string | undefined; password: undefined } {
+    const address = readEmail(input.email);
+    const named = readName(input.name, typeof address === 'object' ? address.key : '');
+    if (typeof address === 'string' || typeof named === 'string') {
+      throw new AccountRefused({
+        email: typeof address === 'string' ? address : undefined,
+        name: typeof named === 'string' ? named : undefined,
+      });
+    }
+    return { ...address, name: named.name, password: undefined };
+  }
+
+  async #tell(db: Db, mail: Mail): Promise<void> {
+    await insertOutbox(db, mailWrite(this.#sealer, mail));
+  }
+}
+
+/**
+ * Ends every session and token family of the account in the transaction. Its row is held first: a sign-in that commits
+ * at the same time is either ended with the others, or finds what has changed.
+ */
+export async function endAccess(db: Db, accountId: string, reason: string): Promise<void> {
+  await store.lockAccount(db, accountId);
+  await store.endSessions(db, accountId);
+  await endFamilies(db, { accountId }, reason);
+}
+
+function unknownAccount(emailOrId: string): AppError {
+  return new AppError('unknown_account', `There is no account ${emailOrId}.`, { status: 404 });
+}

@@ -1,0 +1,286 @@
+import { createHmac, randomBytes, randomInt } from 'node:crypto';
+import type { AuditOrigin } from '../audit/audit.ts';
+import { writeAudit } from '../audit/audit.service.ts';
+import type { Database, Db } from '../db/database.ts';
+import { mailWrite } from '../email/email.service.ts';
+import { AppError } from '../errors.ts';
+import { equalBytes, randomToken, sha256 } from '../lib/hash.ts';
+import type { Sealer } from '../lib/seal.ts';
+import { insertOutbox } from '../outbox/outbox.service.ts';
+import type { Account, AccountInput } from './account.ts';
+import type { AccountService } from './account.service.ts';
+import { verifyEmail } from './account.store.ts';
+import * as links from './link.store.ts';
+import type { Passwords } from './passwords.service.ts';
+
+/** Seconds for which a link and its code are good. */
+const LINK_TTL = 86_400;
+/** Seconds between two mails of one verification. */
+export const RESEND_PAUSE = 60;
+/** Guesses at one code; a new mail brings a new code, and as many guesses again. */
+const CODE_ATTEMPTS = 5;
+const CODE_DIGITS = 8;
+
+/** What the page keeps that waits for the code: it says which verification is meant, and is worth nothing without the code. */
+export interface Waiting {
+  readonly ref: string;
+  /** Seconds until the mail may be asked for again. */
+  readonly pausedFor: number;
+}
+
+export type Verification =
+  | { readonly status: 'verified'; readonly account: Account }
+  /** The code is wrong; there are guesses left. */
+  | { readonly status: 'wrong_code' }
+  /** No guess is left: only a new mail helps. */
+  | { readonly status: 'spent' }
+  /** The link or code was used before, or its address has been confirmed in another way. */
+  | { readonly status: 'used' }
+  /** It is too old, was replaced by a newer mail, or never was. */
+  | { readonly status: 'expired' };
+
+/** What is sealed until the address is proven. */
+interface Pending {
+  readonly email: string;
+  readonly key: string;
+  readonly name: string | null;
+  readonly passwordHash: string;
+}
+
+/**
+ * Self-registration and the proof of an address. There is no account before the proof: nobody holds an address that is
+ * not theirs, or waits in an account with a password of their own choosing until its owner confirms it. Whether an
+ * address has an account shows neither in the answer nor in the time it takes: only the mail differs.
+ */
+export class RegistrationService {
+  readonly #db: Database;
+  readonly #accounts: AccountService;
+  readonly #passwords: Passwords;
+  readonly #sealer: Sealer;
+
+  constructor(db: Database, accounts: AccountService, passwords: Passwords, sealer: Sealer) {
+    this.#db = db;
+    this.#accounts = accounts;
+    this.#passwords = passwords;
+    this.#sealer = sealer;
+  }
+
+  /**
+   * Takes a registration, and mails the link and the code to the address; where the address has an account, the mail
+   * tells its owner instead. Limits are consumed before (`consumeRegistration`).
+   * @throws AccountRefused `account_refused` (400); AppError `busy` (429)
+   */
+  async register(input: AccountInput, origin: AuditOrigin): Promise<Waiting> {
+    const { email, key, name, password } = this.#accounts.check(input);
+    const pending: Pending = {
+      email,
+      key,
+      name: name ?? null,
+      passwordHash: await this.#passwords.hash(password),
+    };
+    const ref = randomToken();
+    const idHash = sha256(ref);
+    await this.#db.transaction(async (db) => {
+      const owner = await this.#accounts.findByEmail(email, db);
+      const sent = this.#newMail(idHash, owner !== undefined);
+      const payloadSealed = this.#sealer.seal(JSON.stringify(pending), place(idHash));
+      await links.saveLink(
+        db,
+        { ...sent, idHash, purpose: 'register', email, payloadSealed, ttlSeconds: LINK_TTL },
+        0,
+      );
+      await this.#mail(db, owner, email, sent);
+      const refused =
+        owner === undefined ? undefined : { reason: 'email_taken', accountId: owner.id };
+      await writeAudit(db, {
+        type: 'account.registration',
+        outcome: refused ? 'refused' : 'success',
+        ...refused,
+        ...origin,
+      });
+    });
+    return { ref, pausedFor: RESEND_PAUSE };
+  }
+
+  /**
+   * Mails a link and a code to the address of an account that is there but not confirmed; within the pause since the
+   * last one, nothing is sent and the last one stays good. Earlier links of the account die. A commit of its own, unless
+   * it is given a transaction.
+   */
+  async startVerification(account: Account, db?: Db): Promise<Waiting> {
+    if (db === undefined)
+      return this.#db.transaction((own) => this.startVerification(account, own));
+    const name = createHmac('sha256', this.#sealer.derive('verification')).update(
+      `${account.id} ${account.email}`,
+    );
+    const ref = name.digest('base64url');
+    const idHash = sha256(ref);
+    const sent = this.#newMail(idHash, false);
+    const link = {
+      ...sent,
+      idHash,
+      purpose: 'verify_email',
+      accountId: account.id,
+      email: account.email,
+      ttlSeconds: LINK_TTL,
+    } as const;
+    if (await links.saveLink(db, link, RESEND_PAUSE)) {
+      await this.#mail(db, undefined, account.email, sent);
+      return { ref, pausedFor: RESEND_PAUSE };
+    }
+    return {
+      ref,
+      pausedFor: (await links.findLink(db, { idHash }, RESEND_PAUSE))?.paused_for ?? 0,
+    };
+  }
+
+  /** The address that is waited for, and the seconds until another mail may be asked for; undefined where nothing waits. */
+  async findWaiting(ref: string): Promise<{ email: string; pausedFor: number } | undefined> {
+    const link = await links.findLink(this.#db.kysely, { idHash: sha256(ref) }, RESEND_PAUSE);
+    if (link === undefined || link.used || link.expired || link.email === null) return undefined;
+    return { email: link.email, pausedFor: link.paused_for };
+  }
+
+  /** Mails a new link and a new code; the old ones die. `sent` is false within the pause; undefined where nothing waits. */
+  async resend(ref: string): Promise<{ sent: boolean; pausedFor: number } | undefined> {
+    const idHash = sha256(ref);
+    const done = await this.#db.transaction(async (db) => {
+      const waiting = await links.findLink(db, { idHash });
+      if (waiting?.email === undefined || waiting.email === null) return false;
+      const owner =
+        waiting.purpose === 'register'
+          ? await this.#accounts.findByEmail(waiting.email, db)
+          : undefined;
+      const sent = this.#newMail(idHash, owner !== undefined);
+      const renewed = await links.renewLink(db, {
+        ...sent,
+        idHash,
+        ttlSeconds: LINK_TTL,
+        pauseSeconds: RESEND_PAUSE,
+      });
+      if (renewed === undefined) return false;
+      await this.#mail(db, owner, waiting.email, sent);
+      return true;
+    });
+    if (done) return { sent: true, pausedFor: RESEND_PAUSE };
+    const waiting = await this.findWaiting(ref);
+    return waiting && { sent: false, pausedFor: waiting.pausedFor };
+  }
+
+  /** What the link's page is told before its button is pressed. Nothing is used up. */
+  async findLink(
+    token: string,
+  ): Promise<{ status: 'live'; email: string } | { status: 'used' | 'expired' }> {
+    const link = await links.findLink(this.#db.kysely, { tokenHash: sha256(token) });
+    if (link === undefined || link.purpose === 'setup' || link.email === null)
+      return { status: 'expired' };
+    if (link.used) return { status: 'used' };
+    return link.expired ? { status: 'expired' } : { status: 'live', email: link.email };
+  }
+
+  /** Uses the link up: the address is confirmed, and a registration becomes an account. Its own commit. */
+  verifyLink(token: string, origin: AuditOrigin): Promise<Verification> {
+    return this.#redeem(sha256(token), origin);
+  }
+
+  /**
+   * The same by the code from the mail, spaces and dashes aside. Each guess is counted in a commit of its own before it is
+   * looked at; five a mail.
+   */
+  async verifyCode(ref: string, code: string, origin: AuditOrigin): Promise<Verification> {
+    const idHash = sha256(ref);
+    const link = await links.countAttempt(this.#db.kysely, idHash, CODE_ATTEMPTS);
+    if (link === undefined) {
+      const state = await links.findLink(this.#db.kysely, { idHash });
+      if (state === undefined || state.expired) return { status: 'expired' };
+      return { status: state.used ? 'used' : 'spent' };
+    }
+    const right =
+      link.code_mac !== null &&
+      equalBytes(link.code_mac, this.#mac(idHash, code.replace(/[\s-]/g, '')));
+    if (right) return this.#redeem(link.token_hash, origin);
+    await writeAudit(this.#db.kysely, {
+      type: 'account.email_verified',
+      outcome: 'refused',
+      reason: 'wrong_code',
+      accountId: link.account_id ?? undefined,
+      ...origin,
+    });
+    return { status: link.attempts < CODE_ATTEMPTS ? 'wrong_code' : 'spent' };
+  }
+
+  async #redeem(tokenHash: Buffer, origin: AuditOrigin): Promise<Verification> {
+    const account = await this.#db.transaction(async (db) => {
+      const link = await links.useLink(db, tokenHash, ['register', 'verify_email']);
+      if (link === undefined) return undefined;
+      const found = await this.#confirm(db, link, origin);
+      if (found !== undefined)
+        await writeAudit(db, {
+          type: 'account.email_verified',
+          outcome: 'success',
+          accountId: found.id,
+          ...origin,
+        });
+      return found;
+    });
+    if (account !== undefined) return { status: 'verified', account };
+    const state = await links.findLink(this.#db.kysely, { tokenHash });
+    return { status: state?.used ? 'used' : 'expired' };
+  }
+
+  /** The account whose address is proven now; undefined where its address has changed, or has got an account meanwhile. */
+  async #confirm(db: Db, link: links.LinkRow, origin: AuditOrigin): Promise<Account | undefined> {
+    if (link.account_id !== null) return verifyEmail(db, link.account_id, link.email ?? '');
+    const pending = JSON.parse(
+      this.#sealer.open(link.payload_sealed ?? Buffer.alloc(0), place(link.id_hash)).toString(),
+    ) as Pending;
+    try {
+      return await this.#accounts.insert(
+        db,
+        { ...pending, name: pending.name ?? undefined, verified: true, admin: false },
+        origin,
+      );
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'email_taken') return undefined;
+      throw error;
+    }
+  }
+
+  /** A link and a code; for an address that has an account, ones that nobody is ever told. */
+  #newMail(
+    idHash: Buffer,
+    isTaken: boolean,
+  ): { token: string; tokenHash: Buffer; code: string; codeMac: Buffer } {
+    const token = randomToken();
+    const code = String(randomInt(10 ** CODE_DIGITS)).padStart(CODE_DIGITS, '0');
+    return {
+      token,
+      tokenHash: sha256(token),
+      code,
+      codeMac: isTaken ? randomBytes(32) : this.#mac(idHash, code),
+    };
+  }
+
+  /** Bound to its row. The key is in no table: eight digits would soon be found from a hash. */
+  #mac(idHash: Buffer, code: string): Buffer {
+    return createHmac('sha256', this.#sealer.derive('email code'))
+      .update(idHash)
+      .update(code)
+      .digest();
+  }
+
+  async #mail(
+    db: Db,
+    owner: Account | undefined,
+    email: string,
+    { token, code }: { token: string; code: string },
+  ): Promise<void> {
+    const mail =
+      owner === undefined
+        ? ({ template: 'verify_email', to: email, token, code } as const)
+        : ({ template: 'registration_attempt', to: owner.email } as const);
+    await insertOutbox(db, mailWrite(this.#sealer, mail));
+  }
+}
+
+const place = (idHash: Buffer) => `action_links:${idHash.toString('hex')}`;

@@ -1,0 +1,44 @@
+/** Every word of every mail, in English. Another language is another object with the same keys (`MailMessages`). */
+export const en = {
+  greeting: 'Hello,',
+  signature: (house: string) => house,
+  notYou:
+    'If this wasn’t you, somebody may have your password: sign in, change it, and tell the people who run this service.',
+  when: (date: string) => `It happened on ${date}.`,
+
+  verifyEmail: {
+    subject: (house: string) => `Confirm your email for ${house}`,
+    lead: 'Open this link to confirm your email:',
+    code: (code: string) => `Or enter this code where you’re asked for it: ${code}`,
+    until: 'Both work once, for a day, until you’re sent newer ones.',
+    ignore:
+      'Did you not ask for this? Then do nothing, and don’t pass it on: somebody may have mistyped their address.',
+  },
+  registrationAttempt: {
+    subject: (house: string) => `You have an account with ${house} already`,
+    lead: (house: string) =>
+      `Somebody wanted to create an account with ${house} for this address. You have one already, so nothing was changed.`,
+    signIn: 'If it was you, sign in with your password:',
+    ignore: 'If it wasn’t you, there’s nothing to do.',
+  },
+  secondFactorAdded: {
+    subject: (house: string) => `An authenticator app was added to your ${house} account`,
+    lead: (device: string) =>
+      `From now on, signing in takes a code from the authenticator app named “${device}”.`,
+  },
+  secondFactorReset: {
+    subject: (house: string) => `The second factor of your ${house} account was taken away`,
+    lead: 'Your authenticator apps and recovery codes no longer work, and you were signed out everywhere. Sign in to set them up anew:',
+    notYou: 'If you didn’t ask for this, tell the people who run this service.',
+  },
+  recoveryCodesRegenerated: {
+    subject: (house: string) => `New recovery codes for your ${house} account`,
+    lead: 'You have ten new recovery codes. The earlier ones no longer work.',
+  },
+  administratorCreated: {
+    subject: (house: string) => `You’re an administrator of ${house}`,
+    lead: (house: string) => `Your account is an administrator of ${house}. Sign in here:`,
+  },
+};
+
+export type MailMessages = typeof en;

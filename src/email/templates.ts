@@ -1,0 +1,74 @@
+import type { Letter, Mail } from './email.ts';
+import { en, type MailMessages } from './messages.ts';
+
+/** Whose mails they are. Links are made from the configured issuer alone, never from what a request said. */
+export interface House {
+  readonly name: string;
+  readonly issuer: string;
+}
+
+/** The page behind the link of a verification mail. */
+export function verifyEmailUrl(issuer: string, token: string): string {
+  return `${issuer}/verify-email/${token}`;
+}
+
+type Written = Pick<Letter, 'subject' | 'text'>;
+
+/** The words of a mail: plain text, with each link on a line of its own. */
+export function renderMail(mail: Mail, house: House, m: MailMessages = en): Written {
+  const write = (subject: string, paragraphs: readonly string[]): Written => ({
+    subject: oneLine(subject),
+    text: `${[m.greeting, ...paragraphs, m.signature(house.name)].join('\n\n')}\n`,
+  });
+  const account = `${house.issuer}/account`;
+  switch (mail.template) {
+    case 'verify_email': {
+      const { subject, lead, code, until, ignore } = m.verifyEmail;
+      return write(subject(house.name), [
+        lead,
+        verifyEmailUrl(house.issuer, mail.token),
+        code(grouped(mail.code)),
+        until,
+        ignore,
+      ]);
+    }
+    case 'registration_attempt': {
+      const { subject, lead, signIn, ignore } = m.registrationAttempt;
+      return write(subject(house.name), [lead(house.name), signIn, account, ignore]);
+    }
+    case 'second_factor_added': {
+      const { subject, lead } = m.secondFactorAdded;
+      return write(subject(house.name), [
+        lead(oneLine(mail.device)),
+        m.when(moment(mail.at)),
+        m.notYou,
+      ]);
+    }
+    case 'second_factor_reset': {
+      const { subject, lead, notYou } = m.secondFactorReset;
+      return write(subject(house.name), [lead, account, m.when(moment(mail.at)), notYou]);
+    }
+    case 'recovery_codes_regenerated': {
+      const { subject, lead } = m.recoveryCodesRegenerated;
+      return write(subject(house.name), [lead, m.when(moment(mail.at)), m.notYou]);
+    }
+    case 'administrator_created': {
+      const { subject, lead } = m.administratorCreated;
+      return write(subject(house.name), [lead(house.name), account]);
+    }
+  }
+}
+
+/** 12345678 → 1234 5678: easier to read over; spaces are ignored where it is entered. */
+function grouped(code: string): string {
+  return code.replace(/(\d{4})(?=\d)/g, '$1 ');
+}
+
+/** A name must not be able to start a line, or a header, of its own. */
+function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
+}
+
+function moment(at: string): string {
+  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' at ')} UTC`;
+}
