@@ -62,7 +62,10 @@ export class Sealer {
     }
     const ivEnd = 1 + KEY_ID_BYTES + IV_BYTES;
     try {
-      const decipher = createDecipheriv('aes-256-gcm', master.key, bytes.subarray(1 + KEY_ID_BYTES, ivEnd));
+      const decipher = createDecipheriv('aes-256-gcm', master.key, bytes.subarray(1 + KEY_ID_BYTES, ivEnd), {
+        // Without it, Node takes a tag that was cut down to four bytes.
+        authTagLength: TAG_BYTES,
+      });
       decipher.setAAD(Buffer.from(place));
       decipher.setAuthTag(bytes.subarray(ivEnd, ivEnd + TAG_BYTES));
       return Buffer.concat([decipher.update(bytes.subarray(ivEnd + TAG_BYTES)), decipher.final()]);
