@@ -35,7 +35,7 @@ export function createEnginePages({ renderer, clients, issuer }: { renderer: Ren
         ctx,
         renderer,
         'sign-out',
-        { action: form.action, hidden: { xsrf: form.xsrf }, app: await appOf(ctx), account: account && { email: account.email } },
+        { action: form.action, hidden: { xsrf: form.xsrf }, app: await appOf(ctx), account: account && { email: account.email }, stayUrl: home },
         { leadsToApp: true },
       );
     },

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { type Credentials, exchange, post, refresh, revoke, Seed, type SignedInBrowser } from '../support/protocol.ts';
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
+
+/**
+ * A round trip is one wait on the database. Caches are warm. Each flow holds its budget exactly: one that got cheaper
+ * changes this table too, so that it cannot grow back unseen.
+ */
+
+let database: TestDatabase;
+let server: ServerProcess;
+let client: Credentials;
+let machine: Credentials;
+let opaqueApi: Credentials;
+let jwtApi: Credentials;
+let browser: SignedInBrowser;
+
+const opaque = 'https://opaque.example.com';
+const jwt = 'https://jwt.example.com';
+const table: { request: string; budget: number; waits: number }[] = [];
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  server = await startServerProcess(database, 'http://localhost:3000');
+  const seed = new Seed(database.db);
+  opaqueApi = await seed.api(opaque);
+  jwtApi = await seed.api(jwt, 'jwt');
+  const apis = [opaque, jwt].map((identifier) => ({ identifier, scopes: ['read'] }));
+  client = await seed.client({ apis });
+  machine = await seed.client({ type: 'machine', apis });
+  const accountId = await seed.account();
+  await seed.consent(accountId, client.clientId, { [opaque]: ['read'], [jwt]: ['read'] });
+  browser = await seed.signIn(accountId);
+  // Warms every cache: clients, APIs, and the keys of the callers.
+  await exchange(server.url, client, await browser.authorize(server.url, client));
+  for (const resource of [opaque, jwt]) await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource });
+  for (const caller of [opaqueApi, jwtApi]) await post(server.url, '/introspect', caller, { token: 'unknown' });
+});
+
+afterAll(async () => {
+  const width = Math.max(...table.map((row) => row.request.length));
+  const lines = table.map((row) => `${row.request.padEnd(width)}  budget ${row.budget}  waits ${row.waits}`);
+  process.stdout.write(`\nDatabase round trips per request\n${lines.join('\n')}\n\n`);
+  await server.stop();
+  await database.drop();
+});
+
+async function measure<T>(request: string, budget: number, work: () => Promise<T>): Promise<T> {
+  await server.arm();
+  const result = await work();
+  const waits = await server.waits();
+  table.push({ request, budget, waits });
+  expect({ request, waits }).toEqual({ request, waits: budget });
+  return result;
+}
+
+const person = async (extra: Record<string, string> = {}) => (await exchange(server.url, client, await browser.authorize(server.url, client, extra))).body;
+
+test('introspection of opaque tokens: 1', async () => {
+  const { access_token: own, refresh_token: refreshToken } = await person();
+  const { access_token: forApi } = await person({ resource: opaque, scope: 'openid read' });
+  const { body: ofMachine } = await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource: opaque });
+  const ask = async (request: string, caller: Credentials, token: string, active: boolean, budget = 1) => {
+    const { body } = await measure(`introspection, ${request}`, budget, () => post(server.url, '/introspect', caller, { token }));
+    expect(body.active).toBe(active);
+  };
+  await ask("a person's access token, by its client", client, own, true);
+  await ask("a person's access token, by its API", opaqueApi, forApi, true);
+  await ask("a machine's access token, by its API", opaqueApi, ofMachine.access_token, true);
+  await ask('a refresh token', client, refreshToken, true);
+  await ask("another API's", jwtApi, forApi, false);
+  await ask('an unknown one', client, `vs_at_${'x'.repeat(43)}`, false);
+  await ask('not a token of ours', client, 'unknown', false, 0);
+  await revoke(server.url, client, refreshToken);
+  await ask('a revoked one', client, own, false);
+});
+
+test('introspection of JWT access tokens: 1', async () => {
+  const { access_token: ofPerson } = await person({ resource: jwt, scope: 'openid read' });
+  const { body: ofMachine } = await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource: jwt });
+  for (const [whose, token] of [
+    ["a person's JWT", ofPerson],
+    ["a machine's JWT", ofMachine.access_token],
+  ] as const) {
+    expect(token.split('.')).toHaveLength(3);
+    const { body } = await measure(`introspection, ${whose}`, 1, () => post(server.url, '/introspect', jwtApi, { token }));
+    expect(body.active).toBe(true);
+  }
+});
+
+test('issuing', async () => {
+  const byMachine = (resource: string) => post(server.url, '/token', machine, { grant_type: 'client_credentials', resource });
+  expect((await measure('client credentials, opaque', 1, () => byMachine(opaque))).status).toBe(200);
+  expect((await measure('client credentials, JWT', 0, () => byMachine(jwt))).status).toBe(200);
+  const authorization = await measure('authorization, signed in and consented', 2, () => browser.authorize(server.url, client));
+  const { body } = await measure('code exchange', 2, () => exchange(server.url, client, authorization));
+  const { body: next } = await measure('refresh with rotation', 2, () => refresh(server.url, client, body.refresh_token));
+  const userinfo = await measure('userinfo', 1, () => fetch(new URL('/userinfo', server.url), { headers: { authorization: `Bearer ${next.access_token}` } }));
+  expect(userinfo.status).toBe(200);
+  expect((await measure('revocation', 2, () => revoke(server.url, client, next.refresh_token))).status).toBe(200);
+});
+
+test('what is public: 0', async () => {
+  for (const path of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server', '/jwks']) {
+    const response = await measure(path, 0, () => fetch(new URL(path, server.url)));
+    expect(response.status).toBe(200);
+  }
+});
