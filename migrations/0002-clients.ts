@@ -62,5 +62,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       topic text primary key,
       version bigint not null
     )`.execute(db);
-  await sql`insert into config_versions (topic, version) values ('clients', 1), ('resource_servers', 1), ('keys', 1)`.execute(db);
+  await sql`insert into config_versions (topic, version) values ('clients', 1), ('resource_servers', 1), ('keys', 1)`.execute(
+    db,
+  );
 }

@@ -69,7 +69,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       done_at timestamptz,
       dead_at timestamptz
     )`.execute(db);
-  await sql`create index outbox_due on outbox (due_at) where done_at is null and dead_at is null`.execute(db);
+  await sql`create index outbox_due on outbox (due_at) where done_at is null and dead_at is null`.execute(
+    db,
+  );
   await sql`
     create table rate_limits (
       key varchar(255) primary key,

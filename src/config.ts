@@ -15,7 +15,8 @@ const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 
 const issuer = z.string().superRefine((value, context) => {
   const url = URL.canParse(value) ? new URL(value) : undefined;
-  const plain = url && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackUrl(url)));
+  const plain =
+    url && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackUrl(url)));
   const exact = url && (url.href === value || url.href === `${value}/`);
   if (!plain || !exact || url.search || url.hash || url.username || value.endsWith('/')) {
     context.addIssue({ code: 'custom', message: 'not an issuer' });
@@ -57,17 +58,38 @@ const variables = {
     example: 'postgres://vouchsafe:secret@db.internal:5432/vouchsafe',
     secret: true,
   },
-  DATABASE_POOL: { form: z.coerce.number().int().min(2).max(200).default(10), expected: 'how many connections, 2 to 200', example: '10' },
+  DATABASE_POOL: {
+    form: z.coerce.number().int().min(2).max(200).default(10),
+    expected: 'how many connections, 2 to 200',
+    example: '10',
+  },
   MASTER_KEY: {
     form: masterKeys.optional(),
     expected: '32 random bytes in base64; during a rotation the new key, a comma, and the old one',
     example: 'the output of: openssl rand -base64 32',
     secret: true,
   },
-  SMTP_URL: { form: smtpUrl.optional(), expected: 'an smtp:// or smtps:// URL', example: 'smtp://user:secret@mail.internal:587', secret: true },
-  MAIL_FROM: { form: z.string().min(3).default('Vouchsafe <no-reply@localhost>'), expected: 'the sender of mails', example: 'Example ID <id@example.com>' },
-  METRICS_PORT: { form: port.optional(), expected: 'a port number for metrics, on loopback unless METRICS_HOST says otherwise', example: '9464' },
-  METRICS_HOST: { form: z.string().min(1).default('127.0.0.1'), expected: 'the address the metrics listen on', example: '0.0.0.0' },
+  SMTP_URL: {
+    form: smtpUrl.optional(),
+    expected: 'an smtp:// or smtps:// URL',
+    example: 'smtp://user:secret@mail.internal:587',
+    secret: true,
+  },
+  MAIL_FROM: {
+    form: z.string().min(3).default('Vouchsafe <no-reply@localhost>'),
+    expected: 'the sender of mails',
+    example: 'Example ID <id@example.com>',
+  },
+  METRICS_PORT: {
+    form: port.optional(),
+    expected: 'a port number for metrics, on loopback unless METRICS_HOST says otherwise',
+    example: '9464',
+  },
+  METRICS_HOST: {
+    form: z.string().min(1).default('127.0.0.1'),
+    expected: 'the address the metrics listen on',
+    example: '0.0.0.0',
+  },
   LOG_LEVEL: {
     form: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
     expected: 'one of fatal, error, warn, info, debug, trace, silent',
@@ -83,10 +105,32 @@ const variables = {
     expected: 'who must have a second factor: everyone or administrators',
     example: 'everyone',
   },
-  REGISTRATION: { form: flag.default(true), expected: 'true or false: whether people may create accounts', example: 'true' },
-  BRAND_NAME: { form: z.string().min(1).max(60).default('Vouchsafe'), expected: 'the name that the pages show, up to 60 characters', example: 'Example ID' },
-  BRAND_COLOR: { form: z.string().regex(/^#[0-9a-f]{6}$/i).optional(), expected: 'a colour as #rrggbb', example: '#125b46' },
-  BRAND_ON_COLOR: { form: z.string().regex(/^#[0-9a-f]{6}$/i).optional(), expected: 'a colour as #rrggbb', example: '#ffffff' },
+  REGISTRATION: {
+    form: flag.default(true),
+    expected: 'true or false: whether people may create accounts',
+    example: 'true',
+  },
+  BRAND_NAME: {
+    form: z.string().min(1).max(60).default('Vouchsafe'),
+    expected: 'the name that the pages show, up to 60 characters',
+    example: 'Example ID',
+  },
+  BRAND_COLOR: {
+    form: z
+      .string()
+      .regex(/^#[0-9a-f]{6}$/i)
+      .optional(),
+    expected: 'a colour as #rrggbb',
+    example: '#125b46',
+  },
+  BRAND_ON_COLOR: {
+    form: z
+      .string()
+      .regex(/^#[0-9a-f]{6}$/i)
+      .optional(),
+    expected: 'a colour as #rrggbb',
+    example: '#ffffff',
+  },
 } as const;
 
 type Variable = keyof typeof variables;
@@ -113,7 +157,11 @@ export interface Config {
   readonly trustProxy: number;
   readonly requireSecondFactor: Parsed['REQUIRE_SECOND_FACTOR'];
   readonly registration: boolean;
-  readonly brand: { readonly name: string; readonly color: string | undefined; readonly onColor: string | undefined };
+  readonly brand: {
+    readonly name: string;
+    readonly color: string | undefined;
+    readonly onColor: string | undefined;
+  };
 }
 
 /**
@@ -123,18 +171,29 @@ export interface Config {
 export function loadConfig(env: Record<string, string | undefined> = process.env): Config {
   const mistakes: string[] = [];
   const parsed: Partial<Record<Variable, unknown>> = {};
-  for (const [name, variable] of Object.entries(variables) as [Variable, (typeof variables)[Variable]][]) {
+  for (const [name, variable] of Object.entries(variables) as [
+    Variable,
+    (typeof variables)[Variable],
+  ][]) {
     const value = read(env, name, 'secret' in variable, mistakes);
     const result = variable.form.safeParse(value);
     if (result.success) parsed[name] = result.data;
     else mistakes.push(`${name}: expected ${variable.expected}. For example: ${variable.example}`);
   }
   const values = parsed as Parsed;
-  if (mistakes.length === 0 && (values.BRAND_COLOR === undefined) !== (values.BRAND_ON_COLOR === undefined)) {
-    mistakes.push('BRAND_COLOR, BRAND_ON_COLOR: expected both or neither. For example: #125b46 and #ffffff');
+  if (
+    mistakes.length === 0 &&
+    (values.BRAND_COLOR === undefined) !== (values.BRAND_ON_COLOR === undefined)
+  ) {
+    mistakes.push(
+      'BRAND_COLOR, BRAND_ON_COLOR: expected both or neither. For example: #125b46 and #ffffff',
+    );
   }
   if (mistakes.length > 0) {
-    throw new AppError('config_invalid', `The configuration has mistakes:\n${mistakes.map((line) => `  ${line}`).join('\n')}`);
+    throw new AppError(
+      'config_invalid',
+      `The configuration has mistakes:\n${mistakes.map((line) => `  ${line}`).join('\n')}`,
+    );
   }
   return Object.freeze(assemble(values));
 }
@@ -165,7 +224,12 @@ function assemble(values: Parsed): Config {
 }
 
 /** The variable, or the content of the file that its `_FILE` twin names. An empty variable counts as not set. */
-function read(env: Record<string, string | undefined>, name: string, secret: boolean, mistakes: string[]): string | undefined {
+function read(
+  env: Record<string, string | undefined>,
+  name: string,
+  secret: boolean,
+  mistakes: string[],
+): string | undefined {
   const value = env[name] || undefined;
   const file = secret ? env[`${name}_FILE`] || undefined : undefined;
   if (file === undefined) return value;
@@ -176,7 +240,9 @@ function read(env: Record<string, string | undefined>, name: string, secret: boo
   try {
     return readFileSync(file, 'utf8').trim();
   } catch {
-    mistakes.push(`${name}_FILE: expected the path of a file that this process can read. For example: /run/secrets/${name.toLowerCase()}`);
+    mistakes.push(
+      `${name}_FILE: expected the path of a file that this process can read. For example: /run/secrets/${name.toLowerCase()}`,
+    );
     return undefined;
   }
 }

@@ -19,7 +19,8 @@ export async function writeAudit(db: Db, event: AuditEvent): Promise<void> {
       data: write.data === undefined ? null : JSON.stringify(write.data),
     })
     .execute();
-  if (write.address === undefined && write.userAgent === undefined && write.email === undefined) return;
+  if (write.address === undefined && write.userAgent === undefined && write.email === undefined)
+    return;
   await db
     .insertInto('audit_people')
     .values({

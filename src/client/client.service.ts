@@ -5,7 +5,13 @@ import { AppError } from '../errors.ts';
 import { endFamilies } from '../grant/grant.service.ts';
 import { equalBytes, randomToken, sha256 } from '../lib/hash.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
-import { type Client, type ClientType, checkRedirectUri, identityScopes, type NewClient } from './client.ts';
+import {
+  type Client,
+  type ClientType,
+  checkRedirectUri,
+  identityScopes,
+  type NewClient,
+} from './client.ts';
 import * as store from './client.store.ts';
 
 const MAX_SECRETS = 2;
@@ -16,10 +22,29 @@ export interface ClientCredentials {
   readonly clientSecret: string | undefined;
 }
 
-const settings: Record<ClientType, { readonly public: boolean; readonly grantTypes: string[]; readonly applicationType: 'web' | 'native' }> = {
-  web: { public: false, grantTypes: ['authorization_code', 'refresh_token'], applicationType: 'web' },
-  spa: { public: true, grantTypes: ['authorization_code', 'refresh_token'], applicationType: 'web' },
-  native: { public: true, grantTypes: ['authorization_code', 'refresh_token'], applicationType: 'native' },
+const settings: Record<
+  ClientType,
+  {
+    readonly public: boolean;
+    readonly grantTypes: string[];
+    readonly applicationType: 'web' | 'native';
+  }
+> = {
+  web: {
+    public: false,
+    grantTypes: ['authorization_code', 'refresh_token'],
+    applicationType: 'web',
+  },
+  spa: {
+    public: true,
+    grantTypes: ['authorization_code', 'refresh_token'],
+    applicationType: 'web',
+  },
+  native: {
+    public: true,
+    grantTypes: ['authorization_code', 'refresh_token'],
+    applicationType: 'native',
+  },
   machine: { public: false, grantTypes: ['client_credentials'], applicationType: 'web' },
   device: { public: true, grantTypes: ['refresh_token'], applicationType: 'native' },
 };
@@ -66,15 +91,26 @@ export class ClientService {
     const kind = settings[input.type];
     const redirects = kind.grantTypes.includes('authorization_code');
     if (redirects && input.redirectUris.length === 0) {
-      throw new AppError('invalid_client', `A client of type ${input.type} needs at least one redirect URI.`, { status: 400 });
+      throw new AppError(
+        'invalid_client',
+        `A client of type ${input.type} needs at least one redirect URI.`,
+        { status: 400 },
+      );
     }
     if (!redirects && input.redirectUris.length > 0) {
-      throw new AppError('invalid_client', `A client of type ${input.type} has no redirect URIs.`, { status: 400 });
+      throw new AppError('invalid_client', `A client of type ${input.type} has no redirect URIs.`, {
+        status: 400,
+      });
     }
     if (input.firstParty && kind.public) {
-      throw new AppError('invalid_client', 'A public client cannot be first-party: anybody can pretend to be it.', { status: 400 });
+      throw new AppError(
+        'invalid_client',
+        'A public client cannot be first-party: anybody can pretend to be it.',
+        { status: 400 },
+      );
     }
-    for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris]) checkRedirectUri(uri, input.type);
+    for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])
+      checkRedirectUri(uri, input.type);
     const id = `c_${randomToken(16)}`;
     const secret = kind.public ? undefined : newSecret();
     await this.#db.transaction(async (db) => {
@@ -106,12 +142,20 @@ export class ClientService {
   async addSecret(id: string, actor: string): Promise<ClientCredentials> {
     const client = await store.findClient(this.#db.kysely, id);
     if (client === undefined) throw unknownClient(id);
-    if (client.secrets.length === 0) throw new AppError('invalid_client', 'This client is a public one: it has no secret.', { status: 400 });
+    if (client.secrets.length === 0)
+      throw new AppError('invalid_client', 'This client is a public one: it has no secret.', {
+        status: 400,
+      });
     const secret = newSecret();
     await this.#db.transaction(async (db) => {
       if ((await store.countSecrets(db, id)) >= MAX_SECRETS) await store.deleteOldestSecret(db, id);
       await store.insertSecret(db, { clientId: id, ...secret });
-      await writeAudit(db, { type: 'client.secret_added', outcome: 'success', clientId: id, actor });
+      await writeAudit(db, {
+        type: 'client.secret_added',
+        outcome: 'success',
+        clientId: id,
+        actor,
+      });
       await raiseVersion(db, 'clients');
     });
     this.refresh();
@@ -126,7 +170,12 @@ export class ClientService {
     await this.#db.transaction(async (db) => {
       if (!(await store.setDisabled(db, id, disabled))) throw unknownClient(id);
       if (disabled) await endFamilies(db, { clientId: id }, 'client_disabled');
-      await writeAudit(db, { type: disabled ? 'client.disabled' : 'client.enabled', outcome: 'success', clientId: id, actor });
+      await writeAudit(db, {
+        type: disabled ? 'client.disabled' : 'client.enabled',
+        outcome: 'success',
+        clientId: id,
+        actor,
+      });
       await raiseVersion(db, 'clients');
     });
     this.refresh();
@@ -134,14 +183,23 @@ export class ClientService {
 }
 
 /** The credentials with which an API introspects: a client that can do nothing else. */
-export async function createIntrospectionClient(db: Db, resourceServerId: string, name: string): Promise<{ clientId: string; clientSecret: string }> {
+export async function createIntrospectionClient(
+  db: Db,
+  resourceServerId: string,
+  name: string,
+): Promise<{ clientId: string; clientSecret: string }> {
   const clientId = `r_${randomToken(16)}`;
   const secret = newSecret();
   await store.insertClient(db, {
     id: clientId,
     name,
     type: 'resource_server',
-    metadata: { grant_types: [], response_types: [], redirect_uris: [], token_endpoint_auth_method: 'client_secret_basic' },
+    metadata: {
+      grant_types: [],
+      response_types: [],
+      redirect_uris: [],
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
     resourceServerId,
     firstParty: false,
     verified: true,
@@ -159,7 +217,9 @@ function metadataOf(input: NewClient): Record<string, unknown> {
     response_types: kind.grantTypes.includes('authorization_code') ? ['code'] : [],
     application_type: kind.applicationType,
     token_endpoint_auth_method: kind.public ? 'none' : 'client_secret_basic',
-    ...(kind.grantTypes.includes('client_credentials') ? {} : { scope: (input.scopes ?? identityScopes).join(' ') }),
+    ...(kind.grantTypes.includes('client_credentials')
+      ? {}
+      : { scope: (input.scopes ?? identityScopes).join(' ') }),
   };
 }
 

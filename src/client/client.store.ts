@@ -32,7 +32,9 @@ function toClient(row: ClientRow): Client {
       hash: Buffer.from(secret.hash, 'hex'),
       expiresAt: secret.expires_at === null ? undefined : new Date(secret.expires_at),
     })),
-    allowed: new Map(Object.entries(row.allowed).map(([identifier, scopes]) => [identifier, new Set(scopes)])),
+    allowed: new Map(
+      Object.entries(row.allowed).map(([identifier, scopes]) => [identifier, new Set(scopes)]),
+    ),
     createdAt: row.created_at,
   };
 }
@@ -79,10 +81,19 @@ export async function insertClient(db: Db, client: ClientInsert): Promise<void> 
     .execute();
 }
 
-export async function insertSecret(db: Db, secret: { id: string; clientId: string; hash: Buffer; lastFour: string }): Promise<void> {
+export async function insertSecret(
+  db: Db,
+  secret: { id: string; clientId: string; hash: Buffer; lastFour: string },
+): Promise<void> {
   await db
     .insertInto('client_secrets')
-    .values({ id: secret.id, client_id: secret.clientId, secret_hash: secret.hash, last_four: secret.lastFour, expires_at: null })
+    .values({
+      id: secret.id,
+      client_id: secret.clientId,
+      secret_hash: secret.hash,
+      last_four: secret.lastFour,
+      expires_at: null,
+    })
     .execute();
 }
 
@@ -93,7 +104,9 @@ export async function countSecrets(db: Db, clientId: string): Promise<number> {
     .selectFrom('client_secrets')
     .select(({ fn }) => fn.countAll<number>().as('count'))
     .where('client_id', '=', clientId)
-    .where(({ eb }) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]))
+    .where(({ eb }) =>
+      eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]),
+    )
     .executeTakeFirstOrThrow();
   return row.count;
 }
@@ -101,14 +114,23 @@ export async function countSecrets(db: Db, clientId: string): Promise<number> {
 /** Deletes the oldest secret of the client that is live, or does nothing where there is none. */
 export async function deleteOldestSecret(db: Db, clientId: string): Promise<void> {
   await sql`delete from client_secrets where id = (
-    select id from client_secrets where client_id = ${clientId} order by created_at, id limit 1)`.execute(db);
+    select id from client_secrets where client_id = ${clientId} order by created_at, id limit 1)`.execute(
+    db,
+  );
 }
 
 /** Opens scopes of an API to a client; scopes that the API does not have are refused by the database. */
-export async function insertAllowed(db: Db, clientId: string, resourceServerId: string, scopes: readonly string[]): Promise<void> {
+export async function insertAllowed(
+  db: Db,
+  clientId: string,
+  resourceServerId: string,
+  scopes: readonly string[],
+): Promise<void> {
   await db
     .insertInto('client_scopes')
-    .values(scopes.map((scope) => ({ client_id: clientId, resource_server_id: resourceServerId, scope })))
+    .values(
+      scopes.map((scope) => ({ client_id: clientId, resource_server_id: resourceServerId, scope })),
+    )
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }
@@ -117,7 +139,10 @@ export async function insertAllowed(db: Db, clientId: string, resourceServerId: 
 export async function setDisabled(db: Db, id: string, disabled: boolean): Promise<boolean> {
   const result = await db
     .updateTable('clients')
-    .set({ disabled_at: disabled ? sql<Date>`coalesce(disabled_at, now())` : null, updated_at: sql<Date>`now()` })
+    .set({
+      disabled_at: disabled ? sql<Date>`coalesce(disabled_at, now())` : null,
+      updated_at: sql<Date>`now()`,
+    })
     .where('id', '=', id)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;

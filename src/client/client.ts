@@ -36,7 +36,12 @@ export const newClientSchema = z.strictObject({
   /** Identity scopes; all of them unless told. */
   scopes: z.array(z.enum(identityScopes)).optional(),
   apis: z
-    .array(z.strictObject({ identifier: z.string().max(2000), scopes: z.array(z.string().regex(scopeName)).min(1).max(200) }))
+    .array(
+      z.strictObject({
+        identifier: z.string().max(2000),
+        scopes: z.array(z.string().regex(scopeName)).min(1).max(200),
+      }),
+    )
     .max(50)
     .default([]),
   firstParty: z.boolean().default(false),
@@ -46,7 +51,17 @@ export const newClientSchema = z.strictObject({
 export type NewClient = z.output<typeof newClientSchema>;
 
 const loopbackHosts = new Set(['localhost', '127.0.0.1', '[::1]']);
-const scriptSchemes = new Set(['javascript:', 'data:', 'vbscript:', 'blob:', 'file:', 'about:', 'ws:', 'wss:', 'ftp:']);
+const scriptSchemes = new Set([
+  'javascript:',
+  'data:',
+  'vbscript:',
+  'blob:',
+  'file:',
+  'about:',
+  'ws:',
+  'wss:',
+  'ftp:',
+]);
 
 /** Whether a redirect goes to the person's own machine: loopback, or a scheme that an app on it claimed. */
 export function isLocalRedirect(uri: string): boolean {
@@ -63,27 +78,40 @@ export function isLocalRedirect(uri: string): boolean {
  */
 export function checkRedirectUri(uri: string, type: ClientType): void {
   const refuse = (reason: string): never => {
-    throw new AppError('invalid_redirect_uri', `The redirect URI ${JSON.stringify(uri)} is refused: ${reason}.`, { status: 400 });
+    throw new AppError(
+      'invalid_redirect_uri',
+      `The redirect URI ${JSON.stringify(uri)} is refused: ${reason}.`,
+      { status: 400 },
+    );
   };
   if (!URL.canParse(uri)) refuse('it is not an absolute URI');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
-  if (/[\u0000-\u0020\u007f-\uffff\\]/.test(uri)) refuse('it holds a space, a backslash, a control character, or a letter outside ASCII');
+  if (/[\u0000-\u0020\u007f-\uffff\\]/.test(uri))
+    refuse('it holds a space, a backslash, a control character, or a letter outside ASCII');
   const url = new URL(uri);
-  if (scriptSchemes.has(url.protocol)) refuse(`the scheme ${url.protocol} runs script or leaves the browser`);
+  if (scriptSchemes.has(url.protocol))
+    refuse(`the scheme ${url.protocol} runs script or leaves the browser`);
   if (uri.includes('#')) refuse('it has a fragment');
-  if (url.username !== '' || url.password !== '' || /^[a-z][a-z0-9+.-]*:\/\/[^/?]*@/i.test(uri)) refuse('it has user information');
+  if (url.username !== '' || url.password !== '' || /^[a-z][a-z0-9+.-]*:\/\/[^/?]*@/i.test(uri))
+    refuse('it has user information');
   if (uri.includes('*')) refuse('it has a wildcard');
-  if (/(^|[/;])(\.|%2e){1,2}(;|[/?]|$)/i.test(uri.replace(/^[^:]+:(\/\/[^/?]*)?/, ''))) refuse('its path has a dot segment');
+  if (/(^|[/;])(\.|%2e){1,2}(;|[/?]|$)/i.test(uri.replace(/^[^:]+:(\/\/[^/?]*)?/, '')))
+    refuse('its path has a dot segment');
   const loopback = loopbackHosts.has(url.hostname);
   if (url.protocol === 'https:') {
-    if (url.href !== uri && url.href !== `${uri}/`) refuse(`it is not in its plain form, which is ${url.href}`);
+    if (url.href !== uri && url.href !== `${uri}/`)
+      refuse(`it is not in its plain form, which is ${url.href}`);
     return;
   }
   if (url.protocol === 'http:') {
     if (!loopback) refuse('http is for loopback addresses alone; use https');
-    if (url.href !== uri && url.href !== `${uri}/`) refuse(`it is not in its plain form, which is ${url.href}`);
+    if (url.href !== uri && url.href !== `${uri}/`)
+      refuse(`it is not in its plain form, which is ${url.href}`);
     return;
   }
   if (type !== 'native') refuse('a private scheme is for native apps alone');
-  if (!/^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(url.protocol)) refuse('a private scheme is a domain name of yours turned around, as in com.example.app:/callback');
+  if (!/^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(url.protocol))
+    refuse(
+      'a private scheme is a domain name of yours turned around, as in com.example.app:/callback',
+    );
 }

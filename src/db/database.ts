@@ -12,7 +12,9 @@ export interface DatabaseObserver {
 }
 
 export interface DatabaseOptions {
-  readonly connection: { connectionString: string } | { host: string; port: number; user: string; database: string };
+  readonly connection:
+    | { connectionString: string }
+    | { host: string; port: number; user: string; database: string };
   readonly poolSize: number;
   /** Milliseconds after which a statement is given up; 5,000 unless told, 0 for none (a migration may take its time). */
   readonly timeoutMs?: number;
@@ -50,7 +52,9 @@ export class Database {
     this.pool = new pg.Pool({
       ...options.connection,
       // A socket speaks no TLS, whatever PGSSLMODE says.
-      ...('host' in options.connection && options.connection.host.startsWith('/') ? { ssl: false } : undefined),
+      ...('host' in options.connection && options.connection.host.startsWith('/')
+        ? { ssl: false }
+        : undefined),
       max: options.poolSize,
       connectionTimeoutMillis: TIMEOUT_MS,
       query_timeout: timeoutMs,
@@ -59,7 +63,9 @@ export class Database {
       keepAlive: true,
       application_name: 'vouchsafe',
       types: { getTypeParser },
-      ...(options.observer === undefined ? undefined : { Client: observedClient(options.observer) }),
+      ...(options.observer === undefined
+        ? undefined
+        : { Client: observedClient(options.observer) }),
     });
     // Without a listener, a connection that breaks while idle would end the process.
     this.pool.on('error', (error) => options.onIdleError?.(error));
@@ -91,7 +97,11 @@ export class Database {
 /** bigint counts of ours stay far below 2^53: read them as numbers. */
 function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
   if (oid === INT8) return Number;
-  return (format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text')) as (value: string) => unknown;
+  return (
+    format === 'binary'
+      ? pg.types.getTypeParser(oid, 'binary')
+      : pg.types.getTypeParser(oid, 'text')
+  ) as (value: string) => unknown;
 }
 
 async function retried<T>(work: () => Promise<T>): Promise<T> {
@@ -111,7 +121,9 @@ function isSerializationFailure(error: unknown): boolean {
 
 /** The SQLSTATE of a database error, if it is one. */
 export function sqlState(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined;
 }
 
 /** Whether an insert met a row with the same key. */
@@ -122,9 +134,12 @@ export function isUniqueViolation(error: unknown): boolean {
 /** Whether the database could not be reached, or broke off: what is answered with 503. */
 export function isUnavailable(error: unknown): boolean {
   const code = sqlState(error) ?? '';
-  if (/^(08|53|57P|58|25P03)/.test(code) || /^E(CONN|PIPE|TIMEDOUT|NOENT|HOST|ACCES)/.test(code)) return true;
+  if (/^(08|53|57P|58|25P03)/.test(code) || /^E(CONN|PIPE|TIMEDOUT|NOENT|HOST|ACCES)/.test(code))
+    return true;
   const message = error instanceof Error ? error.message : '';
-  return /timeout exceeded when trying to connect|Query read timeout|Connection terminated|not queryable|pool after calling end|canceling statement due to statement timeout/i.test(message);
+  return /timeout exceeded when trying to connect|Query read timeout|Connection terminated|not queryable|pool after calling end|canceling statement due to statement timeout/i.test(
+    message,
+  );
 }
 
 type Query = (...args: unknown[]) => unknown;

@@ -11,7 +11,10 @@ const folder = join(import.meta.dirname, '../../migrations');
 /** The names of the migrations that this release knows, in their order. */
 export async function knownMigrations(): Promise<string[]> {
   const files = await readdir(folder);
-  return files.filter((file) => file.endsWith('.ts')).map((file) => file.slice(0, -3)).sort();
+  return files
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => file.slice(0, -3))
+    .sort();
 }
 
 const provider: MigrationProvider = {
@@ -43,7 +46,11 @@ export async function migrateUp(db: Kysely<Schema>): Promise<string[]> {
   const { error, results = [] } = await migrator(db).migrateToLatest();
   if (error !== undefined) {
     const failed = results.find((result) => result.status === 'Error')?.migrationName;
-    throw new AppError('migration_failed', `The migration ${failed ?? ''} failed; the schema is as it was before it.`, { cause: error });
+    throw new AppError(
+      'migration_failed',
+      `The migration ${failed ?? ''} failed; the schema is as it was before it.`,
+      { cause: error },
+    );
   }
   return results.map((result) => result.migrationName);
 }

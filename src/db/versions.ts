@@ -50,7 +50,9 @@ export class VersionWatch {
   /** Looks now. */
   async check(): Promise<void> {
     const now = await this.#read();
-    const changed = [...now].filter(([topic, version]) => this.#known.get(topic) !== version).map(([topic]) => topic);
+    const changed = [...now]
+      .filter(([topic, version]) => this.#known.get(topic) !== version)
+      .map(([topic]) => topic);
     this.#known = now;
     this.#tell(changed);
   }

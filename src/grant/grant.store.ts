@@ -8,13 +8,18 @@ export type FamilyFilter =
   | { readonly sessionUid: string };
 
 /** Ends the families in one statement, and with them every token; gives how many. */
-export async function revokeFamilies(db: Db, filter: FamilyFilter, reason: string): Promise<number> {
+export async function revokeFamilies(
+  db: Db,
+  filter: FamilyFilter,
+  reason: string,
+): Promise<number> {
   let query = db
     .updateTable('grants')
     .set({ revoked_at: sql<Date>`now()`, revoked_reason: reason })
     .where('revoked_at', 'is', null);
   if ('accountId' in filter) query = query.where('account_id', '=', filter.accountId);
-  if ('clientId' in filter && filter.clientId !== undefined) query = query.where('client_id', '=', filter.clientId);
+  if ('clientId' in filter && filter.clientId !== undefined)
+    query = query.where('client_id', '=', filter.clientId);
   if ('sessionUid' in filter) query = query.where('session_uid', '=', filter.sessionUid);
   if ('exceptSession' in filter && filter.exceptSession !== undefined) {
     query = query.where('session_uid', 'is distinct from', filter.exceptSession);

@@ -37,13 +37,25 @@ function kindOf(error: AppError): ErrorKind {
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (isUnavailable(error)) {
-    return new AppError('unavailable', 'The service is not available right now.', { status: 503, expose: true, retryAfter: 5, cause: error });
+    return new AppError('unavailable', 'The service is not available right now.', {
+      status: 503,
+      expose: true,
+      retryAfter: 5,
+      cause: error,
+    });
   }
-  const status = error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : 500;
-  return new AppError(status < 500 ? 'bad_request' : 'server_error', status < 500 ? 'The request could not be understood.' : 'Something went wrong on our side.', {
-    status,
-    cause: error,
-  });
+  const status =
+    error instanceof Error && 'status' in error && typeof error.status === 'number'
+      ? error.status
+      : 500;
+  return new AppError(
+    status < 500 ? 'bad_request' : 'server_error',
+    status < 500 ? 'The request could not be understood.' : 'Something went wrong on our side.',
+    {
+      status,
+      cause: error,
+    },
+  );
 }
 
 /** Answers with the error in the form that its reader expects: a page for browsers, an RFC 9457 problem for programs. */
@@ -52,12 +64,29 @@ export function answerError(ctx: Context, renderer: Renderer, thrown: unknown): 
   for (const header of ['Set-Cookie', 'Location', 'ETag', 'Content-Length']) ctx.remove(header);
   if (error.retryAfter !== undefined) ctx.set('Retry-After', String(error.retryAfter));
   if (ctx.accepts('json', 'html') === 'html') {
-    renderPage(ctx, renderer, 'error', { kind: kindOf(error), requestId: ctx.state.requestId, at: new Date(), retryAfter: error.retryAfter, homeUrl: undefined }, { status: error.status });
+    renderPage(
+      ctx,
+      renderer,
+      'error',
+      {
+        kind: kindOf(error),
+        requestId: ctx.state.requestId,
+        at: new Date(),
+        retryAfter: error.retryAfter,
+        homeUrl: undefined,
+      },
+      { status: error.status },
+    );
     return;
   }
   ctx.status = error.status;
   ctx.set('Cache-Control', 'no-store');
-  ctx.body = { type: `urn:vouchsafe:error:${error.code}`, title: error.expose ? error.message : 'Something went wrong on our side.', status: error.status, request_id: ctx.state.requestId };
+  ctx.body = {
+    type: `urn:vouchsafe:error:${error.code}`,
+    title: error.expose ? error.message : 'Something went wrong on our side.',
+    status: error.status,
+    request_id: ctx.state.requestId,
+  };
   ctx.type = 'application/problem+json';
 }
 
@@ -66,10 +95,15 @@ export function handleErrors(renderer: Renderer, logger: Logger): Middleware {
   return async (ctx, next) => {
     try {
       await next();
-      if (ctx.status === 404 && ctx.body === undefined) throw new AppError('not_found', 'There is nothing here.', { status: 404 });
+      if (ctx.status === 404 && ctx.body === undefined)
+        throw new AppError('not_found', 'There is nothing here.', { status: 404 });
     } catch (thrown) {
       const error = toAppError(thrown);
-      if (error.status >= 500) logger.error({ err: error, cause: error.cause, requestId: ctx.state.requestId }, 'request failed');
+      if (error.status >= 500)
+        logger.error(
+          { err: error, cause: error.cause, requestId: ctx.state.requestId },
+          'request failed',
+        );
       answerError(ctx, renderer, error);
     }
   };

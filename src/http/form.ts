@@ -9,7 +9,10 @@ const MAX_FIELDS = 500;
  * @throws AppError `body_too_large` (413)
  */
 export async function readBody(ctx: Context, limit = LIMIT): Promise<string> {
-  const tooLarge = () => new AppError('body_too_large', `The request is too large: at most ${limit} bytes are read.`, { status: 413 });
+  const tooLarge = () =>
+    new AppError('body_too_large', `The request is too large: at most ${limit} bytes are read.`, {
+      status: 413,
+    });
   if ((ctx.request.length ?? 0) > limit) throw tooLarge();
   const chunks: Buffer[] = [];
   let size = 0;
@@ -30,7 +33,8 @@ export async function readForm(ctx: Context): Promise<URLSearchParams> {
     throw new AppError('bad_request', 'The request is not a form.', { status: 400 });
   }
   const form = new URLSearchParams(await readBody(ctx));
-  if ([...form.keys()].length > MAX_FIELDS) throw new AppError('bad_request', 'The form has too many fields.', { status: 400 });
+  if ([...form.keys()].length > MAX_FIELDS)
+    throw new AppError('bad_request', 'The form has too many fields.', { status: 400 });
   return form;
 }
 
@@ -45,8 +49,10 @@ export function refuseCrossSite(issuer: string): Middleware {
     if (ctx.method === 'POST') {
       const site = ctx.get('Sec-Fetch-Site');
       const from = ctx.get('Origin');
-      const foreign = site === '' ? from !== '' && from !== origin : site !== 'same-origin' && site !== 'none';
-      if (foreign) throw new AppError('cross_site', 'This form was sent from another site.', { status: 403 });
+      const foreign =
+        site === '' ? from !== '' && from !== origin : site !== 'same-origin' && site !== 'none';
+      if (foreign)
+        throw new AppError('cross_site', 'This form was sent from another site.', { status: 403 });
     }
     return next();
   };

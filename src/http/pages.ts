@@ -108,6 +108,11 @@ export interface ConnectedApp {
   claims: Pick<ConsentClaim, 'name' | 'label'>[];
   scopes: Pick<ConsentScope, 'kind' | 'words'>[];
   stay: boolean;
+  /**
+   * How long what the app holds may still work once it is removed, in seconds: as long as a token lives that an API checks
+   * by its signature alone. 0 where every API asks us.
+   */
+  tokenTtl: number;
   remove: Form;
 }
 
@@ -129,6 +134,7 @@ export type ErrorKind =
   | 'expired'
   | 'other-browser'
   | 'forged'
+  | 'sign-in-stopped'
   | 'forbidden'
   | 'not-found'
   | 'too-many'
@@ -285,8 +291,6 @@ export interface Pages {
       enrolUrl?: string | undefined;
     };
     apps: ConnectedApp[];
-    /** How long an access token that an app already holds may live on, in seconds. */
-    tokenTtl: number;
     /** An app has just been removed: its name. */
     removed?: string | undefined;
     signOut: Form;

@@ -114,7 +114,10 @@ function account(model: Pages['account'], kit: Kit) {
       rows: connectedRows(connected, kit),
       sinceWords: onDay(connected.since, now, locale),
       usedWords: connected.lastUsed && ago(connected.lastUsed, now, locale),
-      consequence: m.account.consequence(connected.app.name, lasting(model.tokenTtl, locale)),
+      consequence: m.account.consequence(
+        connected.app.name,
+        connected.tokenTtl > 0 ? lasting(connected.tokenTtl, locale) : undefined,
+      ),
     })),
     secondSince: model.secondFactor.since && onDay(model.secondFactor.since, now, locale),
     removed: model.removed === undefined ? undefined : m.account.removed(model.removed),

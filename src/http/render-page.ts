@@ -2,7 +2,8 @@ import type { Context } from 'koa';
 import type { Pages } from './pages.ts';
 import type { Renderer } from './render.ts';
 
-const base = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+const base =
+  "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 export interface PageOptions {
   readonly status?: number;
@@ -14,7 +15,13 @@ export interface PageOptions {
 }
 
 /** Answers with a page of ours: never cached, never framed, nothing from a foreign host. */
-export function renderPage<K extends keyof Pages>(ctx: Context, renderer: Renderer, name: K, model: Pages[K], options: PageOptions = {}): void {
+export function renderPage<K extends keyof Pages>(
+  ctx: Context,
+  renderer: Renderer,
+  name: K,
+  model: Pages[K],
+  options: PageOptions = {},
+): void {
   ctx.status = options.status ?? 200;
   ctx.type = 'html';
   ctx.set('Content-Security-Policy', options.leadsToApp ? base : `${base}; form-action 'self'`);
@@ -23,9 +30,12 @@ export function renderPage<K extends keyof Pages>(ctx: Context, renderer: Render
 }
 
 /** Hashed assets: they never change under their name, so they may be kept for ever. */
-export function serveAssets(renderer: Renderer): (ctx: Context, next: () => Promise<unknown>) => unknown {
+export function serveAssets(
+  renderer: Renderer,
+): (ctx: Context, next: () => Promise<unknown>) => unknown {
   return (ctx, next) => {
-    if (!ctx.path.startsWith('/assets/') || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
+    if (!ctx.path.startsWith('/assets/') || (ctx.method !== 'GET' && ctx.method !== 'HEAD'))
+      return next();
     const asset = renderer.asset(ctx.path);
     if (asset === undefined) return undefined;
     ctx.set('Cache-Control', 'public, max-age=31536000, immutable');

@@ -8,6 +8,11 @@ export interface RequestState {
   requestId: string;
   /** The client's own address, as far as our own proxies vouch for it. */
   address: string;
+  /**
+   * The request was made on this machine: its peer is, nothing says that it was passed on, and it names this machine as
+   * its host, which a foreign site whose name was turned to this machine does not.
+   */
+  local: boolean;
 }
 
 export interface RequestOptions {
@@ -26,12 +31,13 @@ export function identifyRequest({ issuer, trustProxy }: RequestOptions): Middlew
   return (ctx: Context, next: Next) => {
     const address = clientAddress(ctx, trustProxy);
     const { headers } = ctx.req;
+    const local = isLocal(ctx);
     headers.host = url.host;
     headers['x-forwarded-proto'] = url.protocol.slice(0, -1);
     headers['x-forwarded-for'] = address;
     delete headers['x-forwarded-host'];
     delete headers.forwarded;
-    const state: RequestState = { requestId: randomUUID(), address };
+    const state: RequestState = { requestId: randomUUID(), address, local };
     Object.assign(ctx.state, state);
     ctx.set('X-Request-Id', state.requestId);
     return next();
@@ -42,13 +48,37 @@ export function identifyRequest({ issuer, trustProxy }: RequestOptions): Middlew
 function clientAddress(ctx: Context, trustProxy: number): string {
   const peer = ctx.req.socket.remoteAddress ?? '';
   if (trustProxy === 0) return plain(peer);
-  const forwarded = String(ctx.req.headers['x-forwarded-for'] ?? '').split(',').map((entry) => entry.trim()).filter((entry) => entry !== '');
+  const forwarded = String(ctx.req.headers['x-forwarded-for'] ?? '')
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
   return plain(forwarded.at(-trustProxy) ?? peer);
 }
 
 /** IPv4 mapped into IPv6 is one address with its IPv4 form. */
 function plain(address: string): string {
   return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+const marksOfProxies = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+];
+
+/** Asked before the headers are pinned. */
+function isLocal({ req }: Context): boolean {
+  const peer = plain(req.socket.remoteAddress ?? '');
+  const name = (req.headers.host ?? '').replace(/:\d+$/, '');
+  const isLoopback = (address: string) => /^127(\.\d{1,3}){3}$|^\[?::1\]?$/.test(address);
+  return (
+    isLoopback(peer) &&
+    (isLoopback(name) || /^(.+\.)?localhost$/i.test(name)) &&
+    !marksOfProxies.some((header) => header in req.headers)
+  );
 }
 
 /** Headers that every answer carries. Pages add their content security policy (see render-page.ts). */
@@ -73,7 +103,8 @@ export function mountAtIssuer(issuer: string): Middleware {
   return (ctx, next) => {
     const wellKnown = /^(\/\.well-known\/[a-z-]+)(\/.*)$/.exec(ctx.path);
     if (wellKnown?.[2] === prefix) ctx.path = wellKnown[1] as string;
-    else if (ctx.path === prefix || ctx.path.startsWith(`${prefix}/`)) ctx.path = ctx.path.slice(prefix.length) || '/';
+    else if (ctx.path === prefix || ctx.path.startsWith(`${prefix}/`))
+      ctx.path = ctx.path.slice(prefix.length) || '/';
     else if (!/^\/(livez|readyz)$/.test(ctx.path)) return undefined;
     return next();
   };
@@ -84,7 +115,13 @@ export function accessLog(logger: Logger): Middleware {
   return async (ctx, next) => {
     const started = performance.now();
     await next();
-    const line = { requestId: ctx.state.requestId, method: ctx.method, path: ctx.path.replace(/(interaction|authorize|verify-email|setup)\/.+/, '$1/…'), status: ctx.status, ms: Math.round(performance.now() - started) };
+    const line = {
+      requestId: ctx.state.requestId,
+      method: ctx.method,
+      path: ctx.path.replace(/(interaction|authorize|verify-email|setup)\/.+/, '$1/…'),
+      status: ctx.status,
+      ms: Math.round(performance.now() - started),
+    };
     if (ctx.status >= 500) logger.error(line, 'request failed');
     else logger.info(line, 'request');
   };

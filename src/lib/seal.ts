@@ -27,7 +27,14 @@ export class Sealer {
       if (key.length !== 32) {
         throw new AppError('master_key_invalid', 'A master key must be exactly 32 bytes.');
       }
-      return { id: createHash('sha256').update('vouchsafe master key').update(key).digest().subarray(0, KEY_ID_BYTES), key };
+      return {
+        id: createHash('sha256')
+          .update('vouchsafe master key')
+          .update(key)
+          .digest()
+          .subarray(0, KEY_ID_BYTES),
+        key,
+      };
     });
   }
 
@@ -62,10 +69,15 @@ export class Sealer {
     }
     const ivEnd = 1 + KEY_ID_BYTES + IV_BYTES;
     try {
-      const decipher = createDecipheriv('aes-256-gcm', master.key, bytes.subarray(1 + KEY_ID_BYTES, ivEnd), {
-        // Without it, Node takes a tag that was cut down to four bytes.
-        authTagLength: TAG_BYTES,
-      });
+      const decipher = createDecipheriv(
+        'aes-256-gcm',
+        master.key,
+        bytes.subarray(1 + KEY_ID_BYTES, ivEnd),
+        {
+          // Without it, Node takes a tag that was cut down to four bytes.
+          authTagLength: TAG_BYTES,
+        },
+      );
       decipher.setAAD(Buffer.from(place));
       decipher.setAuthTag(bytes.subarray(ivEnd, ivEnd + TAG_BYTES));
       return Buffer.concat([decipher.update(bytes.subarray(ivEnd + TAG_BYTES)), decipher.final()]);

@@ -1,5 +1,8 @@
 /** Authentication context classes, weakest first. `phr` (phishing-resistant) cannot be reached before there are passkeys. */
-export const acr = { oneFactor: 'urn:vouchsafe:acr:1fa', twoFactors: 'urn:vouchsafe:acr:2fa' } as const;
+export const acr = {
+  oneFactor: 'urn:vouchsafe:acr:1fa',
+  twoFactors: 'urn:vouchsafe:acr:2fa',
+} as const;
 
 const ranks: Record<string, number> = { [acr.oneFactor]: 1, [acr.twoFactors]: 2 };
 

@@ -3,7 +3,14 @@ import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import { fromEpoch, epochSeconds } from '../lib/time.ts';
 import { clientMetadata } from './clients.ts';
-import type { FamilyRecord, Payload, SessionClientRecord, SessionRecord, TokenKind } from './records.ts';
+import { isConsoleClient } from './console-clients.ts';
+import type {
+  FamilyRecord,
+  Payload,
+  SessionClientRecord,
+  SessionRecord,
+  TokenKind,
+} from './records.ts';
 import type { TokenRead } from './reads.ts';
 import { currentUnit } from './unit-of-work.ts';
 
@@ -107,14 +114,20 @@ export function tokenWrite(kind: TokenKind, id: string, payload: AdapterPayload)
   };
 }
 
-async function findToken(kind: Exclude<TokenKind, 'jwt'>, id: string): Promise<AdapterPayload | undefined> {
+async function findToken(
+  kind: Exclude<TokenKind, 'jwt'>,
+  id: string,
+): Promise<AdapterPayload | undefined> {
   const unit = currentUnit();
   const jwt = unit.presentedJwt(id);
   if (jwt !== undefined) {
     if (jwt.kind !== kind) return undefined;
-    if (kind === 'machine') return (await unit.isMachineJwtLive(jwt.jti, jwt.clientId)) ? { ...jwt.payload } : undefined;
+    if (kind === 'machine')
+      return (await unit.isMachineJwtLive(jwt.jti, jwt.clientId)) ? { ...jwt.payload } : undefined;
     const read = await unit.findToken(jwt.jti);
-    return read?.token.kind === 'jwt' && isLive(read) ? { ...jwt.payload, grantId: read.token.grantId, ...sessionOf(read) } : undefined;
+    return read?.token.kind === 'jwt' && isLive(read)
+      ? { ...jwt.payload, grantId: read.token.grantId, ...sessionOf(read) }
+      : undefined;
   }
   if (!id.startsWith(prefixes[kind])) return undefined;
   const read = await unit.findToken(id);
@@ -126,7 +139,11 @@ async function findToken(kind: Exclude<TokenKind, 'jwt'>, id: string): Promise<A
   if (route() === 'revocation') return found;
   if (route() !== 'token') return undefined;
   if (age > GRACE_SECONDS) {
-    if (read.token.grantId !== undefined) unit.killFamily(read.token.grantId, kind === 'code' ? 'code_replayed' : 'refresh_token_replayed');
+    if (read.token.grantId !== undefined)
+      unit.killFamily(
+        read.token.grantId,
+        kind === 'code' ? 'code_replayed' : 'refresh_token_replayed',
+      );
     return undefined;
   }
   // Within the grace it looks unused; the commit decides.
@@ -141,7 +158,8 @@ function isLive({ token, family, account }: TokenRead): boolean {
   return token.accountId === undefined || (account !== undefined && !account.disabled);
 }
 
-const sessionOf = ({ token }: TokenRead) => (token.sessionUid === undefined ? {} : { sessionUid: token.sessionUid, expiresWithSession: true });
+const sessionOf = ({ token }: TokenRead) =>
+  token.sessionUid === undefined ? {} : { sessionUid: token.sessionUid, expiresWithSession: true };
 
 // Families
 
@@ -152,7 +170,10 @@ const grantAdapter: Partial<Adapter> = {
     return family === undefined || family.revoked ? undefined : familyPayload(family);
   },
   async destroy(id) {
-    currentUnit().killFamily(id, route() === 'revocation' ? 'token_revoked' : (route() ?? 'revoked'));
+    currentUnit().killFamily(
+      id,
+      route() === 'revocation' ? 'token_revoked' : (route() ?? 'revoked'),
+    );
   },
 };
 
@@ -181,8 +202,13 @@ const sessionAdapter: Partial<Adapter> = {
     const unit = currentUnit();
     const session = await unit.findSessionByUid(uid);
     if (session === undefined) return undefined;
-    const bound = unit.familiesOf(uid).map((family) => [family.clientId, { grantId: family.id }] as const);
-    return { ...sessionPayload(session, `unknown_${randomToken(16)}`), authorizations: Object.fromEntries(bound) };
+    const bound = unit
+      .familiesOf(uid)
+      .map((family) => [family.clientId, { grantId: family.id }] as const);
+    return {
+      ...sessionPayload(session, `unknown_${randomToken(16)}`),
+      authorizations: Object.fromEntries(bound),
+    };
   },
   async upsert(id, payload) {
     currentUnit().saveSession(sessionWrite(id, payload, currentUnit().browserSession));
@@ -202,24 +228,39 @@ function sessionPayload(session: SessionRecord, id: string): AdapterPayload {
     ...(session.accountId === undefined ? {} : { accountId: session.accountId }),
     iat: epochSeconds(session.createdAt),
     exp: epochSeconds(session.expiresAt),
-    authorizations: Object.fromEntries(Object.entries(session.clients).map(([clientId, one]) => [clientId, { ...one }])),
+    authorizations: Object.fromEntries(
+      Object.entries(session.clients).map(([clientId, one]) => [clientId, { ...one }]),
+    ),
   };
 }
 
-function sessionWrite(id: string, payload: AdapterPayload, browserSession: SessionRecord | undefined) {
+function sessionWrite(
+  id: string,
+  payload: AdapterPayload,
+  browserSession: SessionRecord | undefined,
+) {
   const loaded = browserSession?.uid === payload.uid ? browserSession : undefined;
-  const { accountId, loginTs, acr, amr, transient, state } = payload as Payload & { accountId?: string };
+  const { accountId, loginTs, acr, amr, transient, state } = payload as Payload & {
+    accountId?: string;
+  };
   const given = (payload.authorizations ?? {}) as Record<string, Partial<SessionClientRecord>>;
   const before = loaded?.clients ?? {};
   const changed = Object.entries(given).filter(([clientId, one]) => {
     const known = before[clientId];
-    return one.sid !== undefined && !(known && known.grantId === one.grantId && known.persistsLogout === one.persistsLogout);
+    // The consoles are in no table, and nothing is ever told to them of the session.
+    if (isConsoleClient(clientId)) return false;
+    return (
+      one.sid !== undefined &&
+      !(known && known.grantId === one.grantId && known.persistsLogout === one.persistsLogout)
+    );
   }) as [string, SessionClientRecord][];
   return {
     uid: payload.uid as string,
     exists: loaded !== undefined,
     readOnly: loaded?.byPreviousId ?? false,
-    signIn: accountId !== loaded?.accountId || (accountId !== undefined && loginTs !== loaded?.payload.loginTs),
+    signIn:
+      accountId !== loaded?.accountId ||
+      (accountId !== undefined && loginTs !== loaded?.payload.loginTs),
     loadedIdHash: loaded?.idHash ?? Buffer.alloc(0),
     id,
     accountId,
@@ -241,7 +282,11 @@ const interactionAdapter: Partial<Adapter> = {
     const { jti: _, session, ...rest } = payload as Payload & { session?: Payload };
     // The raw session id is never read by the engine, and would open the session to who reads the row.
     const { cookie: __, ...kept } = session ?? {};
-    currentUnit().saveInteraction(id, { ...rest, ...(session === undefined ? {} : { session: kept }) }, fromEpoch(payload.exp as number));
+    currentUnit().saveInteraction(
+      id,
+      { ...rest, ...(session === undefined ? {} : { session: kept }) },
+      fromEpoch(payload.exp as number),
+    );
   },
   async destroy(id) {
     currentUnit().closeInteraction(id);

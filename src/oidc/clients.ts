@@ -18,7 +18,9 @@ export function clientMetadata(client: Client): AdapterPayload {
       client_id: client.id,
       client_name: client.name,
       ...client.metadata,
-      ...(client.metadata.token_endpoint_auth_method === 'none' ? {} : { client_secret: placeholderSecret }),
+      ...(client.metadata.token_endpoint_auth_method === 'none'
+        ? {}
+        : { client_secret: placeholderSecret }),
     };
     known.set(client, metadata);
   }

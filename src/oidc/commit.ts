@@ -122,15 +122,25 @@ const auditColumns = {
   reason: 'text',
   data: 'jsonb',
 };
-const auditPeopleColumns = { event_id: 'text', account_id: 'text', address: 'text', user_agent: 'text', email: 'text' };
+const auditPeopleColumns = {
+  event_id: 'text',
+  account_id: 'text',
+  address: 'text',
+  user_agent: 'text',
+  email: 'text',
+};
 
 /** The statement for what a request leaves behind, or undefined where it leaves nothing. */
-export function commitStatement(outcome: Outcome | undefined, always: Always): Statement | undefined {
+export function commitStatement(
+  outcome: Outcome | undefined,
+  always: Always,
+): Statement | undefined {
   const builder = new StatementBuilder();
   const gates = outcome === undefined ? undefined : addGates(builder, outcome);
   if (outcome !== undefined) addOutcome(builder, outcome);
   addAlways(builder, always);
-  if (builder.isEmpty || (outcome !== undefined && isEmpty(outcome) && isNothing(always))) return undefined;
+  if (builder.isEmpty || (outcome !== undefined && isEmpty(outcome) && isNothing(always)))
+    return undefined;
   return builder.build(
     gates === undefined
       ? 'true as live, true as unused, true as session_live, true as session_kept'
@@ -143,23 +153,35 @@ function isNothing(always: Always): boolean {
 }
 
 function isEmpty(outcome: Outcome): boolean {
-  return Object.values(outcome).every((value) => value === undefined || (Array.isArray(value) && value.length === 0));
+  return Object.values(outcome).every(
+    (value) => value === undefined || (Array.isArray(value) && value.length === 0),
+  );
 }
 
 function addGates(b: StatementBuilder, outcome: Outcome): true {
   addLive(b, outcome);
   addUnused(b, outcome);
   addSession(b, outcome.session);
-  b.add('gate', 'select live.ok and unused.ok and session_live.ok as ok from live, unused, session_live');
+  b.add(
+    'gate',
+    'select live.ok and unused.ok and session_live.ok as ok from live, unused, session_live',
+  );
   return true;
 }
 
 /** Families that get tokens, and accounts that get families, must be live, and stay so until the commit. */
 function addLive(b: StatementBuilder, outcome: Outcome): void {
-  const fresh = new Set(outcome.families.filter((family) => !family.exists).map((family) => family.id));
-  const used = new Set(outcome.tokens.map((token) => token.grantId).filter((id) => id !== undefined && !fresh.has(id)));
-  const accounts = new Set(outcome.families.filter((family) => !family.exists).map((family) => family.accountId));
-  if (outcome.session?.signIn && outcome.session.accountId !== undefined) accounts.add(outcome.session.accountId);
+  const fresh = new Set(
+    outcome.families.filter((family) => !family.exists).map((family) => family.id),
+  );
+  const used = new Set(
+    outcome.tokens.map((token) => token.grantId).filter((id) => id !== undefined && !fresh.has(id)),
+  );
+  const accounts = new Set(
+    outcome.families.filter((family) => !family.exists).map((family) => family.accountId),
+  );
+  if (outcome.session?.signIn && outcome.session.accountId !== undefined)
+    accounts.add(outcome.session.accountId);
   const checks: string[] = [];
   if (used.size > 0) {
     b.add(
@@ -170,7 +192,10 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
     checks.push(`(select count(*) from live_families) = ${used.size}`);
   }
   if (accounts.size > 0) {
-    b.add('live_accounts', `select id from accounts where id = any(${b.param([...accounts], 'text[]')}) and disabled_at is null for share`);
+    b.add(
+      'live_accounts',
+      `select id from accounts where id = any(${b.param([...accounts], 'text[]')}) and disabled_at is null for share`,
+    );
     checks.push(`(select count(*) from live_accounts) = ${accounts.size}`);
   }
   b.add('live', `select ${checks.length === 0 ? 'true' : checks.join(' and ')} as ok`);
@@ -180,7 +205,10 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
 function addUnused(b: StatementBuilder, outcome: Outcome): void {
   const checks: string[] = [];
   outcome.consumed.forEach(({ idHash, graceSeconds }, index) => {
-    const grace = graceSeconds > 0 ? `or consumed_at > now() - make_interval(secs => ${b.param(graceSeconds, 'integer')})` : '';
+    const grace =
+      graceSeconds > 0
+        ? `or consumed_at > now() - make_interval(secs => ${b.param(graceSeconds, 'integer')})`
+        : '';
     b.add(
       `used_${index}`,
       `update tokens set consumed_at = coalesce(consumed_at, now())
@@ -206,8 +234,14 @@ function addSession(b: StatementBuilder, session: SessionWrite | undefined): voi
     return;
   }
   if (session.readOnly) {
-    b.add('session_row', `select uid from sessions where uid = ${b.param(session.uid, 'text')} and ended_at is null for share`);
-    b.add('session_live', `select exists (select from session_row) and ${session.signIn ? 'false' : 'true'} as ok, false as kept`);
+    b.add(
+      'session_row',
+      `select uid from sessions where uid = ${b.param(session.uid, 'text')} and ended_at is null for share`,
+    );
+    b.add(
+      'session_live',
+      `select exists (select from session_row) and ${session.signIn ? 'false' : 'true'} as ok, false as kept`,
+    );
     return;
   }
   const uid = b.param(session.uid, 'text');
@@ -238,7 +272,10 @@ function addSession(b: StatementBuilder, session: SessionWrite | undefined): voi
        returning (id_hash = ${id}) as kept`,
     );
   }
-  b.add('session_live', 'select exists (select from session_row) as ok, coalesce((select kept from session_row), false) as kept');
+  b.add(
+    'session_live',
+    'select exists (select from session_row) as ok, coalesce((select kept from session_row), false) as kept',
+  );
 }
 
 function addOutcome(b: StatementBuilder, outcome: Outcome): void {
@@ -246,7 +283,10 @@ function addOutcome(b: StatementBuilder, outcome: Outcome): void {
   addSessionClients(b, outcome.session, ok);
   if (outcome.endedSession !== undefined) {
     const uid = b.param(outcome.endedSession, 'text');
-    b.add('ended', `update sessions set ended_at = now() where uid = ${uid} and ended_at is null and ${ok} returning 1`);
+    b.add(
+      'ended',
+      `update sessions set ended_at = now() where uid = ${uid} and ended_at is null and ${ok} returning 1`,
+    );
     b.add(
       'ended_families',
       `update grants set revoked_at = now(), revoked_reason = 'signed_out'
@@ -293,14 +333,31 @@ function addOutcome(b: StatementBuilder, outcome: Outcome): void {
     b.insert('new_tokens', 'tokens', tokenColumns, rows, ok, 'on conflict (id_hash) do nothing');
   }
   if (outcome.deletedTokens.length > 0) {
-    b.add('deleted_tokens', `delete from tokens where id_hash = any(${b.param(outcome.deletedTokens, 'bytea[]')}) and ${ok} returning 1`);
+    b.add(
+      'deleted_tokens',
+      `delete from tokens where id_hash = any(${b.param(outcome.deletedTokens, 'bytea[]')}) and ${ok} returning 1`,
+    );
   }
   if (outcome.revokedJwts.length > 0) {
-    const rows = outcome.revokedJwts.map((jwt) => ({ id_hash: jwt.idHash, expires_at: jwt.expiresAt }));
-    b.insert('revoked_jwts', 'revoked_tokens', { id_hash: 'bytea', expires_at: 'timestamptz' }, rows, ok, 'on conflict (id_hash) do nothing');
+    const rows = outcome.revokedJwts.map((jwt) => ({
+      id_hash: jwt.idHash,
+      expires_at: jwt.expiresAt,
+    }));
+    b.insert(
+      'revoked_jwts',
+      'revoked_tokens',
+      { id_hash: 'bytea', expires_at: 'timestamptz' },
+      rows,
+      ok,
+      'on conflict (id_hash) do nothing',
+    );
   }
   if (outcome.interactions.length > 0) {
-    const rows = outcome.interactions.map((one) => ({ id_hash: one.idHash, payload: one.payload, expires_at: one.expiresAt }));
+    const rows = outcome.interactions.map((one) => ({
+      id_hash: one.idHash,
+      payload: one.payload,
+      expires_at: one.expiresAt,
+    }));
     b.insert(
       'new_interactions',
       'interactions',
@@ -311,17 +368,35 @@ function addOutcome(b: StatementBuilder, outcome: Outcome): void {
     );
   }
   if (outcome.usedConsent !== undefined) {
-    b.add('used_consent', `update consents set last_used_at = now() where id = ${b.param(outcome.usedConsent, 'text')} and ${ok} returning 1`);
+    b.add(
+      'used_consent',
+      `update consents set last_used_at = now() where id = ${b.param(outcome.usedConsent, 'text')} and ${ok} returning 1`,
+    );
   }
   addAudit(b, 'outcome', outcome.audit, ok);
   if (outcome.outbox.length > 0) {
-    const rows = outcome.outbox.map((one) => ({ id: one.id, kind: one.kind, payload_sealed: one.payloadSealed, due_at: one.dueAt }));
-    b.insert('new_outbox', 'outbox', { id: 'text', kind: 'text', payload_sealed: 'bytea', due_at: 'timestamptz' }, rows, ok);
+    const rows = outcome.outbox.map((one) => ({
+      id: one.id,
+      kind: one.kind,
+      payload_sealed: one.payloadSealed,
+      due_at: one.dueAt,
+    }));
+    b.insert(
+      'new_outbox',
+      'outbox',
+      { id: 'text', kind: 'text', payload_sealed: 'bytea', due_at: 'timestamptz' },
+      rows,
+      ok,
+    );
   }
 }
 
 /** Merged, never overwritten: two tabs would lose a client otherwise. */
-function addSessionClients(b: StatementBuilder, session: SessionWrite | undefined, ok: string): void {
+function addSessionClients(
+  b: StatementBuilder,
+  session: SessionWrite | undefined,
+  ok: string,
+): void {
   if (session === undefined) return;
   const rows = Object.entries(session.clients).map(([clientId, one]) => ({
     session_uid: session.uid,
@@ -331,7 +406,13 @@ function addSessionClients(b: StatementBuilder, session: SessionWrite | undefine
     persists_logout: one.persistsLogout ?? false,
   }));
   if (rows.length > 0) {
-    const columns = { session_uid: 'text', client_id: 'text', sid: 'text', grant_id: 'text', persists_logout: 'boolean' };
+    const columns = {
+      session_uid: 'text',
+      client_id: 'text',
+      sid: 'text',
+      grant_id: 'text',
+      persists_logout: 'boolean',
+    };
     b.insert(
       'session_clients_written',
       'session_clients',
@@ -361,7 +442,12 @@ function addAlways(b: StatementBuilder, always: Always): void {
   addAudit(b, 'always', always.audit, 'true');
 }
 
-function addAudit(b: StatementBuilder, name: string, events: readonly AuditWrite[], condition: string): void {
+function addAudit(
+  b: StatementBuilder,
+  name: string,
+  events: readonly AuditWrite[],
+  condition: string,
+): void {
   if (events.length === 0) return;
   const rows = events.map((event) => ({
     id: event.id,
@@ -377,7 +463,17 @@ function addAudit(b: StatementBuilder, name: string, events: readonly AuditWrite
   }));
   b.insert(`${name}_audit`, 'audit_events', auditColumns, rows, condition);
   const people = events
-    .filter((event) => event.address !== undefined || event.userAgent !== undefined || event.email !== undefined)
-    .map((event) => ({ event_id: event.id, account_id: event.accountId, address: event.address, user_agent: event.userAgent, email: event.email }));
-  if (people.length > 0) b.insert(`${name}_audit_people`, 'audit_people', auditPeopleColumns, people, condition);
+    .filter(
+      (event) =>
+        event.address !== undefined || event.userAgent !== undefined || event.email !== undefined,
+    )
+    .map((event) => ({
+      event_id: event.id,
+      account_id: event.accountId,
+      address: event.address,
+      user_agent: event.userAgent,
+      email: event.email,
+    }));
+  if (people.length > 0)
+    b.insert(`${name}_audit_people`, 'audit_people', auditPeopleColumns, people, condition);
 }

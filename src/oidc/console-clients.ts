@@ -30,3 +30,21 @@ export function consoleClients(issuer: string, name: string): ClientMetadata[] {
     token_endpoint_auth_method: 'none',
   }));
 }
+
+/** Where a console sends a browser to sign in: nothing is asked for but that. */
+export function consoleAuthorizationUrl(
+  issuer: string,
+  console: Console,
+  { state, maxAge, acr }: { state: string; maxAge: number | undefined; acr: string | undefined },
+): string {
+  const params = new URLSearchParams({
+    client_id: consoleClientId(console),
+    response_type: 'none',
+    redirect_uri: consoleCallback(issuer, console),
+    scope: 'openid',
+    state,
+    ...(maxAge === undefined ? {} : { max_age: String(maxAge) }),
+    ...(acr === undefined ? {} : { acr_values: acr }),
+  });
+  return `${issuer}/authorize?${params.toString()}`;
+}

@@ -8,7 +8,15 @@ import type { EnginePages } from './provider.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 /** Our pages in place of every one that the engine brings. */
-export function createEnginePages({ renderer, clients, issuer }: { renderer: Renderer; clients: ClientService; issuer: string }): EnginePages {
+export function createEnginePages({
+  renderer,
+  clients,
+  issuer,
+}: {
+  renderer: Renderer;
+  clients: ClientService;
+  issuer: string;
+}): EnginePages {
   const home = `${issuer}/account`;
   const appOf = async (ctx: KoaContextWithOIDC) => {
     const client = ctx.oidc.client && (await clients.find(ctx.oidc.client.clientId));
@@ -22,7 +30,11 @@ export function createEnginePages({ renderer, clients, issuer }: { renderer: Ren
         requestId: ctx.state.requestId,
         at: new Date(),
         // A redirect URI that was not checked stands nowhere on the page, not even as text.
-        oauth: { error: out.error, description: out.error_description, clientId: ctx.oidc.client?.clientId },
+        oauth: {
+          error: out.error,
+          description: out.error_description,
+          clientId: ctx.oidc.client?.clientId,
+        },
         app: await appOf(ctx),
         homeUrl: home,
       };
@@ -30,12 +42,21 @@ export function createEnginePages({ renderer, clients, issuer }: { renderer: Ren
     },
     async signOut(ctx, form) {
       const { session } = ctx.oidc;
-      const account = session?.accountId === undefined ? undefined : await currentUnit().findAccount(session.accountId);
+      const account =
+        session?.accountId === undefined
+          ? undefined
+          : await currentUnit().findAccount(session.accountId);
       renderPage(
         ctx,
         renderer,
         'sign-out',
-        { action: form.action, hidden: { xsrf: form.xsrf }, app: await appOf(ctx), account: account && { email: account.email }, stayUrl: home },
+        {
+          action: form.action,
+          hidden: { xsrf: form.xsrf },
+          app: await appOf(ctx),
+          account: account && { email: account.email },
+          stayUrl: home,
+        },
         { leadsToApp: true },
       );
     },

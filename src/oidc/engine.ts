@@ -78,7 +78,11 @@ export class Engine {
 function build(options: ProviderOptions): Generation {
   const provider = createProvider(options);
   provider.on('server_error', (ctx, error) => noteServerError(ctx, error));
-  return { provider, run: compose<KoaContextWithOIDC>(provider.middleware as Middleware[]) as Middleware, verificationKeys: verifier(options.keys) };
+  return {
+    provider,
+    run: compose<KoaContextWithOIDC>(provider.middleware as Middleware[]) as Middleware,
+    verificationKeys: verifier(options.keys),
+  };
 }
 
 function verifier({ jwks }: KeySet): JWTVerifyGetKey {
@@ -86,13 +90,18 @@ function verifier({ jwks }: KeySet): JWTVerifyGetKey {
 }
 
 function publicOf({ kty, kid, alg, use, n, e, crv, x, y }: JWK): JWK {
-  return Object.fromEntries(Object.entries({ kty, kid, alg, use, n, e, crv, x, y }).filter(([, value]) => value !== undefined)) as unknown as JWK;
+  return Object.fromEntries(
+    Object.entries({ kty, kid, alg, use, n, e, crv, x, y }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  ) as unknown as JWK;
 }
 
 /** The JWKS may be cached for as long as a next key stands in it, twice over, before it signs. */
 export function cacheJwks(): Middleware {
   return async (ctx, next) => {
     await next();
-    if (ctx.path === '/jwks' && ctx.status === 200) ctx.set('Cache-Control', `public, max-age=${JWKS_MAX_AGE}`);
+    if (ctx.path === '/jwks' && ctx.status === 200)
+      ctx.set('Cache-Control', `public, max-age=${JWKS_MAX_AGE}`);
   };
 }

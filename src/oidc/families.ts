@@ -21,7 +21,9 @@ interface Decision {
  * Gives the session's live family for the client, or one built from what the person decided for it; undefined where
  * nothing was decided. It is written only once the request is accepted (see `saveAcceptedFamily`).
  */
-export function createLoadExistingGrant(clients: ClientService): (ctx: KoaContextWithOIDC) => Promise<Grant | undefined> {
+export function createLoadExistingGrant(
+  clients: ClientService,
+): (ctx: KoaContextWithOIDC) => Promise<Grant | undefined> {
   return async (ctx) => {
     const { client, account, session } = ctx.oidc;
     if (!client || !account || !session) return undefined;
@@ -38,10 +40,20 @@ export function createLoadExistingGrant(clients: ClientService): (ctx: KoaContex
 /** One that would die soon makes room for a new one, so that a person who comes daily is not asked to sign in again. */
 function isUsable(family: FamilyRecord, accountId: string, clientId: string): boolean {
   const left = epochSeconds(family.expiresAt) - epochSeconds();
-  return !family.revoked && family.accountId === accountId && family.clientId === clientId && left > FAMILY_TTL / 2;
+  return (
+    !family.revoked &&
+    family.accountId === accountId &&
+    family.clientId === clientId &&
+    left > FAMILY_TTL / 2
+  );
 }
 
-async function findDecision(ctx: KoaContextWithOIDC, clients: ClientService, accountId: string, clientId: string): Promise<Decision | undefined> {
+async function findDecision(
+  ctx: KoaContextWithOIDC,
+  clients: ClientService,
+  accountId: string,
+  clientId: string,
+): Promise<Decision | undefined> {
   if (isConsoleClient(clientId)) return { ...requested(ctx), version: undefined };
   const consent = await currentUnit().findConsent(accountId, clientId);
   if (consent !== undefined) {
@@ -49,7 +61,8 @@ async function findDecision(ctx: KoaContextWithOIDC, clients: ClientService, acc
     return consent;
   }
   const record = await clients.find(clientId);
-  const confidential = record !== undefined && record.metadata.token_endpoint_auth_method !== 'none';
+  const confidential =
+    record !== undefined && record.metadata.token_endpoint_auth_method !== 'none';
   return record?.firstParty && confidential ? { ...requested(ctx), version: undefined } : undefined;
 }
 
@@ -60,22 +73,31 @@ function requested(ctx: KoaContextWithOIDC): Omit<Decision, 'version'> {
     [...ctx.oidc.requestParamScopes].filter((scope) => server.scopes.has(scope)),
   ]);
   return {
-    granted: { scopes: [...ctx.oidc.requestParamOIDCScopes], claims: [...ctx.oidc.requestParamClaims], resources: Object.fromEntries(resources) },
+    granted: {
+      scopes: [...ctx.oidc.requestParamOIDCScopes],
+      claims: [...ctx.oidc.requestParamClaims],
+      resources: Object.fromEntries(resources),
+    },
     rejected: { scopes: [], claims: [], resources: {} },
   };
 }
 
 function buildGrant(ctx: KoaContextWithOIDC, id: string, decision: Decision, exp: number): Grant {
   const { client, account, provider } = ctx.oidc;
-  const grant = new provider.Grant({ accountId: account?.accountId as string, clientId: client?.clientId as string });
+  const grant = new provider.Grant({
+    accountId: account?.accountId as string,
+    clientId: client?.clientId as string,
+  });
   Object.assign(grant, { jti: id, iat: epochSeconds(), exp });
   const { granted, rejected } = decision;
   if (granted.scopes.length > 0) grant.addOIDCScope(granted.scopes.join(' '));
   if (granted.claims.length > 0) grant.addOIDCClaims(granted.claims);
-  for (const [resource, scopes] of Object.entries(granted.resources)) grant.addResourceScope(resource, scopes.join(' '));
+  for (const [resource, scopes] of Object.entries(granted.resources))
+    grant.addResourceScope(resource, scopes.join(' '));
   if (rejected.scopes.length > 0) grant.rejectOIDCScope(rejected.scopes.join(' '));
   if (rejected.claims.length > 0) grant.rejectOIDCClaims(rejected.claims);
-  for (const [resource, scopes] of Object.entries(rejected.resources)) grant.rejectResourceScope(resource, scopes.join(' '));
+  for (const [resource, scopes] of Object.entries(rejected.resources))
+    grant.rejectResourceScope(resource, scopes.join(' '));
   return grant;
 }
 
@@ -101,7 +123,13 @@ export function saveAcceptedFamily(ctx: KoaContextWithOIDC, sealer: Sealer): voi
     expiresAt: fromEpoch(grant.exp as number),
   });
   if (known === undefined) {
-    unit.audit({ type: 'family.started', outcome: 'success', accountId: account.accountId, clientId: client.clientId, grantId: grant.jti });
+    unit.audit({
+      type: 'family.started',
+      outcome: 'success',
+      accountId: account.accountId,
+      clientId: client.clientId,
+      grantId: grant.jti,
+    });
   }
 }
 
@@ -114,5 +142,7 @@ function sorted(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sorted);
   if (value === null || typeof value !== 'object') return value;
   const entries = Object.entries(value).filter(([, one]) => one !== undefined);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, one]) => [key, sorted(one)]));
+  return Object.fromEntries(
+    entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, one]) => [key, sorted(one)]),
+  );
 }

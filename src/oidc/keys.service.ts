@@ -48,11 +48,17 @@ export class KeyService {
   async ensure(): Promise<void> {
     await this.#db.transaction(async (db) => {
       await lock(db);
-      const { rows } = await sql<{ alg: string }>`select distinct alg from signing_keys where retired_at is null`.execute(db);
+      const { rows } = await sql<{
+        alg: string;
+      }>`select distinct alg from signing_keys where retired_at is null`.execute(db);
       const present = new Set(rows.map((row) => row.alg));
       const missing = algorithms.filter((alg) => !present.has(alg));
       for (const alg of missing) await this.#insert(db, alg, 0);
-      const cookies = await db.selectFrom('cookie_keys').select('id').where('removed_at', 'is', null).execute();
+      const cookies = await db
+        .selectFrom('cookie_keys')
+        .select('id')
+        .where('removed_at', 'is', null)
+        .execute();
       if (cookies.length === 0) await this.#insertCookieKey(db);
       if (missing.length > 0 || cookies.length === 0) await raiseVersion(db, 'keys');
     });
@@ -67,13 +73,23 @@ export class KeyService {
       .where(sql<boolean>`(removed_at is null or removed_at > now())`)
       .orderBy('active_at', 'desc')
       .execute();
-    const cookies = await this.#db.kysely.selectFrom('cookie_keys').select(['id', 'key_sealed']).where('removed_at', 'is', null).orderBy('active_at', 'desc').execute();
-    const open = (row: (typeof rows)[number]) => JSON.parse(this.#sealer.open(row.private_sealed, `signing_keys:${row.kid}`).toString()) as JWK;
+    const cookies = await this.#db.kysely
+      .selectFrom('cookie_keys')
+      .select(['id', 'key_sealed'])
+      .where('removed_at', 'is', null)
+      .orderBy('active_at', 'desc')
+      .execute();
+    const open = (row: (typeof rows)[number]) =>
+      JSON.parse(
+        this.#sealer.open(row.private_sealed, `signing_keys:${row.kid}`).toString(),
+      ) as JWK;
     const waiting = rows.filter((row) => !row.active);
     const signing = [...rows.filter((row) => row.active), ...waiting];
     return {
       jwks: { keys: signing.map(open) },
-      cookieKeys: cookies.map((row) => this.#sealer.open(row.key_sealed, `cookie_keys:${row.id}`).toString('base64url')),
+      cookieKeys: cookies.map((row) =>
+        this.#sealer.open(row.key_sealed, `cookie_keys:${row.id}`).toString('base64url'),
+      ),
       changesAt: waiting.at(-1)?.active_at,
     };
   }
@@ -100,7 +116,9 @@ export class KeyService {
       .selectFrom('signing_keys')
       .select(['kid', 'alg', 'created_at', 'active_at', 'retired_at'])
       .select(
-        sql<KeyState>`case when removed_at <= now() then 'removed' when active_at > now() then 'next' when retired_at <= now() then 'retiring' else 'current' end`.as('state'),
+        sql<KeyState>`case when removed_at <= now() then 'removed' when active_at > now() then 'next' when retired_at <= now() then 'retiring' else 'current' end`.as(
+          'state',
+        ),
       )
       .orderBy('active_at', 'desc')
       .orderBy('alg')
@@ -116,7 +134,10 @@ export class KeyService {
   }
 
   async #insert(db: Db, alg: Algorithm, activeInSeconds: number): Promise<void> {
-    const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true, modulusLength: 2048 });
+    const { publicKey, privateKey } = await generateKeyPair(alg, {
+      extractable: true,
+      modulusLength: 2048,
+    });
     const kid = randomToken(12);
     const shared = { kid, alg, use: 'sig' };
     const privateJwk = { ...(await exportJWK(privateKey)), ...shared };
@@ -139,12 +160,25 @@ export class KeyService {
     const id = randomToken(12);
     await db
       .insertInto('cookie_keys')
-      .values({ id, key_sealed: this.#sealer.seal(Buffer.from(randomToken(32), 'base64url'), `cookie_keys:${id}`), active_at: sql<Date>`now()`, removed_at: null })
+      .values({
+        id,
+        key_sealed: this.#sealer.seal(
+          Buffer.from(randomToken(32), 'base64url'),
+          `cookie_keys:${id}`,
+        ),
+        active_at: sql<Date>`now()`,
+        removed_at: null,
+      })
       .execute();
   }
 }
 
 /** One process at a time changes keys. */
 async function lock(db: Db): Promise<void> {
-  await db.selectFrom('config_versions').select('topic').where('topic', '=', 'keys').forUpdate().execute();
+  await db
+    .selectFrom('config_versions')
+    .select('topic')
+    .where('topic', '=', 'keys')
+    .forUpdate()
+    .execute();
 }

@@ -29,8 +29,14 @@ export function unitOfWork(db: Database, cookieName: (type: 'session') => string
         await unit.commit(false).catch(() => undefined);
         throw error;
       }
-      if (ctx.state.unavailable === true) throw new AppError('unavailable', 'The service is not available right now.', { status: 503, expose: true, retryAfter: 5 });
-      const failed = ctx.status >= 500 || (ctx.status >= 400 && machineRoutes.has(routeOf(ctx) ?? ''));
+      if (ctx.state.unavailable === true)
+        throw new AppError('unavailable', 'The service is not available right now.', {
+          status: 503,
+          expose: true,
+          retryAfter: 5,
+        });
+      const failed =
+        ctx.status >= 500 || (ctx.status >= 400 && machineRoutes.has(routeOf(ctx) ?? ''));
       settle(ctx, await unit.commit(!failed), cookieName('session'));
     });
   };
@@ -46,21 +52,33 @@ function settle(ctx: Context, result: CommitResult, sessionCookie: string): void
 }
 
 function answerLoss(ctx: Context, lost: Loss): void {
-  if (routeOf(ctx) !== 'token') throw new AppError('interaction_expired', 'This was finished or ended elsewhere meanwhile.', { status: 400 });
+  if (routeOf(ctx) !== 'token')
+    throw new AppError('interaction_expired', 'This was finished or ended elsewhere meanwhile.', {
+      status: 400,
+    });
   ctx.status = 400;
   ctx.set('Cache-Control', 'no-store');
-  ctx.body = { error: 'invalid_grant', error_description: lost === 'used' ? 'it was used already' : 'grant request is invalid' };
+  ctx.body = {
+    error: 'invalid_grant',
+    error_description: lost === 'used' ? 'it was used already' : 'grant request is invalid',
+  };
 }
 
 /** An id that is not the session's any more never reaches the browser. */
 function withoutCookie(ctx: Context, name: string): void {
   const cookies = ctx.response.get('Set-Cookie') as string | string[];
-  const kept = [cookies].flat().filter((cookie) => cookie !== '' && !cookie.startsWith(`${name}=`) && !cookie.startsWith(`${name}.sig=`));
+  const kept = [cookies]
+    .flat()
+    .filter(
+      (cookie) =>
+        cookie !== '' && !cookie.startsWith(`${name}=`) && !cookie.startsWith(`${name}.sig=`),
+    );
   if (kept.length === 0) ctx.remove('Set-Cookie');
   else ctx.set('Set-Cookie', kept);
 }
 
 /** Marks what the engine answered with a 500 because the database could not be reached: it becomes a 503. */
 export function noteServerError(ctx: Context, error: unknown): void {
-  if (isUnavailable(error) || (error instanceof Error && isUnavailable(error.cause))) ctx.state.unavailable = true;
+  if (isUnavailable(error) || (error instanceof Error && isUnavailable(error.cause)))
+    ctx.state.unavailable = true;
 }

@@ -9,10 +9,19 @@ import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 export const offlineAccessHook = {
   vs_offline_access: (ctx: KoaContextWithOIDC, _value: unknown, client: Client): void => {
     const { params } = ctx.oidc;
-    const asked = ctx.method === 'POST' ? (ctx.oidc.body as { scope?: unknown } | undefined)?.scope : ctx.query.scope;
+    const asked =
+      ctx.method === 'POST'
+        ? (ctx.oidc.body as { scope?: unknown } | undefined)?.scope
+        : ctx.query.scope;
     if (typeof asked !== 'string' || !asked.split(' ').includes('offline_access')) return;
-    const scopes = new Set(String(params?.scope ?? '').split(' ').filter((scope) => scope !== ''));
-    const allowed = client.scope?.split(' ').includes('offline_access') && client.grantTypeAllowed('refresh_token');
+    const scopes = new Set(
+      String(params?.scope ?? '')
+        .split(' ')
+        .filter((scope) => scope !== ''),
+    );
+    const allowed =
+      client.scope?.split(' ').includes('offline_access') &&
+      client.grantTypeAllowed('refresh_token');
     if (!allowed || params?.response_type !== 'code' || scopes.has('offline_access')) return;
     params.scope = [...scopes, 'offline_access'].join(' ');
   },

@@ -12,7 +12,8 @@ interface AcrRequest {
 
 /** What an essential `acr` claim asks for (OpenID Connect Core, section 5.5.1.1), or undefined where none is asked for. */
 function essentialAcrs(ctx: KoaContextWithOIDC): readonly string[] | undefined {
-  const request = (ctx.oidc.claims as { id_token?: { acr?: AcrRequest | null } } | undefined)?.id_token?.acr;
+  const request = (ctx.oidc.claims as { id_token?: { acr?: AcrRequest | null } } | undefined)
+    ?.id_token?.acr;
   if (!request?.essential) return undefined;
   const asked = request.values ?? (request.value === undefined ? undefined : [request.value]);
   if (asked === undefined) return undefined;
@@ -31,7 +32,9 @@ export function wantedAcr(ctx: KoaContextWithOIDC): string | undefined {
   if (essential !== undefined) {
     const reachable = preferredAcr(essential);
     if (reachable === undefined) {
-      throw new errors.UnmetAuthenticationRequirements('none of the requested authentication context classes can be reached');
+      throw new errors.UnmetAuthenticationRequirements(
+        'none of the requested authentication context classes can be reached',
+      );
     }
     return reachable;
   }
@@ -48,7 +51,12 @@ function isAcrMissing(ctx: KoaContextWithOIDC): boolean {
 function isLocalPublicClient(ctx: KoaContextWithOIDC): boolean {
   const { client, params, result } = ctx.oidc;
   const isPublic = client?.clientAuthMethod === 'none';
-  return isPublic && isLocalRedirect(String(params?.redirect_uri)) && params?.response_type !== 'none' && !result?.consent;
+  return (
+    isPublic &&
+    isLocalRedirect(String(params?.redirect_uri)) &&
+    params?.response_type !== 'none' &&
+    !result?.consent
+  );
 }
 
 /** The engine's policy with our context classes and our rule for local redirects in place of its own. */
@@ -60,11 +68,24 @@ export function createPolicy(): interactionPolicy.DefaultPolicy {
   login.checks.remove('essential_acrs');
   login.checks.remove('essential_acr');
   login.checks.add(
-    new Check('acr', 'the requested authentication context class could not be obtained', 'login_required', isAcrMissing, (ctx) => ({
-      acr: wantedAcr(ctx),
-    })),
+    new Check(
+      'acr',
+      'the requested authentication context class could not be obtained',
+      'login_required',
+      isAcrMissing,
+      (ctx) => ({
+        acr: wantedAcr(ctx),
+      }),
+    ),
   );
   consent.checks.remove('native_client_prompt');
-  consent.checks.add(new Check('local_redirect', 'apps on the device itself ask each time', 'consent_required', isLocalPublicClient));
+  consent.checks.add(
+    new Check(
+      'local_redirect',
+      'apps on the device itself ask each time',
+      'consent_required',
+      isLocalPublicClient,
+    ),
+  );
   return policy;
 }

@@ -9,9 +9,18 @@ import { currentUnit } from './unit-of-work.ts';
  * a random handle in its place that only this request's unit resolves: client authentication, policy and answer stay the
  * engine's. What does not verify becomes a handle of nothing, so that the answer is that of any unknown token.
  */
-export function presentJwts(options: { readonly issuer: string; readonly keys: () => JWTVerifyGetKey; readonly readBody: (ctx: Parameters<Middleware>[0]) => Promise<string> }): Middleware {
+export function presentJwts(options: {
+  readonly issuer: string;
+  readonly keys: () => JWTVerifyGetKey;
+  readonly readBody: (ctx: Parameters<Middleware>[0]) => Promise<string>;
+}): Middleware {
   return async (ctx, next) => {
-    if (ctx.method !== 'POST' || (ctx.path !== '/introspect' && ctx.path !== '/revoke') || !ctx.is('application/x-www-form-urlencoded')) return next();
+    if (
+      ctx.method !== 'POST' ||
+      (ctx.path !== '/introspect' && ctx.path !== '/revoke') ||
+      !ctx.is('application/x-www-form-urlencoded')
+    )
+      return next();
     const body = await options.readBody(ctx);
     const form = new URLSearchParams(body);
     const tokens = form.getAll('token');
@@ -33,9 +42,18 @@ export function presentJwts(options: { readonly issuer: string; readonly keys: (
 const isJwt = (token: string) => token.split('.').length >= 3;
 
 /** RFC 9068, section 4: ours, of the type of access tokens, signed by a key of ours. Nothing in its header is followed. */
-async function verify(token: string, keys: JWTVerifyGetKey, issuer: string): Promise<PresentedJwt | undefined> {
+async function verify(
+  token: string,
+  keys: JWTVerifyGetKey,
+  issuer: string,
+): Promise<PresentedJwt | undefined> {
   try {
-    const { payload } = await jwtVerify(token, keys, { issuer, typ: 'at+jwt', algorithms: ['ES256', 'RS256', 'PS256'], requiredClaims: ['jti', 'client_id', 'sub', 'exp', 'iat'] });
+    const { payload } = await jwtVerify(token, keys, {
+      issuer,
+      typ: 'at+jwt',
+      algorithms: ['ES256', 'RS256', 'PS256'],
+      requiredClaims: ['jti', 'client_id', 'sub', 'exp', 'iat'],
+    });
     return presented(payload);
   } catch {
     return undefined;
@@ -43,12 +61,24 @@ async function verify(token: string, keys: JWTVerifyGetKey, issuer: string): Pro
 }
 
 function presented(claims: JWTPayload): PresentedJwt {
-  const { jti, sub, client_id: clientId, iss: _, ...rest } = claims as JWTPayload & { jti: string; client_id: string };
+  const {
+    jti,
+    sub,
+    client_id: clientId,
+    iss: _,
+    ...rest
+  } = claims as JWTPayload & { jti: string; client_id: string };
   const machine = sub === clientId;
   return {
     kind: machine ? 'machine' : 'access',
     jti,
     clientId,
-    payload: { ...rest, kind: machine ? 'ClientCredentials' : 'AccessToken', jti, clientId, ...(machine ? {} : { accountId: sub }) },
+    payload: {
+      ...rest,
+      kind: machine ? 'ClientCredentials' : 'AccessToken',
+      jti,
+      clientId,
+      ...(machine ? {} : { accountId: sub }),
+    },
   };
 }

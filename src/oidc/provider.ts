@@ -1,4 +1,10 @@
-import Provider, { type Account, type AdapterPayload, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, {
+  type Account,
+  type AdapterPayload,
+  type Configuration,
+  errors,
+  type KoaContextWithOIDC,
+} from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import type { Sealer } from '../lib/seal.ts';
@@ -18,7 +24,11 @@ import { currentUnit } from './unit-of-work.ts';
 
 /** The pages that the engine shows by itself: each is one of ours. */
 export interface EnginePages {
-  error(ctx: KoaContextWithOIDC, out: { error: string; error_description?: string }, cause: Error): Promise<void>;
+  error(
+    ctx: KoaContextWithOIDC,
+    out: { error: string; error_description?: string },
+    cause: Error,
+  ): Promise<void>;
   signOut(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): Promise<void>;
   signedOut(ctx: KoaContextWithOIDC): Promise<void>;
 }
@@ -33,7 +43,14 @@ export interface ProviderOptions {
 }
 
 /** Seconds. */
-const ttl = { code: 60, accessToken: 3_600, idToken: 3_600, interaction: 3_600, sessionIdle: 14 * 86_400, sessionAbsolute: 30 * 86_400 };
+const ttl = {
+  code: 60,
+  accessToken: 3_600,
+  idToken: 3_600,
+  interaction: 3_600,
+  sessionIdle: 14 * 86_400,
+  sessionAbsolute: 30 * 86_400,
+};
 
 /**
  * The protocol engine with everything of ours applied: storage, policy, keys, pages, overrides and listeners. It reads
@@ -47,12 +64,20 @@ export function createProvider(options: ProviderOptions): Provider {
   return provider;
 }
 
-function configuration({ config, keys, clients, resourceServers, pages }: ProviderOptions): Configuration {
+function configuration({
+  config,
+  keys,
+  clients,
+  resourceServers,
+  pages,
+}: ProviderOptions): Configuration {
   const https = !config.loopback;
   return {
     adapter: createAdapter(clients),
     clients: consoleClients(config.issuer, config.brand.name),
-    jwks: { keys: keys.jwks.keys.map((key) => ({ ...key })) as NonNullable<Configuration['jwks']>['keys'] },
+    jwks: {
+      keys: keys.jwks.keys.map((key) => ({ ...key })) as NonNullable<Configuration['jwks']>['keys'],
+    },
     cookies: {
       keys: [...keys.cookieKeys],
       names: {
@@ -60,7 +85,14 @@ function configuration({ config, keys, clients, resourceServers, pages }: Provid
         interaction: https ? '__Secure-vs_interaction' : 'vs_interaction',
         resume: https ? '__Secure-vs_resume' : 'vs_resume',
       },
-      long: { signed: true, httpOnly: true, sameSite: 'lax', secure: https, overwrite: true, path: '/' },
+      long: {
+        signed: true,
+        httpOnly: true,
+        sameSite: 'lax',
+        secure: https,
+        overwrite: true,
+        path: '/',
+      },
       short: { signed: true, httpOnly: true, sameSite: 'lax', secure: https, overwrite: true },
     },
     routes: {
@@ -78,24 +110,35 @@ function configuration({ config, keys, clients, resourceServers, pages }: Provid
       claimsParameter: { enabled: true },
       dPoP: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
-      introspection: { enabled: true, allowedPolicy: (_ctx, client, token) => mayIntrospect(client.clientId, token) },
-      revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
+      introspection: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => mayIntrospect(client.clientId, token),
+      },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
+      },
       userinfo: { enabled: true },
       rpInitiatedLogout: {
         enabled: true,
-        logoutSource: (ctx, form) => pages.signOut(ctx, { action: attribute(form, 'action'), xsrf: attribute(form, 'value') }),
+        logoutSource: (ctx, form) =>
+          pages.signOut(ctx, { action: attribute(form, 'action'), xsrf: attribute(form, 'value') }),
         postLogoutSuccessSource: (ctx) => pages.signedOut(ctx),
       },
       resourceIndicators: {
         enabled: true,
         defaultResource: (_ctx, _client, oneOf) => oneOf as unknown as string,
         useGrantedResource: () => true,
-        getResourceServerInfo: async (_ctx, identifier, client) => resourceServerInfo(identifier, client.clientId),
+        getResourceServerInfo: async (_ctx, identifier, client) =>
+          resourceServerInfo(identifier, client.clientId),
       },
     },
     responseTypes: ['code', 'none'],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
-    enabledJWA: { idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'], userinfoSigningAlgValues: ['RS256', 'PS256', 'ES256'] },
+    enabledJWA: {
+      idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'],
+      userinfoSigningAlgValues: ['RS256', 'PS256', 'ES256'],
+    },
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
     extraParams: offlineAccessHook,
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
@@ -103,15 +146,24 @@ function configuration({ config, keys, clients, resourceServers, pages }: Provid
     pkce: { required: () => true },
     allowOmittingSingleRegisteredRedirectUri: false,
     acceptQueryParamAccessTokens: false,
-    clientBasedCORS: (_ctx, origin, client) => (client.redirectUris ?? []).some((uri) => URL.canParse(uri) && new URL(uri).origin === origin),
+    clientBasedCORS: (_ctx, origin, client) =>
+      (client.redirectUris ?? []).some(
+        (uri) => URL.canParse(uri) && new URL(uri).origin === origin,
+      ),
     clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: 'RS256' },
-    interactions: { policy: createPolicy(), url: (_ctx, interaction) => `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}` },
+    interactions: {
+      policy: createPolicy(),
+      url: (_ctx, interaction) =>
+        `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
+    },
     findAccount,
     loadExistingGrant: createLoadExistingGrant(clients),
-    issueRefreshToken: async (_ctx, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+    issueRefreshToken: async (_ctx, client, code) =>
+      client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
     rotateRefreshToken: true,
     expiresWithSession: async (_ctx, code) => !code.scopes.has('offline_access'),
-    renderError: (ctx, out, cause) => pages.error(ctx, out as { error: string; error_description?: string }, cause),
+    renderError: (ctx, out, cause) =>
+      pages.error(ctx, out as { error: string; error_description?: string }, cause),
     ttl: {
       AuthorizationCode: ttl.code,
       AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? ttl.accessToken,
@@ -129,7 +181,8 @@ function configuration({ config, keys, clients, resourceServers, pages }: Provid
     const allowed = (await clients.find(clientId))?.allowed.get(identifier);
     const scopes = [...(server?.scopes.keys() ?? [])].filter((scope) => allowed?.has(scope));
     // Not telling which of the two it was: a client learns nothing of APIs that are not open to it.
-    if (server === undefined || scopes.length === 0) throw new errors.InvalidTarget('the resource is unknown, or not open to this client');
+    if (server === undefined || scopes.length === 0)
+      throw new errors.InvalidTarget('the resource is unknown, or not open to this client');
     return {
       scope: scopes.join(' '),
       audience: server.identifier,
@@ -140,7 +193,10 @@ function configuration({ config, keys, clients, resourceServers, pages }: Provid
   }
 
   /** A token is told of to the client it was issued to, and to the API that it is for; to nobody else. */
-  async function mayIntrospect(clientId: string, token: { clientId?: string | undefined; aud?: string | string[] | undefined }): Promise<boolean> {
+  async function mayIntrospect(
+    clientId: string,
+    token: { clientId?: string | undefined; aud?: string | string[] | undefined },
+  ): Promise<boolean> {
     if (token.clientId === clientId) return true;
     const asking = await clients.find(clientId);
     if (asking?.resourceServerId === undefined) return false;
@@ -179,7 +235,10 @@ interface Generates {
 
 function applyOverrides(provider: Provider, { clients, sealer }: ProviderOptions): void {
   // Only hashes of secrets are kept, and there may be two of them.
-  provider.Client.prototype.compareClientSecret = async function compareClientSecret(this: { clientId: string }, secret: string) {
+  provider.Client.prototype.compareClientSecret = async function compareClientSecret(
+    this: { clientId: string },
+    secret: string,
+  ) {
     const client = await clients.find(this.clientId);
     return client !== undefined && clients.verifySecret(client, secret);
   };
@@ -197,9 +256,13 @@ function applyOverrides(provider: Provider, { clients, sealer }: ProviderOptions
   }
   const refresh = provider.RefreshToken.prototype as unknown as Generates;
   refresh.generateTokenId = () => {
-    const { RotatedRefreshToken: rotated, Grant: grant } = (Provider.ctx as KoaContextWithOIDC | undefined)?.oidc.entities ?? {};
+    const { RotatedRefreshToken: rotated, Grant: grant } =
+      (Provider.ctx as KoaContextWithOIDC | undefined)?.oidc.entities ?? {};
     const family = grant?.jti === undefined ? undefined : currentUnit().findKnownFamily(grant.jti);
-    const id = rotated?.jti !== undefined && family !== undefined ? successorId(sealer, family, rotated.jti) : randomToken(32);
+    const id =
+      rotated?.jti !== undefined && family !== undefined
+        ? successorId(sealer, family, rotated.jti)
+        : randomToken(32);
     return `${prefixes.refresh}${id}`;
   };
 }
@@ -215,11 +278,23 @@ function applyListeners(provider: Provider, sealer: Sealer): void {
   });
   provider.on('grant.error', (ctx, error) => {
     const { client, params } = ctx.oidc;
-    currentUnit().auditAlways({ type: 'token.refused', outcome: 'refused', clientId: client?.clientId, reason: error.message, data: { grant_type: knownGrantType(params?.grant_type) } });
+    currentUnit().auditAlways({
+      type: 'token.refused',
+      outcome: 'refused',
+      clientId: client?.clientId,
+      reason: error.message,
+      data: { grant_type: knownGrantType(params?.grant_type) },
+    });
   });
   provider.on('end_session.success', (ctx) => {
     const session = ctx.oidc.session as { accountId?: string; destroyed?: boolean } | undefined;
-    if (session?.destroyed) currentUnit().audit({ type: 'session.ended', outcome: 'success', accountId: session.accountId, clientId: ctx.oidc.client?.clientId });
+    if (session?.destroyed)
+      currentUnit().audit({
+        type: 'session.ended',
+        outcome: 'success',
+        accountId: session.accountId,
+        clientId: ctx.oidc.client?.clientId,
+      });
   });
 }
 

@@ -16,20 +16,32 @@ import type {
  * written as SQL because the joins are the point.
  */
 
-const account = (a: string, as: string) => `case when ${a}.id is null then null else jsonb_build_object(
+const account = (
+  a: string,
+  as: string,
+) => `case when ${a}.id is null then null else jsonb_build_object(
   'id', ${a}.id, 'email', ${a}.email, 'emailVerified', ${a}.email_verified_at is not null, 'name', ${a}.name, 'locale', ${a}.locale,
   'admin', ${a}.admin, 'disabled', ${a}.disabled_at is not null, 'updatedAt', extract(epoch from ${a}.updated_at)) end as ${as}`;
 
-const family = (g: string, as: string) => `case when ${g}.id is null then null else jsonb_build_object(
+const family = (
+  g: string,
+  as: string,
+) => `case when ${g}.id is null then null else jsonb_build_object(
   'id', ${g}.id, 'accountId', ${g}.account_id, 'clientId', ${g}.client_id, 'sessionUid', ${g}.session_uid,
   'consentVersion', ${g}.consent_version, 'keyId', ${g}.key_id, 'payload', ${g}.payload, 'createdAt', extract(epoch from ${g}.created_at),
   'expiresAt', extract(epoch from ${g}.expires_at), 'revoked', ${g}.revoked_at is not null) end as ${as}`;
 
-const consent = (c: string, as: string) => `case when ${c}.id is null then null else jsonb_build_object(
+const consent = (
+  c: string,
+  as: string,
+) => `case when ${c}.id is null then null else jsonb_build_object(
   'id', ${c}.id, 'accountId', ${c}.account_id, 'clientId', ${c}.client_id, 'granted', ${c}.granted, 'rejected', ${c}.rejected,
   'version', ${c}.version) end as ${as}`;
 
-const session = (s: string, as: string) => `case when ${s}.uid is null then null else jsonb_build_object(
+const session = (
+  s: string,
+  as: string,
+) => `case when ${s}.uid is null then null else jsonb_build_object(
   'uid', ${s}.uid, 'accountId', ${s}.account_id, 'payload', ${s}.payload, 'createdAt', extract(epoch from ${s}.created_at),
   'expiresAt', extract(epoch from ${s}.expires_at), 'clients', (
     select coalesce(jsonb_object_agg(sc.client_id, jsonb_strip_nulls(jsonb_build_object(
@@ -37,11 +49,15 @@ const session = (s: string, as: string) => `case when ${s}.uid is null then null
     from session_clients sc where sc.session_uid = ${s}.uid)) end as ${as}`;
 
 /** The session of a token needs no clients: the family says to which session it belongs. */
-const boundSession = (s: string, as: string) => `case when ${s}.uid is null then null else jsonb_build_object(
+const boundSession = (
+  s: string,
+  as: string,
+) => `case when ${s}.uid is null then null else jsonb_build_object(
   'uid', ${s}.uid, 'accountId', ${s}.account_id, 'payload', ${s}.payload, 'createdAt', extract(epoch from ${s}.created_at),
   'expiresAt', extract(epoch from ${s}.expires_at), 'clients', '{}'::jsonb) end as ${as}`;
 
-const readToken = prepared(`select t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid, t.expires_at,
+const readToken =
+  prepared(`select t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid, t.expires_at,
   extract(epoch from now() - t.consumed_at)::float8 as consumed_age,
   (c.id is not null and c.disabled_at is null) as client_live,
   ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
@@ -56,7 +72,8 @@ const readMachineJwt = prepared(`select
   exists (select from clients where id = $2 and disabled_at is null) as client_live,
   exists (select from revoked_tokens where id_hash = $1) as revoked`);
 
-const readSession = prepared(`select s.id_hash, (s.id_hash <> $1) as by_previous_id, ${session('s', 'session')},
+const readSession =
+  prepared(`select s.id_hash, (s.id_hash <> $1) as by_previous_id, ${session('s', 'session')},
   ${account('a', 'account')}, ${family('g', 'family')}, ${consent('c', 'consent')}
   from sessions s
   left join accounts a on a.id = s.account_id
@@ -65,7 +82,8 @@ const readSession = prepared(`select s.id_hash, (s.id_hash <> $1) as by_previous
   left join consents c on c.account_id = s.account_id and c.client_id = $2
   where (s.id_hash = $1 or (s.previous_id_hash = $1 and s.previous_until > now())) and s.ended_at is null`);
 
-const readSessionByUid = prepared(`select s.id_hash, false as by_previous_id, ${session('s', 'session')}, ${account('a', 'account')},
+const readSessionByUid =
+  prepared(`select s.id_hash, false as by_previous_id, ${session('s', 'session')}, ${account('a', 'account')},
   null as family, null as consent
   from sessions s left join accounts a on a.id = s.account_id where s.uid = $1 and s.ended_at is null`);
 
@@ -74,10 +92,13 @@ const readFamily = prepared(`select ${family('g', 'family')}, ${account('a', 'ac
 
 const readAccount = prepared(`select ${account('a', 'account')} from accounts a where a.id = $1`);
 
-const readConsent = prepared(`select ${consent('c', 'consent')} from consents c where c.account_id = $1 and c.client_id = $2`);
+const readConsent = prepared(
+  `select ${consent('c', 'consent')} from consents c where c.account_id = $1 and c.client_id = $2`,
+);
 
 /** With it come the session it started from, who is signing in, and what that person decided for the client. */
-const readInteraction = prepared(`select i.payload, i.progress, i.expires_at, s.id_hash, ${session('s', 'session')},
+const readInteraction =
+  prepared(`select i.payload, i.progress, i.expires_at, s.id_hash, ${session('s', 'session')},
   ${account('a', 'account')}, ${consent('c', 'consent')}
   from interactions i
   left join sessions s on s.uid = i.payload->'session'->>'uid' and s.ended_at is null
@@ -85,7 +106,8 @@ const readInteraction = prepared(`select i.payload, i.progress, i.expires_at, s.
   left join consents c on c.account_id = a.id and c.client_id = i.payload->'params'->>'client_id'
   where i.id_hash = $1`);
 
-interface RawFamily extends Omit<FamilyRecord, 'createdAt' | 'expiresAt' | 'sessionUid' | 'consentVersion'> {
+interface RawFamily
+  extends Omit<FamilyRecord, 'createdAt' | 'expiresAt' | 'sessionUid' | 'consentVersion'> {
   createdAt: number;
   expiresAt: number;
   sessionUid: string | null;
@@ -108,7 +130,14 @@ interface RawSession {
 const date = (seconds: number) => new Date(seconds * 1000);
 
 const toAccount = (raw: RawAccount | null): AccountRecord | undefined =>
-  raw === null ? undefined : { ...raw, name: raw.name ?? undefined, locale: raw.locale ?? undefined, updatedAt: date(raw.updatedAt) };
+  raw === null
+    ? undefined
+    : {
+        ...raw,
+        name: raw.name ?? undefined,
+        locale: raw.locale ?? undefined,
+        updatedAt: date(raw.updatedAt),
+      };
 
 const toFamily = (raw: RawFamily | null): FamilyRecord | undefined =>
   raw === null
@@ -121,10 +150,21 @@ const toFamily = (raw: RawFamily | null): FamilyRecord | undefined =>
         expiresAt: date(raw.expiresAt),
       };
 
-const toSession = (raw: RawSession | null, idHash: Buffer, byPreviousId: boolean): SessionRecord | undefined =>
+const toSession = (
+  raw: RawSession | null,
+  idHash: Buffer,
+  byPreviousId: boolean,
+): SessionRecord | undefined =>
   raw === null
     ? undefined
-    : { ...raw, idHash, byPreviousId, accountId: raw.accountId ?? undefined, createdAt: date(raw.createdAt), expiresAt: date(raw.expiresAt) };
+    : {
+        ...raw,
+        idHash,
+        byPreviousId,
+        accountId: raw.accountId ?? undefined,
+        createdAt: date(raw.createdAt),
+        expiresAt: date(raw.expiresAt),
+      };
 
 export interface SessionRead {
   readonly session: SessionRecord;
@@ -185,8 +225,14 @@ export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead
 }
 
 /** Whether a machine's JWT access token stands: it has no row, only a place in the denylist once revoked. */
-export async function isMachineJwtLive(db: Database, idHash: Buffer, clientId: string): Promise<boolean> {
-  const [row] = await db.run<{ client_live: boolean; revoked: boolean }>(readMachineJwt(idHash, clientId));
+export async function isMachineJwtLive(
+  db: Database,
+  idHash: Buffer,
+  clientId: string,
+): Promise<boolean> {
+  const [row] = await db.run<{ client_live: boolean; revoked: boolean }>(
+    readMachineJwt(idHash, clientId),
+  );
   return row?.client_live === true && !row.revoked;
 }
 
@@ -202,21 +248,36 @@ interface SessionRow {
 function toSessionRead(row: SessionRow | undefined): SessionRead | undefined {
   const found = row && toSession(row.session, row.id_hash, row.by_previous_id);
   if (row === undefined || found === undefined) return undefined;
-  return { session: found, account: toAccount(row.account), family: toFamily(row.family), consent: row.consent ?? undefined };
+  return {
+    session: found,
+    account: toAccount(row.account),
+    family: toFamily(row.family),
+    consent: row.consent ?? undefined,
+  };
 }
 
 /** The session that answers to an id, with what the person decided for the client and the family it has there. */
-export async function findSession(db: Database, idHash: Buffer, clientId: string | undefined): Promise<SessionRead | undefined> {
+export async function findSession(
+  db: Database,
+  idHash: Buffer,
+  clientId: string | undefined,
+): Promise<SessionRead | undefined> {
   const [row] = await db.run<SessionRow>(readSession(idHash, clientId ?? ''));
   return toSessionRead(row);
 }
 
-export async function findSessionByUid(db: Database, uid: string): Promise<SessionRead | undefined> {
+export async function findSessionByUid(
+  db: Database,
+  uid: string,
+): Promise<SessionRead | undefined> {
   const [row] = await db.run<SessionRow>(readSessionByUid(uid));
   return toSessionRead(row);
 }
 
-export async function findFamily(db: Database, id: string): Promise<{ family: FamilyRecord; account: AccountRecord | undefined } | undefined> {
+export async function findFamily(
+  db: Database,
+  id: string,
+): Promise<{ family: FamilyRecord; account: AccountRecord | undefined } | undefined> {
   const [row] = await db.run<{ family: RawFamily; account: RawAccount | null }>(readFamily(id));
   const found = row && toFamily(row.family);
   return row && found ? { family: found, account: toAccount(row.account) } : undefined;
@@ -227,12 +288,19 @@ export async function findAccount(db: Database, id: string): Promise<AccountReco
   return row && toAccount(row.account);
 }
 
-export async function findConsent(db: Database, accountId: string, clientId: string): Promise<ConsentRecord | undefined> {
+export async function findConsent(
+  db: Database,
+  accountId: string,
+  clientId: string,
+): Promise<ConsentRecord | undefined> {
   const [row] = await db.run<{ consent: ConsentRecord }>(readConsent(accountId, clientId));
   return row?.consent;
 }
 
-export async function findInteraction(db: Database, idHash: Buffer): Promise<InteractionRead | undefined> {
+export async function findInteraction(
+  db: Database,
+  idHash: Buffer,
+): Promise<InteractionRead | undefined> {
   const [row] = await db.run<{
     payload: Payload;
     progress: Payload | null;

@@ -37,9 +37,19 @@ export class StatementBuilder {
   }
 
   /** An `insert` of rows, each of them only where `condition` holds. */
-  insert(name: string, table: string, columns: Columns, rows: readonly Record<string, unknown>[], condition: string, conflict = ''): void {
+  insert(
+    name: string,
+    table: string,
+    columns: Columns,
+    rows: readonly Record<string, unknown>[],
+    condition: string,
+    conflict = '',
+  ): void {
     const keys = Object.keys(columns);
-    const tuples = rows.map((row) => `(${keys.map((key) => this.param(row[key] ?? null, columns[key] as string)).join(', ')})`);
+    const tuples = rows.map(
+      (row) =>
+        `(${keys.map((key) => this.param(row[key] ?? null, columns[key] as string)).join(', ')})`,
+    );
     this.add(
       name,
       `insert into ${table} (${keys.join(', ')}) select * from (values ${tuples.join(', ')}) as v where ${condition} ${conflict} returning 1`,
@@ -47,7 +57,10 @@ export class StatementBuilder {
   }
 
   build(select: string): Statement {
-    const text = this.#expressions.length === 0 ? `select ${select}` : `with ${this.#expressions.join(', ')} select ${select}`;
+    const text =
+      this.#expressions.length === 0
+        ? `select ${select}`
+        : `with ${this.#expressions.join(', ')} select ${select}`;
     return { name: nameOf(text), text, values: this.#values };
   }
 }

@@ -7,7 +7,11 @@ import type { FamilyRecord } from './records.ts';
  * gets the same successor while only hashes are stored; the key is in no table, so that a dump and a used token do not
  * add up to a live one.
  */
-export function successorId(sealer: Sealer, family: Pick<FamilyRecord, 'id' | 'keyId'>, presented: string): string {
+export function successorId(
+  sealer: Sealer,
+  family: Pick<FamilyRecord, 'id' | 'keyId'>,
+  presented: string,
+): string {
   const key = sealer.derive('refresh token successor', family.keyId);
   return createHmac('sha256', key).update(`${family.id} ${presented}`).digest('base64url');
 }

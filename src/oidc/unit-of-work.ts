@@ -6,9 +6,23 @@ import type { Schema } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
 import type { OutboxWrite } from '../outbox/outbox.ts';
-import { type CommitRow, commitStatement, type FamilyWrite, type InteractionWrite, type Outcome, type SessionWrite, type TokenWrite } from './commit.ts';
+import {
+  type CommitRow,
+  commitStatement,
+  type FamilyWrite,
+  type InteractionWrite,
+  type Outcome,
+  type SessionWrite,
+  type TokenWrite,
+} from './commit.ts';
 import * as reads from './reads.ts';
-import type { AccountRecord, ConsentRecord, FamilyRecord, SessionRecord, TokenRecord } from './records.ts';
+import type {
+  AccountRecord,
+  ConsentRecord,
+  FamilyRecord,
+  SessionRecord,
+  TokenRecord,
+} from './records.ts';
 
 /** What a lost race was about; who lost has written nothing of its outcome. */
 export type Loss = 'revoked' | 'used' | 'session';
@@ -114,7 +128,9 @@ export class UnitOfWork {
   }
 
   async findSession(id: string): Promise<SessionRecord | undefined> {
-    this.#browserSession = this.#remember(await reads.findSession(this.db, sha256(id), this.clientIdHint));
+    this.#browserSession = this.#remember(
+      await reads.findSession(this.db, sha256(id), this.clientIdHint),
+    );
     return this.#browserSession;
   }
 
@@ -157,7 +173,8 @@ export class UnitOfWork {
 
   async findConsent(accountId: string, clientId: string): Promise<ConsentRecord | undefined> {
     const key = consentKey(accountId, clientId);
-    if (!this.#consents.has(key)) this.#consents.set(key, await reads.findConsent(this.db, accountId, clientId));
+    if (!this.#consents.has(key))
+      this.#consents.set(key, await reads.findConsent(this.db, accountId, clientId));
     return this.#consents.get(key);
   }
 
@@ -181,7 +198,8 @@ export class UnitOfWork {
     if (read.family) this.#families.set(read.family.id, read.family);
     if (read.account) {
       this.#accounts.set(read.account.id, read.account);
-      if (this.clientIdHint !== undefined) this.#consents.set(consentKey(read.account.id, this.clientIdHint), read.consent);
+      if (this.clientIdHint !== undefined)
+        this.#consents.set(consentKey(read.account.id, this.clientIdHint), read.consent);
     }
     return read.session;
   }
@@ -264,7 +282,14 @@ export class UnitOfWork {
     if (this.#killed.has(grantId)) return;
     this.#killed.set(grantId, reason);
     const family = this.#families.get(grantId);
-    this.auditAlways({ type: 'family.revoked', outcome: 'success', accountId: family?.accountId, clientId: family?.clientId, grantId, reason });
+    this.auditAlways({
+      type: 'family.revoked',
+      outcome: 'success',
+      accountId: family?.accountId,
+      clientId: family?.clientId,
+      grantId,
+      reason,
+    });
   }
 
   auditAlways(event: AuditEvent): void {
@@ -297,14 +322,19 @@ export class UnitOfWork {
   }
 
   async #write(outcome: Outcome | undefined): Promise<CommitRow | undefined> {
-    const statement = commitStatement(outcome, { killed: [...this.#killed].map(([grantId, reason]) => ({ grantId, reason })), audit: this.#alwaysAudit });
+    const statement = commitStatement(outcome, {
+      killed: [...this.#killed].map(([grantId, reason]) => ({ grantId, reason })),
+      audit: this.#alwaysAudit,
+    });
     if (outcome === undefined || this.#enlisted.length === 0) {
       return statement && (await this.db.run<CommitRow>(statement))[0];
     }
     return this.db.transaction(async (db) => {
       for (const work of this.#enlisted) await work(db);
       if (statement === undefined) return undefined;
-      const { rows } = await db.executeQuery<CommitRow>(CompiledQuery.raw(statement.text, statement.values));
+      const { rows } = await db.executeQuery<CommitRow>(
+        CompiledQuery.raw(statement.text, statement.values),
+      );
       const [row] = rows;
       if (row && !isWon(row)) throw new LostRace(row);
       return row;
@@ -353,6 +383,7 @@ export function withUnit<T>(unit: UnitOfWork, work: () => Promise<T>): Promise<T
  */
 export function currentUnit(): UnitOfWork {
   const unit = storage.getStore();
-  if (unit === undefined) throw new AppError('no_unit', 'There is no unit of work outside a request.');
+  if (unit === undefined)
+    throw new AppError('no_unit', 'There is no unit of work outside a request.');
   return unit;
 }

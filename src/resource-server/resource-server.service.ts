@@ -36,14 +36,25 @@ export class ResourceServerService {
    * The API, read in the transaction, with every one of `scopes` its own.
    * @throws AppError `unknown_api`, `unknown_scope`
    */
-  async getForScopes(db: Db, identifier: string, scopes: readonly string[]): Promise<ResourceServer> {
+  async getForScopes(
+    db: Db,
+    identifier: string,
+    scopes: readonly string[],
+  ): Promise<ResourceServer> {
     const server = (await listResourceServers(db)).find((one) => one.identifier === identifier);
-    if (server === undefined) throw new AppError('unknown_api', `There is no API ${identifier}. Create it first.`, { status: 400 });
-    const unknown = scopes.filter((scope) => !server.scopes.has(scope));
-    if (unknown.length > 0) {
-      throw new AppError('unknown_scope', `The API ${identifier} has no scope ${unknown.join(', ')}. It has: ${[...server.scopes.keys()].join(', ')}.`, {
+    if (server === undefined)
+      throw new AppError('unknown_api', `There is no API ${identifier}. Create it first.`, {
         status: 400,
       });
+    const unknown = scopes.filter((scope) => !server.scopes.has(scope));
+    if (unknown.length > 0) {
+      throw new AppError(
+        'unknown_scope',
+        `The API ${identifier} has no scope ${unknown.join(', ')}. It has: ${[...server.scopes.keys()].join(', ')}.`,
+        {
+          status: 400,
+        },
+      );
     }
     return server;
   }
@@ -63,20 +74,31 @@ export class ResourceServerService {
       const credentials = await this.#db.transaction(async (db) => {
         await insertResourceServer(db, id, input);
         const made = await createCredentials(db, id);
-        await writeAudit(db, { type: 'resource_server.created', outcome: 'success', actor, data: { resource_server: id } });
+        await writeAudit(db, {
+          type: 'resource_server.created',
+          outcome: 'success',
+          actor,
+          data: { resource_server: id },
+        });
         await raiseVersion(db, 'resource_servers');
         return made;
       });
       this.refresh();
       return { id, credentials };
     } catch (cause) {
-      if (isUniqueViolation(cause)) throw new AppError('api_exists', `There is an API ${input.identifier} already.`, { status: 409, cause });
+      if (isUniqueViolation(cause))
+        throw new AppError('api_exists', `There is an API ${input.identifier} already.`, {
+          status: 409,
+          cause,
+        });
       throw cause;
     }
   }
 
   async #load(): Promise<Map<string, ResourceServer>> {
-    this.#all ??= listResourceServers(this.#db.kysely).then((all) => new Map(all.map((one) => [one.identifier, one])));
+    this.#all ??= listResourceServers(this.#db.kysely).then(
+      (all) => new Map(all.map((one) => [one.identifier, one])),
+    );
     try {
       return await this.#all;
     } catch (error) {

@@ -27,7 +27,11 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
   }));
 }
 
-export async function insertResourceServer(db: Db, id: string, input: NewResourceServer): Promise<void> {
+export async function insertResourceServer(
+  db: Db,
+  id: string,
+  input: NewResourceServer,
+): Promise<void> {
   await db
     .insertInto('resource_servers')
     .values({
@@ -41,6 +45,13 @@ export async function insertResourceServer(db: Db, id: string, input: NewResourc
     .execute();
   await db
     .insertInto('resource_server_scopes')
-    .values(input.scopes.map((one, position) => ({ resource_server_id: id, scope: one.scope, description: one.description, position })))
+    .values(
+      input.scopes.map((one, position) => ({
+        resource_server_id: id,
+        scope: one.scope,
+        description: one.description,
+        position,
+      })),
+    )
     .execute();
 }

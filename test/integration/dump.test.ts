@@ -2,7 +2,16 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { sha256 } from '../../src/lib/hash.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { type Credentials, exchange, isActive, post, redirectUri, refresh, Seed, SignedInBrowser } from '../support/protocol.ts';
+import {
+  type Credentials,
+  exchange,
+  isActive,
+  post,
+  redirectUri,
+  refresh,
+  Seed,
+  SignedInBrowser,
+} from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 /** Somebody has every row of the database, and no master key. Nothing in it authenticates anybody. */
@@ -21,15 +30,29 @@ beforeAll(async () => {
   const seed = new Seed(database.db);
   await seed.api('https://api.example.com');
   client = await seed.client();
-  machine = await seed.client({ type: 'machine', apis: [{ identifier: 'https://api.example.com', scopes: ['read'] }] });
+  machine = await seed.client({
+    type: 'machine',
+    apis: [{ identifier: 'https://api.example.com', scopes: ['read'] }],
+  });
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId);
   const browser = await seed.signIn(accountId);
-  const first = (await exchange(server.url, client, await browser.authorize(server.url, client))).body;
+  const first = (await exchange(server.url, client, await browser.authorize(server.url, client)))
+    .body;
   usedRefresh = first.refresh_token;
   const second = (await refresh(server.url, client, usedRefresh)).body;
-  const byMachine = (await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource: 'https://api.example.com', scope: 'read' })).body;
-  live = { access: second.access_token, refresh: second.refresh_token, machine: byMachine.access_token };
+  const byMachine = (
+    await post(server.url, '/token', machine, {
+      grant_type: 'client_credentials',
+      resource: 'https://api.example.com',
+      scope: 'read',
+    })
+  ).body;
+  live = {
+    access: second.access_token,
+    refresh: second.refresh_token,
+    machine: byMachine.access_token,
+  };
   code = await browser.authorize(server.url, client);
 });
 
@@ -40,16 +63,25 @@ afterAll(async () => {
 
 /** Every value of every column of every table, in each form in which it could be presented. */
 async function dump(): Promise<Set<string>> {
-  const tables = await sql<{ table_name: string }>`select table_name from information_schema.tables where table_schema = 'public'`.execute(database.db.kysely);
+  const tables = await sql<{
+    table_name: string;
+  }>`select table_name from information_schema.tables where table_schema = 'public'`.execute(
+    database.db.kysely,
+  );
   const values = new Set<string>();
   const add = (value: unknown): void => {
-    if (Buffer.isBuffer(value)) for (const form of ['hex', 'base64', 'base64url', 'latin1'] as const) values.add(value.toString(form));
+    if (Buffer.isBuffer(value))
+      for (const form of ['hex', 'base64', 'base64url', 'latin1'] as const)
+        values.add(value.toString(form));
     else if (typeof value === 'string') values.add(value);
     else if (Array.isArray(value)) value.forEach(add);
-    else if (value !== null && typeof value === 'object' && !(value instanceof Date)) for (const [key, one] of Object.entries(value)) [key, one].forEach(add);
+    else if (value !== null && typeof value === 'object' && !(value instanceof Date))
+      for (const [key, one] of Object.entries(value)) [key, one].forEach(add);
   };
   for (const { table_name: table } of tables.rows) {
-    const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(table)}`.execute(database.db.kysely);
+    const { rows } = await sql<Record<string, unknown>>`select * from ${sql.table(table)}`.execute(
+      database.db.kysely,
+    );
     rows.forEach(add);
   }
   return values;
@@ -60,7 +92,14 @@ test('what is live works, and none of it stands in the dump', async () => {
   expect(await isActive(server.url, machine, live.machine)).toBe(true);
   const values = await dump();
   const text = [...values].join('\n');
-  for (const secret of [live.access, live.refresh, live.machine, code.code, client.clientSecret, machine.clientSecret]) {
+  for (const secret of [
+    live.access,
+    live.refresh,
+    live.machine,
+    code.code,
+    client.clientSecret,
+    machine.clientSecret,
+  ]) {
     expect(text).not.toContain(secret as string);
     // Not without its prefix either.
     expect(text).not.toContain((secret as string).replace(/^vs_.._/, ''));
@@ -69,15 +108,29 @@ test('what is live works, and none of it stands in the dump', async () => {
 });
 
 test('no value of it is taken as a token, a code, a client secret or a session', async () => {
-  const values = [...(await dump())].filter((value) => value.length >= 16 && value.length <= 300 && /^[\x21-\x7e]+$/.test(value));
+  const values = [...(await dump())].filter(
+    (value) => value.length >= 16 && value.length <= 300 && /^[\x21-\x7e]+$/.test(value),
+  );
   expect(values.length).toBeGreaterThan(50);
   for (const value of values) {
     for (const token of [value, `vs_at_${value}`, `vs_rt_${value}`, `vs_mt_${value}`]) {
       expect(await isActive(server.url, client, token)).toBe(false);
     }
     expect((await refresh(server.url, client, `vs_rt_${value}`)).status).toBe(400);
-    expect((await exchange(server.url, client, { code: `vs_ac_${value}`, verifier: code.verifier })).status).toBe(400);
-    expect((await post(server.url, '/introspect', { ...client, clientSecret: value }, { token: live.access })).status).toBe(401);
+    expect(
+      (await exchange(server.url, client, { code: `vs_ac_${value}`, verifier: code.verifier }))
+        .status,
+    ).toBe(400);
+    expect(
+      (
+        await post(
+          server.url,
+          '/introspect',
+          { ...client, clientSecret: value },
+          { token: live.access },
+        )
+      ).status,
+    ).toBe(401);
     const thief = new SignedInBrowser('', new Map([['vs_session', value]]));
     const { response } = await thief.ask(server.url, client, { prompt: 'none' });
     expect(response.headers.get('location')).toContain(`${redirectUri}?error=login_required`);
@@ -90,7 +143,9 @@ test('a used refresh token and the dump do not add up to its successor', async (
   const { createHmac } = await import('node:crypto');
   const [family] = await database.db.kysely.selectFrom('grants').select('id').execute();
   for (const value of values) {
-    const guess = createHmac('sha256', value).update(`${family?.id} ${usedRefresh}`).digest('base64url');
+    const guess = createHmac('sha256', value)
+      .update(`${family?.id} ${usedRefresh}`)
+      .digest('base64url');
     expect(`vs_rt_${guess}`).not.toBe(live.refresh);
   }
 });

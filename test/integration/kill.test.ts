@@ -1,6 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { type Authorization, type Credentials, exchange, isActive, post, refresh, revoke, Seed, type SignedInBrowser } from '../support/protocol.ts';
+import {
+  type Authorization,
+  type Credentials,
+  exchange,
+  isActive,
+  post,
+  refresh,
+  revoke,
+  Seed,
+  type SignedInBrowser,
+} from '../support/protocol.ts';
 import { type KillAt, type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 /**
@@ -20,7 +30,10 @@ beforeAll(async () => {
   survivor = await startServerProcess(database, 'http://localhost:3000');
   await seed.api('https://api.example.com');
   client = await seed.client();
-  machine = await seed.client({ type: 'machine', apis: [{ identifier: 'https://api.example.com', scopes: ['read'] }] });
+  machine = await seed.client({
+    type: 'machine',
+    apis: [{ identifier: 'https://api.example.com', scopes: ['read'] }],
+  });
 });
 
 afterAll(async () => {
@@ -35,7 +48,11 @@ async function person(): Promise<{ accountId: string; browser: SignedInBrowser }
 }
 
 const tokensOf = async (accountId: string) => {
-  const rows = await database.db.kysely.selectFrom('tokens').select(['kind', 'consumed_at']).where('account_id', '=', accountId).execute();
+  const rows = await database.db.kysely
+    .selectFrom('tokens')
+    .select(['kind', 'consumed_at'])
+    .where('account_id', '=', accountId)
+    .execute();
   return rows.map((row) => `${row.kind}${row.consumed_at === null ? '' : ' used'}`).sort();
 };
 
@@ -57,21 +74,31 @@ const flows: Flow<never>[] = [
     },
     run: (server, { authorization }) => exchange(server, client, authorization),
     async check({ accountId, authorization }, committed) {
-      expect(await tokensOf(accountId)).toEqual(committed ? ['access', 'code used', 'refresh'] : ['code']);
-      expect((await exchange(survivor.url, client, authorization)).status).toBe(committed ? 400 : 200);
+      expect(await tokensOf(accountId)).toEqual(
+        committed ? ['access', 'code used', 'refresh'] : ['code'],
+      );
+      expect((await exchange(survivor.url, client, authorization)).status).toBe(
+        committed ? 400 : 200,
+      );
     },
   } satisfies Flow<{ accountId: string; authorization: Authorization }> as unknown as Flow<never>,
   {
     name: 'refresh',
     async prepare() {
       const { accountId, browser } = await person();
-      const { body } = await exchange(survivor.url, client, await browser.authorize(survivor.url, client));
+      const { body } = await exchange(
+        survivor.url,
+        client,
+        await browser.authorize(survivor.url, client),
+      );
       return { accountId, token: body.refresh_token };
     },
     run: (server, { token }) => refresh(server, client, token),
     async check({ accountId, token }, committed) {
       expect(await tokensOf(accountId)).toEqual(
-        committed ? ['access', 'access', 'code used', 'refresh', 'refresh used'] : ['access', 'code used', 'refresh'],
+        committed
+          ? ['access', 'access', 'code used', 'refresh', 'refresh used']
+          : ['access', 'code used', 'refresh'],
       );
       const again = await refresh(survivor.url, client, token);
       expect(again.status).toBe(200);
@@ -84,19 +111,42 @@ const flows: Flow<never>[] = [
     prepare: person,
     run: (server, { browser }) => browser.tab().ask(server, client),
     async check({ accountId, browser }, committed) {
-      const families = await database.db.kysely.selectFrom('grants').select('id').where('account_id', '=', accountId).execute();
+      const families = await database.db.kysely
+        .selectFrom('grants')
+        .select('id')
+        .where('account_id', '=', accountId)
+        .execute();
       expect(families).toHaveLength(committed ? 1 : 0);
       expect(await tokensOf(accountId)).toEqual(committed ? ['code'] : []);
-      const { body } = await exchange(survivor.url, client, await browser.authorize(survivor.url, client));
+      const { body } = await exchange(
+        survivor.url,
+        client,
+        await browser.authorize(survivor.url, client),
+      );
       expect(await isActive(survivor.url, client, body.access_token)).toBe(true);
     },
   } satisfies Flow<{ accountId: string; browser: SignedInBrowser }> as unknown as Flow<never>,
   {
     name: 'client credentials',
-    prepare: () => database.db.kysely.selectFrom('tokens').select('id_hash').where('kind', '=', 'machine').execute().then((rows) => rows.length),
-    run: (server) => post(server, '/token', machine, { grant_type: 'client_credentials', resource: 'https://api.example.com', scope: 'read' }),
+    prepare: () =>
+      database.db.kysely
+        .selectFrom('tokens')
+        .select('id_hash')
+        .where('kind', '=', 'machine')
+        .execute()
+        .then((rows) => rows.length),
+    run: (server) =>
+      post(server, '/token', machine, {
+        grant_type: 'client_credentials',
+        resource: 'https://api.example.com',
+        scope: 'read',
+      }),
     async check(before, committed) {
-      const rows = await database.db.kysely.selectFrom('tokens').select('id_hash').where('kind', '=', 'machine').execute();
+      const rows = await database.db.kysely
+        .selectFrom('tokens')
+        .select('id_hash')
+        .where('kind', '=', 'machine')
+        .execute();
       expect(rows).toHaveLength(before + (committed ? 1 : 0));
     },
   } satisfies Flow<number> as unknown as Flow<never>,
@@ -104,7 +154,11 @@ const flows: Flow<never>[] = [
     name: 'revocation',
     async prepare() {
       const { browser } = await person();
-      const { body } = await exchange(survivor.url, client, await browser.authorize(survivor.url, client));
+      const { body } = await exchange(
+        survivor.url,
+        client,
+        await browser.authorize(survivor.url, client),
+      );
       return { access: body.access_token, token: body.refresh_token };
     },
     run: (server, { token }) => revoke(server, client, token),
@@ -120,7 +174,11 @@ const flows: Flow<never>[] = [
 async function warm(server: ServerProcess): Promise<void> {
   const { browser } = await person();
   await exchange(server.url, client, await browser.authorize(server.url, client));
-  await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource: 'https://api.example.com', scope: 'read' });
+  await post(server.url, '/token', machine, {
+    grant_type: 'client_credentials',
+    resource: 'https://api.example.com',
+    scope: 'read',
+  });
 }
 
 async function countWaits(flow: Flow<never>): Promise<number> {
@@ -146,13 +204,16 @@ async function runKilled(flow: Flow<never>, kill: KillAt, last: number): Promise
   await flow.check(given, kill.at === last && kill.when === 'after');
 }
 
-describe.each(flows.map((flow) => [flow.name, flow] as const))('killed in the middle of a %s', (_, flow) => {
-  test('before and after each wait, nothing is half there', async () => {
-    const waits = await countWaits(flow);
-    expect(waits).toBeGreaterThan(0);
-    for (let at = 1; at <= waits; at++) {
-      await runKilled(flow, { at, when: 'before' }, waits);
-      await runKilled(flow, { at, when: 'after' }, waits);
-    }
-  }, 120_000);
-});
+describe.each(flows.map((flow) => [flow.name, flow] as const))(
+  'killed in the middle of a %s',
+  (_, flow) => {
+    test('before and after each wait, nothing is half there', async () => {
+      const waits = await countWaits(flow);
+      expect(waits).toBeGreaterThan(0);
+      for (let at = 1; at <= waits; at++) {
+        await runKilled(flow, { at, when: 'before' }, waits);
+        await runKilled(flow, { at, when: 'after' }, waits);
+      }
+    }, 120_000);
+  },
+);

@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { type Authorization, type Credentials, exchange, isActive, redirectUri, refresh, revoke, Seed, type SignedInBrowser } from '../support/protocol.ts';
+import {
+  type Authorization,
+  type Credentials,
+  exchange,
+  isActive,
+  redirectUri,
+  refresh,
+  revoke,
+  Seed,
+  type SignedInBrowser,
+} from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 /** DESIGN's races, over two processes on one PostgreSQL. Graces are aged by SQL, never waited for. */
@@ -17,7 +27,9 @@ let other: Credentials;
 beforeAll(async () => {
   database = await createTestDatabase();
   seed = new Seed(database.db);
-  servers = await Promise.all([1, 2].map(() => startServerProcess(database, 'http://localhost:3000')));
+  servers = await Promise.all(
+    [1, 2].map(() => startServerProcess(database, 'http://localhost:3000')),
+  );
   [one, two] = servers.map((server) => server.url) as [string, string];
   client = await seed.client();
   other = await seed.client();
@@ -29,7 +41,8 @@ afterAll(async () => {
 });
 
 const either = (index: number) => (index % 2 === 0 ? one : two);
-const times = <T>(count: number, work: (index: number) => Promise<T>) => Promise.all(Array.from({ length: count }, (_, index) => work(index)));
+const times = <T>(count: number, work: (index: number) => Promise<T>) =>
+  Promise.all(Array.from({ length: count }, (_, index) => work(index)));
 
 async function person(): Promise<{ accountId: string; browser: SignedInBrowser }> {
   const accountId = await seed.account();
@@ -43,9 +56,13 @@ async function signedOn(): Promise<Authorization> {
 }
 
 /** Every used token was used ten seconds ago. */
-const age = () => sql`update tokens set consumed_at = consumed_at - interval '10 seconds' where consumed_at is not null`.execute(database.db.kysely);
+const age = () =>
+  sql`update tokens set consumed_at = consumed_at - interval '10 seconds' where consumed_at is not null`.execute(
+    database.db.kysely,
+  );
 
-const familyOf = async (accountId: string) => database.db.kysely.selectFrom('grants').selectAll().where('account_id', '=', accountId).execute();
+const familyOf = async (accountId: string) =>
+  database.db.kysely.selectFrom('grants').selectAll().where('account_id', '=', accountId).execute();
 
 describe('a code', () => {
   test('fifty parallel exchanges give one answer, and what it gave works', async () => {
@@ -53,7 +70,9 @@ describe('a code', () => {
     const answers = await times(50, (index) => exchange(either(index), client, authorization));
     const won = answers.filter((answer) => answer.status === 200);
     expect(won).toHaveLength(1);
-    expect(answers.filter((answer) => answer.status === 400 && answer.body.error === 'invalid_grant')).toHaveLength(49);
+    expect(
+      answers.filter((answer) => answer.status === 400 && answer.body.error === 'invalid_grant'),
+    ).toHaveLength(49);
     const [winner] = won as [(typeof won)[0]];
     expect(await isActive(two, client, winner.body.access_token)).toBe(true);
     expect((await refresh(two, client, winner.body.refresh_token)).status).toBe(200);
@@ -63,7 +82,12 @@ describe('a code', () => {
     const { accountId, browser } = await person();
     const authorization = await browser.authorize(one, client);
     await times(20, (index) => exchange(either(index), client, authorization));
-    const rows = await database.db.kysely.selectFrom('tokens').select('kind').where('account_id', '=', accountId).orderBy('kind').execute();
+    const rows = await database.db.kysely
+      .selectFrom('tokens')
+      .select('kind')
+      .where('account_id', '=', accountId)
+      .orderBy('kind')
+      .execute();
     expect(rows.map((row) => row.kind)).toEqual(['access', 'code', 'refresh']);
   });
 
@@ -138,9 +162,19 @@ describe('a refresh token', () => {
 
   test('with a resource that is not open to the client it is refused and not used up', async () => {
     const { refresh_token: token } = await started();
-    expect((await refresh(one, client, token, { resource: 'https://unknown.example.com' })).body.error).toBe('invalid_target');
-    expect((await refresh(one, client, token, { scope: 'openid profile' })).body.error).toBe('invalid_scope');
-    const [row] = await database.db.kysely.selectFrom('tokens').select('consumed_at').where('kind', '=', 'refresh').orderBy('issued_at', 'desc').limit(1).execute();
+    expect(
+      (await refresh(one, client, token, { resource: 'https://unknown.example.com' })).body.error,
+    ).toBe('invalid_target');
+    expect((await refresh(one, client, token, { scope: 'openid profile' })).body.error).toBe(
+      'invalid_scope',
+    );
+    const [row] = await database.db.kysely
+      .selectFrom('tokens')
+      .select('consumed_at')
+      .where('kind', '=', 'refresh')
+      .orderBy('issued_at', 'desc')
+      .limit(1)
+      .execute();
     expect(row?.consumed_at).toBeNull();
     expect((await refresh(one, client, token)).status).toBe(200);
   });
@@ -149,7 +183,10 @@ describe('a refresh token', () => {
     for (let round = 0; round < 100; round++) {
       const { browser } = await person();
       const { body } = await exchange(one, client, await browser.authorize(two, client));
-      const [refreshed, revoked] = await Promise.all([refresh(either(round), client, body.refresh_token), revoke(either(round + 1), client, body.refresh_token)]);
+      const [refreshed, revoked] = await Promise.all([
+        refresh(either(round), client, body.refresh_token),
+        revoke(either(round + 1), client, body.refresh_token),
+      ]);
       expect(revoked.status).toBe(200);
       expect([200, 400]).toContain(refreshed.status);
       const left = [body, ...(refreshed.status === 200 ? [refreshed.body] : [])];
@@ -163,7 +200,11 @@ describe('a refresh token', () => {
 
 describe('a session', () => {
   const clientsOf = async (uid: string) => {
-    const rows = await database.db.kysely.selectFrom('session_clients').select('client_id').where('session_uid', '=', uid).execute();
+    const rows = await database.db.kysely
+      .selectFrom('session_clients')
+      .select('client_id')
+      .where('session_uid', '=', uid)
+      .execute();
     return rows.map((row) => row.client_id).sort();
   };
 
@@ -171,7 +212,10 @@ describe('a session', () => {
     for (let round = 0; round < 10; round++) {
       const { browser } = await person();
       const tabs = [browser.tab(), browser.tab()] as const;
-      const [first, second] = await Promise.all([tabs[0].authorize(one, client), tabs[1].authorize(two, other)]);
+      const [first, second] = await Promise.all([
+        tabs[0].authorize(one, client),
+        tabs[1].authorize(two, other),
+      ]);
       expect((await exchange(two, client, first)).status).toBe(200);
       expect((await exchange(one, other, second)).status).toBe(200);
       expect(await clientsOf(browser.sessionUid)).toEqual([client.clientId, other.clientId].sort());
@@ -180,16 +224,28 @@ describe('a session', () => {
 
   test('two tabs with one client both end with working codes', async () => {
     const { browser } = await person();
-    const codes = await times(2, (index) => browser.tab().authorize(either(index), client, { scope: 'openid' }));
+    const codes = await times(2, (index) =>
+      browser.tab().authorize(either(index), client, { scope: 'openid' }),
+    );
     for (const code of codes) expect((await exchange(one, client, code)).status).toBe(200);
   });
 
   test('a late single sign-on never revives one that was signed out', async () => {
     for (let round = 0; round < 20; round++) {
       const { accountId, browser } = await person();
-      const end = () => sql`update sessions set ended_at = now() where uid = ${browser.sessionUid}`.execute(database.db.kysely);
-      const [{ response, verifier }] = await Promise.all([browser.tab().ask(either(round), client, { scope: 'openid' }), end()]);
-      const session = await database.db.kysely.selectFrom('sessions').select('ended_at').where('uid', '=', browser.sessionUid).executeTakeFirstOrThrow();
+      const end = () =>
+        sql`update sessions set ended_at = now() where uid = ${browser.sessionUid}`.execute(
+          database.db.kysely,
+        );
+      const [{ response, verifier }] = await Promise.all([
+        browser.tab().ask(either(round), client, { scope: 'openid' }),
+        end(),
+      ]);
+      const session = await database.db.kysely
+        .selectFrom('sessions')
+        .select('ended_at')
+        .where('uid', '=', browser.sessionUid)
+        .executeTakeFirstOrThrow();
       expect(session.ended_at).not.toBeNull();
       const location = response.headers.get('location') ?? '';
       if (location.startsWith(redirectUri)) {
@@ -197,8 +253,15 @@ describe('a session', () => {
         const code = new URL(location).searchParams.get('code') as string;
         expect((await exchange(one, client, { code, verifier })).body.error).toBe('invalid_grant');
       }
-      expect((await browser.ask(two, client, { prompt: 'none' })).response.headers.get('location')).toContain('error=login_required');
-      const access = await database.db.kysely.selectFrom('tokens').select('kind').where('account_id', '=', accountId).where('kind', '=', 'access').execute();
+      expect(
+        (await browser.ask(two, client, { prompt: 'none' })).response.headers.get('location'),
+      ).toContain('error=login_required');
+      const access = await database.db.kysely
+        .selectFrom('tokens')
+        .select('kind')
+        .where('account_id', '=', accountId)
+        .where('kind', '=', 'access')
+        .execute();
       expect(access).toEqual([]);
     }
   });

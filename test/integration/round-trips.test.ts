@@ -1,6 +1,14 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { type Credentials, exchange, post, refresh, revoke, Seed, type SignedInBrowser } from '../support/protocol.ts';
+import {
+  type Credentials,
+  exchange,
+  post,
+  refresh,
+  revoke,
+  Seed,
+  type SignedInBrowser,
+} from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 /**
@@ -34,13 +42,17 @@ beforeAll(async () => {
   browser = await seed.signIn(accountId);
   // Warms every cache: clients, APIs, and the keys of the callers.
   await exchange(server.url, client, await browser.authorize(server.url, client));
-  for (const resource of [opaque, jwt]) await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource });
-  for (const caller of [opaqueApi, jwtApi]) await post(server.url, '/introspect', caller, { token: 'unknown' });
+  for (const resource of [opaque, jwt])
+    await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource });
+  for (const caller of [opaqueApi, jwtApi])
+    await post(server.url, '/introspect', caller, { token: 'unknown' });
 });
 
 afterAll(async () => {
   const width = Math.max(...table.map((row) => row.request.length));
-  const lines = table.map((row) => `${row.request.padEnd(width)}  budget ${row.budget}  waits ${row.waits}`);
+  const lines = table.map(
+    (row) => `${row.request.padEnd(width)}  budget ${row.budget}  waits ${row.waits}`,
+  );
   process.stdout.write(`\nDatabase round trips per request\n${lines.join('\n')}\n\n`);
   await server.stop();
   await database.drop();
@@ -55,14 +67,26 @@ async function measure<T>(request: string, budget: number, work: () => Promise<T
   return result;
 }
 
-const person = async (extra: Record<string, string> = {}) => (await exchange(server.url, client, await browser.authorize(server.url, client, extra))).body;
+const person = async (extra: Record<string, string> = {}) =>
+  (await exchange(server.url, client, await browser.authorize(server.url, client, extra))).body;
 
 test('introspection of opaque tokens: 1', async () => {
   const { access_token: own, refresh_token: refreshToken } = await person();
   const { access_token: forApi } = await person({ resource: opaque, scope: 'openid read' });
-  const { body: ofMachine } = await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource: opaque });
-  const ask = async (request: string, caller: Credentials, token: string, active: boolean, budget = 1) => {
-    const { body } = await measure(`introspection, ${request}`, budget, () => post(server.url, '/introspect', caller, { token }));
+  const { body: ofMachine } = await post(server.url, '/token', machine, {
+    grant_type: 'client_credentials',
+    resource: opaque,
+  });
+  const ask = async (
+    request: string,
+    caller: Credentials,
+    token: string,
+    active: boolean,
+    budget = 1,
+  ) => {
+    const { body } = await measure(`introspection, ${request}`, budget, () =>
+      post(server.url, '/introspect', caller, { token }),
+    );
     expect(body.active).toBe(active);
   };
   await ask("a person's access token, by its client", client, own, true);
@@ -78,31 +102,55 @@ test('introspection of opaque tokens: 1', async () => {
 
 test('introspection of JWT access tokens: 1', async () => {
   const { access_token: ofPerson } = await person({ resource: jwt, scope: 'openid read' });
-  const { body: ofMachine } = await post(server.url, '/token', machine, { grant_type: 'client_credentials', resource: jwt });
+  const { body: ofMachine } = await post(server.url, '/token', machine, {
+    grant_type: 'client_credentials',
+    resource: jwt,
+  });
   for (const [whose, token] of [
     ["a person's JWT", ofPerson],
     ["a machine's JWT", ofMachine.access_token],
   ] as const) {
     expect(token.split('.')).toHaveLength(3);
-    const { body } = await measure(`introspection, ${whose}`, 1, () => post(server.url, '/introspect', jwtApi, { token }));
+    const { body } = await measure(`introspection, ${whose}`, 1, () =>
+      post(server.url, '/introspect', jwtApi, { token }),
+    );
     expect(body.active).toBe(true);
   }
 });
 
 test('issuing', async () => {
-  const byMachine = (resource: string) => post(server.url, '/token', machine, { grant_type: 'client_credentials', resource });
-  expect((await measure('client credentials, opaque', 1, () => byMachine(opaque))).status).toBe(200);
+  const byMachine = (resource: string) =>
+    post(server.url, '/token', machine, { grant_type: 'client_credentials', resource });
+  expect((await measure('client credentials, opaque', 1, () => byMachine(opaque))).status).toBe(
+    200,
+  );
   expect((await measure('client credentials, JWT', 0, () => byMachine(jwt))).status).toBe(200);
-  const authorization = await measure('authorization, signed in and consented', 2, () => browser.authorize(server.url, client));
-  const { body } = await measure('code exchange', 2, () => exchange(server.url, client, authorization));
-  const { body: next } = await measure('refresh with rotation', 2, () => refresh(server.url, client, body.refresh_token));
-  const userinfo = await measure('userinfo', 1, () => fetch(new URL('/userinfo', server.url), { headers: { authorization: `Bearer ${next.access_token}` } }));
+  const authorization = await measure('authorization, signed in and consented', 2, () =>
+    browser.authorize(server.url, client),
+  );
+  const { body } = await measure('code exchange', 2, () =>
+    exchange(server.url, client, authorization),
+  );
+  const { body: next } = await measure('refresh with rotation', 2, () =>
+    refresh(server.url, client, body.refresh_token),
+  );
+  const userinfo = await measure('userinfo', 1, () =>
+    fetch(new URL('/userinfo', server.url), {
+      headers: { authorization: `Bearer ${next.access_token}` },
+    }),
+  );
   expect(userinfo.status).toBe(200);
-  expect((await measure('revocation', 2, () => revoke(server.url, client, next.refresh_token))).status).toBe(200);
+  expect(
+    (await measure('revocation', 2, () => revoke(server.url, client, next.refresh_token))).status,
+  ).toBe(200);
 });
 
 test('what is public: 0', async () => {
-  for (const path of ['/.well-known/openid-configuration', '/.well-known/oauth-authorization-server', '/jwks']) {
+  for (const path of [
+    '/.well-known/openid-configuration',
+    '/.well-known/oauth-authorization-server',
+    '/jwks',
+  ]) {
     const response = await measure(path, 0, () => fetch(new URL(path, server.url)));
     expect(response.status).toBe(200);
   }

@@ -17,8 +17,15 @@ export interface TestDatabase {
 }
 
 /** A migrated, empty database of the caller's own on the PostgreSQL of the test run. */
-export async function createTestDatabase(options: { observer?: DatabaseObserver } = {}): Promise<TestDatabase> {
-  const server = JSON.parse(process.env.VOUCHSAFE_TEST_POSTGRES as string) as { host: string; port: number; user: string; database: string };
+export async function createTestDatabase(
+  options: { observer?: DatabaseObserver } = {},
+): Promise<TestDatabase> {
+  const server = JSON.parse(process.env.VOUCHSAFE_TEST_POSTGRES as string) as {
+    host: string;
+    port: number;
+    user: string;
+    database: string;
+  };
   const name = `test_${randomBytes(8).toString('hex')}`;
   await administer(server, `create database ${name} template ${templateDatabase}`);
   const connection = { ...server, database: name };

@@ -9,12 +9,17 @@ import { templateDatabase } from './database.ts';
 /** One PostgreSQL for the whole run, with a migrated database from which each test file gets its own copy. */
 export default async function globalSetup(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'vouchsafe-test-'));
-  const embedded = await openEmbedded(folder, { settings: { fsync: 'off', max_connections: '300' } });
+  const embedded = await openEmbedded(folder, {
+    settings: { fsync: 'off', max_connections: '300' },
+  });
   process.env.VOUCHSAFE_TEST_POSTGRES = JSON.stringify(embedded.connection);
   const admin = new Database({ connection: embedded.connection, poolSize: 2 });
   await admin.pool.query(`create database ${templateDatabase}`);
   await admin.close();
-  const template = new Database({ connection: { ...embedded.connection, database: templateDatabase }, poolSize: 2 });
+  const template = new Database({
+    connection: { ...embedded.connection, database: templateDatabase },
+    poolSize: 2,
+  });
   await migrateUp(template.kysely);
   await template.close();
   Object.assign(globalThis, { vouchsafeTestPostgres: { embedded, folder } });

@@ -109,7 +109,6 @@ const account = {
   account: { email: 'imani@okoro.example', name: 'Imani Okoro', emailVerified: true },
   secondFactor: { on: true, deviceName: 'Imani’s phone', since: ago(24 * 40) },
   apps: [],
-  tokenTtl: 600,
   signOut: { action: '/sign-out', hidden: { csrf: 'Zm9vYmFy' } },
 };
 const remove = (id: string): Form => ({
@@ -268,6 +267,7 @@ add('error', {
   expired: { ...trouble, kind: 'expired', startUrl: '/start' },
   'other-browser': { ...trouble, kind: 'other-browser' },
   forged: { ...trouble, kind: 'forged', startUrl: '/start' },
+  stopped: { ...trouble, kind: 'sign-in-stopped', startUrl: '/start' },
   forbidden: { ...trouble, kind: 'forbidden', homeUrl: '/account' },
   'not-found': { ...trouble, kind: 'not-found', homeUrl: '/account' },
   'too-many': { ...trouble, kind: 'too-many', retryAfter: 130 },
@@ -292,6 +292,7 @@ add('account', {
         claims: claims.slice(0, 2),
         scopes: invoices,
         stay: true,
+        tokenTtl: 0,
         remove: remove('quillet-7f3a'),
       },
       {
@@ -301,6 +302,7 @@ add('account', {
         claims: claims.slice(0, 1),
         scopes: [{ kind: 'see', words: 'your photo albums' }],
         stay: false,
+        tokenTtl: 3600,
         remove: remove('heron-2c91'),
       },
       {
@@ -309,6 +311,7 @@ add('account', {
         claims: [],
         scopes: [{ kind: 'change', words: 'your freight bookings' }],
         stay: false,
+        tokenTtl: 0,
         remove: remove('northern'),
       },
       {
@@ -318,6 +321,7 @@ add('account', {
         claims: claims.slice(1, 2),
         scopes: [],
         stay: false,
+        tokenTtl: 600,
         remove: remove('pebble-cli'),
       },
     ],

@@ -31,15 +31,29 @@ export class Seed {
     this.#clients = new ClientService(db, this.#resourceServers);
   }
 
-  async api(identifier: string, tokenFormat: 'opaque' | 'jwt' = 'opaque', scopes = ['read', 'write']): Promise<Credentials> {
-    const input = newResourceServerSchema.parse({ identifier, name: 'Invoices', tokenFormat, scopes: scopes.map((scope) => ({ scope, description: scope })) });
-    const { credentials } = await this.#resourceServers.create(input, 'test', (db, id) => createIntrospectionClient(db, id, input.name));
+  async api(
+    identifier: string,
+    tokenFormat: 'opaque' | 'jwt' = 'opaque',
+    scopes = ['read', 'write'],
+  ): Promise<Credentials> {
+    const input = newResourceServerSchema.parse({
+      identifier,
+      name: 'Invoices',
+      tokenFormat,
+      scopes: scopes.map((scope) => ({ scope, description: scope })),
+    });
+    const { credentials } = await this.#resourceServers.create(input, 'test', (db, id) =>
+      createIntrospectionClient(db, id, input.name),
+    );
     return credentials;
   }
 
   client(input: Partial<NewClient> = {}): Promise<Credentials> {
     const redirects = input.type === 'machine' ? {} : { redirectUris: [redirectUri] };
-    return this.#clients.create(newClientSchema.parse({ name: 'Quillet', type: 'web', ...redirects, ...input }), 'test');
+    return this.#clients.create(
+      newClientSchema.parse({ name: 'Quillet', type: 'web', ...redirects, ...input }),
+      'test',
+    );
   }
 
   disableClient(clientId: string): Promise<void> {
@@ -49,12 +63,29 @@ export class Seed {
   async account(): Promise<string> {
     const id = `u_${randomBytes(16).toString('base64url')}`;
     const email = `${id.toLowerCase()}@example.com`;
-    await this.db.kysely.insertInto('accounts').values({ id, email, email_key: email, email_verified_at: new Date(), name: 'Ann', locale: null, password_hash: null, password_changed_at: null, disabled_at: null }).execute();
+    await this.db.kysely
+      .insertInto('accounts')
+      .values({
+        id,
+        email,
+        email_key: email,
+        email_verified_at: new Date(),
+        name: 'Ann',
+        locale: null,
+        password_hash: null,
+        password_changed_at: null,
+        disabled_at: null,
+      })
+      .execute();
     return id;
   }
 
   /** What a person decides on the consent page. */
-  async consent(accountId: string, clientId: string, resources: Record<string, string[]> = {}): Promise<void> {
+  async consent(
+    accountId: string,
+    clientId: string,
+    resources: Record<string, string[]> = {},
+  ): Promise<void> {
     await this.db.kysely
       .insertInto('consents')
       .values({
@@ -75,7 +106,16 @@ export class Seed {
     const payload = { loginTs: Math.floor(Date.now() / 1000), amr: ['pwd'], acr: acr.oneFactor };
     await this.db.kysely
       .insertInto('sessions')
-      .values({ uid, id_hash: sha256(id), account_id: accountId, payload: JSON.stringify(payload), expires_at: new Date(Date.now() + 3_600_000), previous_id_hash: null, previous_until: null, ended_at: null })
+      .values({
+        uid,
+        id_hash: sha256(id),
+        account_id: accountId,
+        payload: JSON.stringify(payload),
+        expires_at: new Date(Date.now() + 3_600_000),
+        previous_id_hash: null,
+        previous_until: null,
+        ended_at: null,
+      })
       .execute();
     const { cookieKeys } = await new KeyService(this.db, new Sealer([testMasterKey])).load();
     return new SignedInBrowser(uid, signedCookie('vs_session', id, cookieKeys[0] as string));
@@ -113,7 +153,10 @@ export class SignedInBrowser {
 
   async get(server: string, path: string): Promise<Response> {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const response = await fetch(new URL(path, server), { redirect: 'manual', headers: { cookie, accept: 'text/html' } });
+    const response = await fetch(new URL(path, server), {
+      redirect: 'manual',
+      headers: { cookie, accept: 'text/html' },
+    });
     for (const line of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
       if (value === '' || /expires=Thu, 01 Jan 1970/i.test(line)) this.cookies.delete(name);
@@ -123,7 +166,11 @@ export class SignedInBrowser {
   }
 
   /** The answer of the authorization endpoint, whatever it is. */
-  async ask(server: string, client: Credentials, extra: Record<string, string> = {}): Promise<{ response: Response; verifier: string }> {
+  async ask(
+    server: string,
+    client: Credentials,
+    extra: Record<string, string> = {},
+  ): Promise<{ response: Response; verifier: string }> {
     const verifier = randomBytes(32).toString('base64url');
     const query = new URLSearchParams({
       client_id: client.clientId,
@@ -139,11 +186,18 @@ export class SignedInBrowser {
   }
 
   /** A code by single sign-on: signed in, and consented before. */
-  async authorize(server: string, client: Credentials, extra: Record<string, string> = {}): Promise<Authorization> {
+  async authorize(
+    server: string,
+    client: Credentials,
+    extra: Record<string, string> = {},
+  ): Promise<Authorization> {
     const { response, verifier } = await this.ask(server, client, extra);
     const location = response.headers.get('location');
-    const code = location?.startsWith(redirectUri) ? new URL(location).searchParams.get('code') : null;
-    if (code === null) throw new Error(`no code: ${response.status} ${location ?? (await response.text())}`);
+    const code = location?.startsWith(redirectUri)
+      ? new URL(location).searchParams.get('code')
+      : null;
+    if (code === null)
+      throw new Error(`no code: ${response.status} ${location ?? (await response.text())}`);
     return { code, verifier };
   }
 }
@@ -151,28 +205,75 @@ export class SignedInBrowser {
 // What comes back from the server is looked at by the tests, field by field.
 export interface TokenAnswer {
   readonly status: number;
-  readonly body: Record<string, unknown> & { access_token: string; refresh_token: string; error?: string; scope?: string; active?: boolean };
+  readonly body: Record<string, unknown> & {
+    access_token: string;
+    refresh_token: string;
+    error?: string;
+    scope?: string;
+    active?: boolean;
+  };
 }
 
 /** A form post with the client's own authentication. */
-export async function post(server: string, path: string, client: Credentials, form: Record<string, string>): Promise<TokenAnswer> {
-  const fields = new URLSearchParams(client.clientSecret === undefined ? { client_id: client.clientId, ...form } : form);
-  const headers: Record<string, string> = client.clientSecret === undefined ? {} : { authorization: `Basic ${Buffer.from(`${client.clientId}:${client.clientSecret}`).toString('base64')}` };
+export async function post(
+  server: string,
+  path: string,
+  client: Credentials,
+  form: Record<string, string>,
+): Promise<TokenAnswer> {
+  const fields = new URLSearchParams(
+    client.clientSecret === undefined ? { client_id: client.clientId, ...form } : form,
+  );
+  const headers: Record<string, string> =
+    client.clientSecret === undefined
+      ? {}
+      : {
+          authorization: `Basic ${Buffer.from(`${client.clientId}:${client.clientSecret}`).toString('base64')}`,
+        };
   const response = await fetch(new URL(path, server), { method: 'POST', headers, body: fields });
   const text = await response.text();
-  return { status: response.status, body: (text === '' ? {} : JSON.parse(text)) as TokenAnswer['body'] };
+  return {
+    status: response.status,
+    body: (text === '' ? {} : JSON.parse(text)) as TokenAnswer['body'],
+  };
 }
 
-export const exchange = (server: string, client: Credentials, { code, verifier }: Authorization, extra: Record<string, string> = {}) =>
-  post(server, '/token', client, { grant_type: 'authorization_code', code, code_verifier: verifier, redirect_uri: redirectUri, ...extra });
+export const exchange = (
+  server: string,
+  client: Credentials,
+  { code, verifier }: Authorization,
+  extra: Record<string, string> = {},
+) =>
+  post(server, '/token', client, {
+    grant_type: 'authorization_code',
+    code,
+    code_verifier: verifier,
+    redirect_uri: redirectUri,
+    ...extra,
+  });
 
-export const refresh = (server: string, client: Credentials, refreshToken: string, extra: Record<string, string> = {}) =>
-  post(server, '/token', client, { grant_type: 'refresh_token', refresh_token: refreshToken, ...extra });
+export const refresh = (
+  server: string,
+  client: Credentials,
+  refreshToken: string,
+  extra: Record<string, string> = {},
+) =>
+  post(server, '/token', client, {
+    grant_type: 'refresh_token',
+    refresh_token: refreshToken,
+    ...extra,
+  });
 
-export const revoke = (server: string, client: Credentials, token: string) => post(server, '/revoke', client, { token });
+export const revoke = (server: string, client: Credentials, token: string) =>
+  post(server, '/revoke', client, { token });
 
-export async function isActive(server: string, client: Credentials, token: string): Promise<boolean> {
+export async function isActive(
+  server: string,
+  client: Credentials,
+  token: string,
+): Promise<boolean> {
   const { status, body } = await post(server, '/introspect', client, { token });
-  if (status !== 200 || typeof body.active !== 'boolean') throw new Error(`introspection: ${status} ${JSON.stringify(body)}`);
+  if (status !== 200 || typeof body.active !== 'boolean')
+    throw new Error(`introspection: ${status} ${JSON.stringify(body)}`);
   return body.active;
 }

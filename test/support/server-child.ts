@@ -20,7 +20,12 @@ function end(when: KillAt['when'], wait: number): void {
 const isOwnTick = (text: string) => text.includes('config_versions') || text.includes('outbox');
 
 const db = new Database({
-  connection: JSON.parse(process.env.VOUCHSAFE_TEST_CONNECTION as string) as { host: string; port: number; user: string; database: string },
+  connection: JSON.parse(process.env.VOUCHSAFE_TEST_CONNECTION as string) as {
+    host: string;
+    port: number;
+    user: string;
+    database: string;
+  },
   poolSize: 10,
   observer: {
     before(text) {
@@ -37,7 +42,12 @@ const db = new Database({
 });
 
 const config = loadConfig(process.env);
-const server = await createServer({ config, db, sealer: new Sealer([testMasterKey]), logger: createLogger(config.logLevel) });
+const server = await createServer({
+  config,
+  db,
+  sealer: new Sealer([testMasterKey]),
+  logger: createLogger(config.logLevel),
+});
 process.on('message', (message: { arm?: KillAt | null; waits?: true }) => {
   if ('arm' in message) {
     armed = true;

@@ -26,9 +26,20 @@ export interface ServerProcess {
 export const testMasterKey = Buffer.alloc(32, 7);
 
 /** Starts a server on the database; `issuer` is what several processes behind one name share. */
-export async function startServerProcess(database: TestDatabase, issuer: string, env: Record<string, string> = {}): Promise<ServerProcess> {
+export async function startServerProcess(
+  database: TestDatabase,
+  issuer: string,
+  env: Record<string, string> = {},
+): Promise<ServerProcess> {
   const child = fork(join(import.meta.dirname, 'server-child.ts'), [], {
-    env: { ...process.env, ...env, VOUCHSAFE_TEST_CONNECTION: JSON.stringify(database.connection), ISSUER: issuer, PORT: '0', LOG_LEVEL: 'error' },
+    env: {
+      ...process.env,
+      ...env,
+      VOUCHSAFE_TEST_CONNECTION: JSON.stringify(database.connection),
+      ISSUER: issuer,
+      PORT: '0',
+      LOG_LEVEL: 'error',
+    },
     execArgv: [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
@@ -38,7 +49,10 @@ export async function startServerProcess(database: TestDatabase, issuer: string,
     child.send(message);
     return (await answer)[0] as T;
   };
-  const [{ port }] = (await Promise.race([once(child, 'message'), ended.then(() => Promise.reject(new Error('the server ended at its start')))])) as [{ port: number }];
+  const [{ port }] = (await Promise.race([
+    once(child, 'message'),
+    ended.then(() => Promise.reject(new Error('the server ended at its start'))),
+  ])) as [{ port: number }];
   return {
     issuer,
     url: `http://127.0.0.1:${port}`,

@@ -3,8 +3,11 @@ import fc from 'fast-check';
 import { checkRedirectUri, isLocalRedirect } from '../../src/client/client.ts';
 
 const refused = (uri: string, type: 'web' | 'native' | 'spa' = 'web') =>
-  expect(() => checkRedirectUri(uri, type)).toThrow(expect.objectContaining({ code: 'invalid_redirect_uri', status: 400 }));
-const taken = (uri: string, type: 'web' | 'native' | 'spa' = 'web') => expect(() => checkRedirectUri(uri, type)).not.toThrow();
+  expect(() => checkRedirectUri(uri, type)).toThrow(
+    expect.objectContaining({ code: 'invalid_redirect_uri', status: 400 }),
+  );
+const taken = (uri: string, type: 'web' | 'native' | 'spa' = 'web') =>
+  expect(() => checkRedirectUri(uri, type)).not.toThrow();
 
 describe('redirect URIs that a client may register', () => {
   test.each([
@@ -87,22 +90,48 @@ describe('redirect URIs that a client may register', () => {
   ])('%j is refused', (uri) => refused(uri));
 
   test('whatever is taken goes to the very host that it shows, without script, fragment or user', () => {
-    const pieces = fc.constantFrom('https://', 'http://', 'app.example.com', 'evil.example', 'localhost', '@', '#', '\\', '/', '..', ';', '%2e', ':', '?', '*', '\t', 'javascript:', 'data:', 'a', '443');
+    const pieces = fc.constantFrom(
+      'https://',
+      'http://',
+      'app.example.com',
+      'evil.example',
+      'localhost',
+      '@',
+      '#',
+      '\\',
+      '/',
+      '..',
+      ';',
+      '%2e',
+      ':',
+      '?',
+      '*',
+      '\t',
+      'javascript:',
+      'data:',
+      'a',
+      '443',
+    );
     fc.assert(
-      fc.property(fc.array(pieces, { maxLength: 9 }), fc.constantFrom('web' as const, 'native' as const), (parts, type) => {
-        const uri = parts.join('');
-        try {
-          checkRedirectUri(uri, type);
-        } catch {
-          return;
-        }
-        const url = new URL(uri);
-        expect(uri).not.toMatch(/[#*\\\s]/);
-        expect(url.username + url.password).toBe('');
-        expect(['javascript:', 'data:']).not.toContain(url.protocol);
-        if (url.protocol === 'http:') expect(['localhost', '127.0.0.1', '[::1]']).toContain(url.hostname);
-        if (url.protocol.startsWith('http')) expect([uri, `${uri}/`]).toContain(url.href);
-      }),
+      fc.property(
+        fc.array(pieces, { maxLength: 9 }),
+        fc.constantFrom('web' as const, 'native' as const),
+        (parts, type) => {
+          const uri = parts.join('');
+          try {
+            checkRedirectUri(uri, type);
+          } catch {
+            return;
+          }
+          const url = new URL(uri);
+          expect(uri).not.toMatch(/[#*\\\s]/);
+          expect(url.username + url.password).toBe('');
+          expect(['javascript:', 'data:']).not.toContain(url.protocol);
+          if (url.protocol === 'http:')
+            expect(['localhost', '127.0.0.1', '[::1]']).toContain(url.hostname);
+          if (url.protocol.startsWith('http')) expect([uri, `${uri}/`]).toContain(url.href);
+        },
+      ),
       { numRuns: 3_000 },
     );
   });

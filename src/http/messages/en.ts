@@ -275,6 +275,10 @@ export const en = {
         say: () =>
           'The page may be too old, or your browser keeps no cookies for this site. Allow them, then start again.',
       },
+      'sign-in-stopped': {
+        title: 'You weren’t signed in',
+        say: () => 'The sign-in was stopped before it was done. Nothing has changed.',
+      },
       forbidden: {
         title: 'This isn’t open to you',
         say: () => 'Your account may not use this page.',
@@ -334,8 +338,8 @@ export const en = {
     neverUsed: 'Not used yet',
     since: 'Since',
     remove: (app: string) => html`Remove <bdi>${app}</bdi>`,
-    consequence: (app: string, life: string) =>
-      html`From then on <bdi>${app}</bdi> can ask for nothing more. What it already holds stops working within ${life}. What it has stored about you stays with it.`,
+    consequence: (app: string, life: string | undefined) =>
+      html`From then on <bdi>${app}</bdi> can ask for nothing more. What it already holds stops working ${life === undefined ? 'at once' : `within ${life}`}. What it has stored about you stays with it.`,
     removeNow: (app: string) => html`Yes, remove <bdi>${app}</bdi>`,
     removed: (app: string) => html`<bdi>${app}</bdi> is removed.`,
     signOut: 'Sign out',
