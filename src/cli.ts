@@ -13,8 +13,10 @@ import { Session } from './cli/session.ts';
 
 /** The commands by their first word; each is loaded when it is asked for. */
 const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
+  account: async () => (await import('./cli/account.ts')).accountCommands,
   client: async () => (await import('./cli/client.ts')).clientCommands,
   api: async () => (await import('./cli/api.ts')).apiCommands,
+  'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,
   migrate: async () => (await import('./cli/migrate.ts')).migrateCommands,
   config: async () => (await import('./cli/config.ts')).configCommands,

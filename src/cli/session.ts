@@ -1,3 +1,7 @@
+import { AccountService } from '../account/account.service.ts';
+import { Passwords } from '../account/passwords.service.ts';
+import { SetupService } from '../account/setup.service.ts';
+import { AuthenticatorService } from '../authenticator/authenticator.service.ts';
 import { ClientService } from '../client/client.service.ts';
 import { type Config, loadConfig } from '../config.ts';
 import type { Database } from '../db/database.ts';
@@ -70,6 +74,24 @@ export class Session {
 
   async clients(): Promise<ClientService> {
     return new ClientService(await this.db(), await this.resourceServers());
+  }
+
+  /** Accounts, and what stands around them. */
+  async people() {
+    const db = await this.db();
+    const sealer = await this.sealer();
+    const { requireSecondFactor, brand } = this.config;
+    const passwords = new Passwords();
+    const accounts = new AccountService(db, passwords, sealer, {
+      requireSecondFactor,
+      brandName: brand.name,
+    });
+    return {
+      passwords,
+      accounts,
+      authenticators: new AuthenticatorService(db, accounts, sealer),
+      setup: new SetupService(db, accounts, passwords),
+    };
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import { z } from 'zod';
+import { AccountRefused } from '../account/account.ts';
+import type { AccountService, CheckedAccount } from '../account/account.service.ts';
+import { AppError } from '../errors.ts';
+import { type Command, defineCommand, table } from './command.ts';
+import { actor } from './session.ts';
+
+const email = { value: 'E', required: true, help: 'the email of the account' } as const;
+const byEmail = z.object({ email: z.string().min(1) });
+
+/** More than any password may have: what is longer is not read on. */
+const LONGEST_LINE = 65_536;
+
+/** The first line of standard input, without its end. */
+async function readFirstLine(input: NodeJS.ReadStream): Promise<string> {
+  if (input.isTTY) process.stderr.write('Password: ');
+  let text = '';
+  input.setEncoding('utf8');
+  input.on('data', (chunk: string) => {
+    text += chunk;
+    if (text.includes('\n') || text.length > LONGEST_LINE) input.destroy();
+  });
+  await once(input, 'close');
+  return text.split('\n', 1)[0]?.replace(/\r$/, '') ?? '';
+}
+
+/** @throws AppError `account_refused`, with what a password must have. */
+function check(
+  accounts: AccountService,
+  input: Parameters<AccountService['check']>[0],
+): CheckedAccount {
+  try {
+    return accounts.check(input);
+  } catch (error) {
+    if (!(error instanceof AccountRefused) || error.problems.password !== 'too-short') throw error;
+    throw new AppError(
+      error.code,
+      `${error.message} It needs at least ${accounts.passwordMinimum} characters.`,
+      { status: error.status, cause: error },
+    );
+  }
+}
+
+export const accountCommands: Command[] = [
+  defineCommand({
+    words: 'account create',
+    summary: 'Creates an account',
+    options: {
+      email: { value: 'E', required: true, help: 'the email to sign in with' },
+      'password-stdin': {
+        required: true,
+        help: 'the password is the first line of standard input',
+      },
+      name: { value: 'N', help: 'the full name' },
+      verified: { help: 'the email is known to be theirs' },
+      admin: { help: 'an administrator' },
+      totp: { help: 'enrol an authenticator app, and print its key' },
+    },
+    details:
+      '  printf \'%s\\n\' "$PASSWORD" | npm run -s cli -- account create --email ann@example.com --password-stdin',
+    input: z.object({
+      email: z.string(),
+      name: z.string().optional(),
+      verified: z.boolean().default(false),
+      admin: z.boolean().default(false),
+      totp: z.boolean().default(false),
+    }),
+    async run(input, session) {
+      const password = await readFirstLine(process.stdin);
+      const db = await session.db();
+      const { accounts, passwords, authenticators } = await session.people();
+      const chosen = check(accounts, { email: input.email, name: input.name, password });
+      const passwordHash = await passwords.hash(password);
+      const totp = input.totp
+        ? authenticators.newTotpSecret(session.config.brand.name, chosen.email)
+        : undefined;
+      const account = await db.transaction(async (db) => {
+        const made = await accounts.insert(
+          db,
+          {
+            email: chosen.email,
+            key: chosen.key,
+            name: chosen.name,
+            passwordHash,
+            verified: input.verified,
+            admin: input.admin,
+          },
+          { actor },
+        );
+        // No code was shown, so none is used up.
+        if (totp !== undefined)
+          await authenticators.enrolTotp(
+            db,
+            made.id,
+            { secret: totp.secret, step: 0 },
+            'Authenticator app',
+            { actor },
+          );
+        return made;
+      });
+      const rows: [string, string][] = [['id', account.id]];
+      if (totp !== undefined)
+        rows.push(['authenticator key', totp.secret], ['the same as a URI', totp.uri]);
+      return {
+        json: {
+          id: account.id,
+          email: account.email,
+          ...(totp === undefined ? {} : { totp: { secret: totp.secret, uri: totp.uri } }),
+        },
+        text: [`The account ${account.email} was created.`, '', ...table(rows)].join('\n'),
+      };
+    },
+  }),
+  defineCommand({
+    words: 'account reset-factor',
+    summary: 'Takes every second factor of an account away, and ends its sessions and tokens',
+    options: { email },
+    input: byEmail,
+    async run(input, session) {
+      const { accounts, authenticators } = await session.people();
+      const account = await accounts.findByEmail(input.email);
+      if (account === undefined)
+        throw new AppError('unknown_account', `There is no account ${input.email}.`, {
+          status: 404,
+        });
+      await authenticators.reset(account.id, actor);
+      return {
+        json: { id: account.id, email: account.email },
+        text: `${account.email} has no second factor any more; all its sessions and tokens have ended.`,
+      };
+    },
+  }),
+  ...[true, false].map((disabled) =>
+    defineCommand({
+      words: disabled ? 'account disable' : 'account enable',
+      summary: disabled
+        ? 'Disables an account: its sessions and tokens end at once'
+        : 'Enables an account that was disabled; its sessions and tokens stay ended',
+      options: { email },
+      input: byEmail,
+      async run(input, session) {
+        const { accounts } = await session.people();
+        const account = await accounts.setDisabled(input.email, disabled, actor);
+        return {
+          json: { id: account.id, email: account.email, disabled },
+          text: `The account ${account.email} is ${disabled ? 'disabled' : 'enabled'}.`,
+        };
+      },
+    }),
+  ),
+];

@@ -1,0 +1,18 @@
+import { z } from 'zod';
+import { type Command, defineCommand } from './command.ts';
+import { actor } from './session.ts';
+
+export const setupLinkCommands: Command[] = [
+  defineCommand({
+    words: 'setup-link',
+    summary:
+      'Prints a new link that makes the first administrator, good for an hour; earlier ones end',
+    options: {},
+    input: z.object({}),
+    async run(_input, session) {
+      const { setup } = await session.people();
+      const url = `${session.config.issuer}/setup/${await setup.issueSetupLink(actor)}`;
+      return { json: { url }, text: url };
+    },
+  }),
+];
