@@ -1,0 +1,60 @@
+import type { ClientService } from '../client/client.service.ts';
+import type { Consent } from '../consent/consent.ts';
+import type { ConnectedApp } from '../http/pages.ts';
+import { toApp } from '../oidc/apps.ts';
+import { identityClaims } from '../oidc/claims.ts';
+import { kindOfScope, type ResourceServer } from '../resource-server/resource-server.ts';
+import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+
+/** What an account has allowed, app by app, as its page shows it. */
+export async function listConnectedApps(
+  consents: readonly Consent[],
+  { clients, resourceServers }: { clients: ClientService; resourceServers: ResourceServerService },
+  removeUrl: (clientId: string) => string,
+): Promise<ConnectedApp[]> {
+  const apis = await resourceServers.list();
+  const apps = await Promise.all(
+    consents.map(async (consent): Promise<ConnectedApp[]> => {
+      const client = await clients.find(consent.clientId);
+      // Deleted since the list was read: its consent went with it.
+      if (client === undefined) return [];
+      const open = apis.filter(
+        (api) => (consent.granted.resources[api.identifier] ?? []).length > 0,
+      );
+      return [
+        {
+          app: toApp(client),
+          since: consent.createdAt,
+          lastUsed: consent.lastUsedAt,
+          claims: claimsOf(consent),
+          scopes: open.flatMap((api) => scopesOf(api, consent)),
+          stay: consent.granted.scopes.includes('offline_access'),
+          tokenTtl: Math.max(
+            0,
+            ...open.filter((api) => api.tokenFormat === 'jwt').map((api) => api.accessTokenTtl),
+          ),
+          remove: { action: removeUrl(client.id) },
+        },
+      ];
+    }),
+  );
+  return apps.flat();
+}
+
+/** Claims of whole scopes, as far as they were not turned down, and those that were allowed singly. */
+function claimsOf({ granted, rejected }: Consent): { name: string }[] {
+  const ofScopes = granted.scopes.flatMap(
+    (scope) => identityClaims[scope as keyof typeof identityClaims] ?? [],
+  );
+  const names = new Set([...ofScopes, ...granted.claims]);
+  return [...names].filter((name) => !rejected.claims.includes(name)).map((name) => ({ name }));
+}
+
+function scopesOf(api: ResourceServer, { granted }: Consent): ConnectedApp['scopes'] {
+  const scopes = granted.resources[api.identifier] ?? [];
+  // One that the API has given up is named as it was.
+  return scopes.map((scope) => ({
+    kind: kindOfScope(scope),
+    words: api.scopes.get(scope) || scope,
+  }));
+}
