@@ -100,8 +100,18 @@ function tokenAdapter(kind: Exclude<TokenKind, 'jwt'>): Adapter {
   };
 }
 
+/** What the row of a token says besides its payload. */
+interface TokenOrigin {
+  readonly grantId?: string | undefined;
+  readonly clientId?: string | undefined;
+  readonly accountId?: string | undefined;
+  readonly sessionUid?: string | undefined;
+  readonly expiresWithSession?: boolean | undefined;
+  readonly exp?: number | undefined;
+}
+
 /** The row of a token, without its payload. */
-export function tokenWrite(kind: TokenKind, id: string, payload: AdapterPayload) {
+export function tokenWrite(kind: TokenKind, id: string, payload: TokenOrigin) {
   return {
     id,
     kind,

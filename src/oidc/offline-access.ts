@@ -14,11 +14,8 @@ export const offlineAccessHook = {
         ? (ctx.oidc.body as { scope?: unknown } | undefined)?.scope
         : ctx.query.scope;
     if (typeof asked !== 'string' || !asked.split(' ').includes('offline_access')) return;
-    const scopes = new Set(
-      String(params?.scope ?? '')
-        .split(' ')
-        .filter((scope) => scope !== ''),
-    );
+    const kept = typeof params?.scope === 'string' ? params.scope.split(' ') : [];
+    const scopes = new Set(kept);
     const allowed =
       client.scope?.split(' ').includes('offline_access') &&
       client.grantTypeAllowed('refresh_token');

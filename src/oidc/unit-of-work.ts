@@ -6,15 +6,7 @@ import type { Schema } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
 import type { OutboxWrite } from '../outbox/outbox.ts';
-import {
-  type CommitRow,
-  commitStatement,
-  type FamilyWrite,
-  type InteractionWrite,
-  type Outcome,
-  type SessionWrite,
-  type TokenWrite,
-} from './commit.ts';
+import { type CommitRow, commitStatement } from './commit.ts';
 import * as reads from './reads.ts';
 import type {
   AccountRecord,
@@ -23,6 +15,7 @@ import type {
   SessionRecord,
   TokenRecord,
 } from './records.ts';
+import type { FamilyWrite, InteractionWrite, Outcome, SessionWrite, TokenWrite } from './writes.ts';
 
 /** What a lost race was about; who lost has written nothing of its outcome. */
 export type Loss = 'revoked' | 'used' | 'session';

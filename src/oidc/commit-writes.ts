@@ -1,0 +1,246 @@
+import type { AuditWrite } from '../audit/audit.ts';
+import type { StatementBuilder } from './statement.ts';
+import type { Always, Outcome, SessionWrite } from './writes.ts';
+
+const tokenColumns = {
+  id_hash: 'bytea',
+  kind: 'text',
+  grant_id: 'text',
+  client_id: 'text',
+  account_id: 'text',
+  session_uid: 'text',
+  payload: 'jsonb',
+  expires_at: 'timestamptz',
+};
+const familyColumns = {
+  id: 'text',
+  account_id: 'text',
+  client_id: 'text',
+  session_uid: 'text',
+  consent_version: 'integer',
+  payload: 'jsonb',
+  offline: 'boolean',
+  key_id: 'text',
+  expires_at: 'timestamptz',
+};
+const auditColumns = {
+  id: 'text',
+  type: 'text',
+  outcome: 'text',
+  account_id: 'text',
+  client_id: 'text',
+  grant_id: 'text',
+  actor: 'text',
+  request_id: 'text',
+  reason: 'text',
+  data: 'jsonb',
+};
+const auditPeopleColumns = {
+  event_id: 'text',
+  account_id: 'text',
+  address: 'text',
+  user_agent: 'text',
+  email: 'text',
+};
+
+/** Every write of the outcome hangs on the last gate. */
+export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
+  const ok = '(select ok from gate)';
+  addSessionClients(b, outcome.session, ok);
+  if (outcome.endedSession !== undefined) {
+    const uid = b.param(outcome.endedSession, 'text');
+    b.add(
+      'ended',
+      `update sessions set ended_at = now() where uid = ${uid} and ended_at is null and ${ok} returning 1`,
+    );
+    b.add(
+      'ended_families',
+      `update grants set revoked_at = now(), revoked_reason = 'signed_out'
+       where session_uid = ${uid} and not offline and revoked_at is null and ${ok} returning 1`,
+    );
+  }
+  const fresh = outcome.families.filter((family) => !family.exists);
+  if (fresh.length > 0) {
+    const rows = fresh.map((family) => ({
+      id: family.id,
+      account_id: family.accountId,
+      client_id: family.clientId,
+      session_uid: family.sessionUid,
+      consent_version: family.consentVersion,
+      payload: family.payload,
+      offline: family.offline,
+      key_id: family.keyId,
+      expires_at: family.expiresAt,
+    }));
+    b.insert('new_families', 'grants', familyColumns, rows, ok);
+  }
+  outcome.families
+    .filter((family) => family.exists)
+    .forEach((family, index) => {
+      b.add(
+        `family_${index}`,
+        `update grants set payload = ${b.param(family.payload, 'jsonb')}, consent_version = ${b.param(family.consentVersion ?? null, 'integer')},
+         offline = offline or ${b.param(family.offline, 'boolean')}
+         where id = ${b.param(family.id, 'text')} and revoked_at is null and ${ok} returning 1`,
+      );
+    });
+  if (outcome.tokens.length > 0) {
+    const rows = outcome.tokens.map((token) => ({
+      id_hash: token.idHash,
+      kind: token.kind,
+      grant_id: token.grantId,
+      client_id: token.clientId,
+      account_id: token.accountId,
+      session_uid: token.sessionUid,
+      payload: token.payload,
+      expires_at: token.expiresAt,
+    }));
+    // A repeated refresh within the grace derives the same successor.
+    b.insert('new_tokens', 'tokens', tokenColumns, rows, ok, 'on conflict (id_hash) do nothing');
+  }
+  if (outcome.deletedTokens.length > 0) {
+    b.add(
+      'deleted_tokens',
+      `delete from tokens where id_hash = any(${b.param(outcome.deletedTokens, 'bytea[]')}) and ${ok} returning 1`,
+    );
+  }
+  if (outcome.revokedJwts.length > 0) {
+    const rows = outcome.revokedJwts.map((jwt) => ({
+      id_hash: jwt.idHash,
+      expires_at: jwt.expiresAt,
+    }));
+    b.insert(
+      'revoked_jwts',
+      'revoked_tokens',
+      { id_hash: 'bytea', expires_at: 'timestamptz' },
+      rows,
+      ok,
+      'on conflict (id_hash) do nothing',
+    );
+  }
+  if (outcome.interactions.length > 0) {
+    const rows = outcome.interactions.map((one) => ({
+      id_hash: one.idHash,
+      payload: one.payload,
+      expires_at: one.expiresAt,
+    }));
+    b.insert(
+      'new_interactions',
+      'interactions',
+      { id_hash: 'bytea', payload: 'jsonb', expires_at: 'timestamptz' },
+      rows,
+      ok,
+      'on conflict (id_hash) do update set payload = excluded.payload, expires_at = excluded.expires_at',
+    );
+  }
+  if (outcome.usedConsent !== undefined) {
+    b.add(
+      'used_consent',
+      `update consents set last_used_at = now() where id = ${b.param(outcome.usedConsent, 'text')} and ${ok} returning 1`,
+    );
+  }
+  addAudit(b, 'outcome', outcome.audit, ok);
+  if (outcome.outbox.length > 0) {
+    const rows = outcome.outbox.map((one) => ({
+      id: one.id,
+      kind: one.kind,
+      payload_sealed: one.payloadSealed,
+      due_at: one.dueAt,
+    }));
+    b.insert(
+      'new_outbox',
+      'outbox',
+      { id: 'text', kind: 'text', payload_sealed: 'bytea', due_at: 'timestamptz' },
+      rows,
+      ok,
+    );
+  }
+}
+
+/** Merged, never overwritten: two tabs would lose a client otherwise. */
+function addSessionClients(
+  b: StatementBuilder,
+  session: SessionWrite | undefined,
+  ok: string,
+): void {
+  if (session === undefined) return;
+  const rows = Object.entries(session.clients).map(([clientId, one]) => ({
+    session_uid: session.uid,
+    client_id: clientId,
+    sid: one.sid,
+    grant_id: one.grantId,
+    persists_logout: one.persistsLogout ?? false,
+  }));
+  if (rows.length > 0) {
+    const columns = {
+      session_uid: 'text',
+      client_id: 'text',
+      sid: 'text',
+      grant_id: 'text',
+      persists_logout: 'boolean',
+    };
+    b.insert(
+      'session_clients_written',
+      'session_clients',
+      columns,
+      rows,
+      ok,
+      'on conflict (session_uid, client_id) do update set grant_id = excluded.grant_id, persists_logout = excluded.persists_logout',
+    );
+  }
+  if (session.removedClients.length > 0) {
+    b.add(
+      'session_clients_removed',
+      `delete from session_clients where session_uid = ${b.param(session.uid, 'text')}
+       and client_id = any(${b.param(session.removedClients, 'text[]')}) and ${ok} returning 1`,
+    );
+  }
+}
+
+/** What is written whatever came of the request hangs on nothing. */
+export function addAlways(b: StatementBuilder, always: Always): void {
+  always.killed.forEach(({ grantId, reason }, index) => {
+    b.add(
+      `killed_${index}`,
+      `update grants set revoked_at = now(), revoked_reason = ${b.param(reason, 'text')}
+       where id = ${b.param(grantId, 'text')} and revoked_at is null returning 1`,
+    );
+  });
+  addAudit(b, 'always', always.audit, 'true');
+}
+
+function addAudit(
+  b: StatementBuilder,
+  name: string,
+  events: readonly AuditWrite[],
+  condition: string,
+): void {
+  if (events.length === 0) return;
+  const rows = events.map((event) => ({
+    id: event.id,
+    type: event.type,
+    outcome: event.outcome,
+    account_id: event.accountId,
+    client_id: event.clientId,
+    grant_id: event.grantId,
+    actor: event.actor,
+    request_id: event.requestId,
+    reason: event.reason,
+    data: event.data,
+  }));
+  b.insert(`${name}_audit`, 'audit_events', auditColumns, rows, condition);
+  const people = events
+    .filter(
+      (event) =>
+        event.address !== undefined || event.userAgent !== undefined || event.email !== undefined,
+    )
+    .map((event) => ({
+      event_id: event.id,
+      account_id: event.accountId,
+      address: event.address,
+      user_agent: event.userAgent,
+      email: event.email,
+    }));
+  if (people.length > 0)
+    b.insert(`${name}_audit_people`, 'audit_people', auditPeopleColumns, people, condition);
+}

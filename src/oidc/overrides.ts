@@ -1,0 +1,91 @@
+import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
+import type { ClientService } from '../client/client.service.ts';
+import { randomToken } from '../lib/hash.ts';
+import type { Sealer } from '../lib/seal.ts';
+import { epochSeconds } from '../lib/time.ts';
+import { prefixes, tokenWrite } from './adapter.ts';
+import { saveAcceptedFamily } from './families.ts';
+import { successorId } from './successor.ts';
+import { currentUnit } from './unit-of-work.ts';
+
+interface Generates {
+  generateTokenId: (this: { format?: string }) => string;
+}
+
+/** What the engine does otherwise than we want, without a setting for it. */
+export function applyOverrides(
+  provider: Provider,
+  { clients, sealer }: { clients: ClientService; sealer: Sealer },
+): void {
+  // Only hashes of secrets are kept, and there may be two of them.
+  provider.Client.prototype.compareClientSecret = async function compareClientSecret(
+    this: { clientId: string },
+    secret: string,
+  ) {
+    const client = await clients.find(this.clientId);
+    return client !== undefined && clients.verifySecret(client, secret);
+  };
+  for (const [model, kind] of [
+    [provider.AccessToken, 'access'],
+    [provider.ClientCredentials, 'machine'],
+    [provider.AuthorizationCode, 'code'],
+  ] as const) {
+    const prototype = model.prototype as unknown as Generates;
+    const original = prototype.generateTokenId;
+    prototype.generateTokenId = function generateTokenId() {
+      const id = original.call(this);
+      return this.format === 'jwt' ? id : `${prefixes[kind]}${id}`;
+    };
+  }
+  const refresh = provider.RefreshToken.prototype as unknown as Generates;
+  refresh.generateTokenId = () => {
+    const { RotatedRefreshToken: rotated, Grant: grant } =
+      (Provider.ctx as KoaContextWithOIDC | undefined)?.oidc.entities ?? {};
+    const family = grant?.jti === undefined ? undefined : currentUnit().findKnownFamily(grant.jti);
+    const id =
+      rotated?.jti !== undefined && family !== undefined
+        ? successorId(sealer, family, rotated.jti)
+        : randomToken(32);
+    return `${prefixes.refresh}${id}`;
+  };
+}
+
+/** Listeners only append to the unit: they are synchronous, and one that throws fails the request. */
+export function applyListeners(provider: Provider, sealer: Sealer): void {
+  provider.on('authorization.accepted', (ctx) => saveAcceptedFamily(ctx, sealer));
+  // A person's JWT access token leaves a slim row, so that it can be introspected and revoked.
+  provider.on('access_token.issued', (token) => {
+    // The engine gives a JWT its expiry only in its payload.
+    const exp = token.exp ?? epochSeconds() + token.expiration;
+    const { grantId, clientId, accountId, sessionUid, expiresWithSession } = token;
+    const of = { grantId, clientId, accountId, sessionUid, expiresWithSession, exp };
+    currentUnit().addToken(tokenWrite('jwt', token.jti, of));
+  });
+  provider.on('grant.error', (ctx, error) => {
+    const { client, params } = ctx.oidc;
+    currentUnit().auditAlways({
+      type: 'token.refused',
+      outcome: 'refused',
+      clientId: client?.clientId,
+      reason: error.message,
+      data: { grant_type: knownGrantType(params?.grant_type) },
+    });
+  });
+  provider.on('end_session.success', (ctx) => {
+    const session = ctx.oidc.session as { accountId?: string; destroyed?: boolean } | undefined;
+    if (session?.destroyed)
+      currentUnit().audit({
+        type: 'session.ended',
+        outcome: 'success',
+        accountId: session.accountId,
+        clientId: ctx.oidc.client?.clientId,
+      });
+  });
+}
+
+const grantTypes = new Set(['authorization_code', 'refresh_token', 'client_credentials']);
+
+/** Nothing that was sent reaches the audit but what we know. */
+function knownGrantType(value: unknown): string {
+  return typeof value === 'string' && grantTypes.has(value) ? value : 'other';
+}

@@ -1,0 +1,74 @@
+import type { AuditWrite } from '../audit/audit.ts';
+import type { OutboxWrite } from '../outbox/outbox.ts';
+import type { Payload, SessionClientRecord, TokenKind } from './records.ts';
+
+/** What a request holds back until its commit. */
+
+export interface TokenWrite {
+  readonly idHash: Buffer;
+  readonly kind: TokenKind;
+  readonly grantId: string | undefined;
+  readonly clientId: string;
+  readonly accountId: string | undefined;
+  readonly sessionUid: string | undefined;
+  readonly payload: Payload | undefined;
+  readonly expiresAt: Date;
+}
+
+export interface FamilyWrite {
+  readonly id: string;
+  /** It is there already: only its payload and consent version change. */
+  readonly exists: boolean;
+  readonly accountId: string;
+  readonly clientId: string;
+  readonly sessionUid: string | undefined;
+  readonly consentVersion: number | undefined;
+  readonly payload: Payload;
+  readonly offline: boolean;
+  readonly keyId: string;
+  readonly expiresAt: Date;
+}
+
+export interface SessionWrite {
+  readonly uid: string;
+  readonly exists: boolean;
+  /** Found by its previous id: only its clients are written, the row stays. */
+  readonly readOnly: boolean;
+  /** Somebody signs in with this change: then it goes through only on the very id that was read. */
+  readonly signIn: boolean;
+  readonly loadedIdHash: Buffer;
+  readonly idHash: Buffer;
+  readonly accountId: string | undefined;
+  readonly payload: Payload;
+  readonly expiresAt: Date;
+  readonly clients: Readonly<Record<string, SessionClientRecord>>;
+  readonly removedClients: readonly string[];
+}
+
+export interface InteractionWrite {
+  readonly idHash: Buffer;
+  readonly payload: Payload;
+  readonly expiresAt: Date;
+}
+
+/** What stands only if the request came out well. */
+export interface Outcome {
+  readonly consumed: readonly { readonly idHash: Buffer; readonly graceSeconds: number }[];
+  readonly closedInteractions: readonly Buffer[];
+  readonly interactions: readonly InteractionWrite[];
+  readonly session: SessionWrite | undefined;
+  readonly endedSession: string | undefined;
+  readonly families: readonly FamilyWrite[];
+  readonly tokens: readonly TokenWrite[];
+  readonly deletedTokens: readonly Buffer[];
+  readonly revokedJwts: readonly { readonly idHash: Buffer; readonly expiresAt: Date }[];
+  readonly usedConsent: string | undefined;
+  readonly audit: readonly AuditWrite[];
+  readonly outbox: readonly OutboxWrite[];
+}
+
+/** What is written whatever came of the request. */
+export interface Always {
+  readonly killed: readonly { readonly grantId: string; readonly reason: string }[];
+  readonly audit: readonly AuditWrite[];
+}
