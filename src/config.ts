@@ -100,6 +100,11 @@ const variables = {
     expected: 'how many proxies of yours stand before the server, 0 to 10',
     example: '1',
   },
+  UV_THREADPOOL_SIZE: {
+    form: z.coerce.number().int().min(1).max(1024).default(4),
+    expected: 'how many threads hash passwords and read files, 1 to 1024',
+    example: '8',
+  },
   REQUIRE_SECOND_FACTOR: {
     form: z.enum(['everyone', 'administrators']).default('administrators'),
     expected: 'who must have a second factor: everyone or administrators',
@@ -155,6 +160,8 @@ export interface Config {
   readonly metricsHost: string;
   readonly logLevel: Parsed['LOG_LEVEL'];
   readonly trustProxy: number;
+  /** Node's own variable: half of the threads hash passwords. */
+  readonly threadPoolSize: number;
   readonly requireSecondFactor: Parsed['REQUIRE_SECOND_FACTOR'];
   readonly registration: boolean;
   readonly brand: {
@@ -217,6 +224,7 @@ function assemble(values: Parsed): Config {
     metricsHost: values.METRICS_HOST,
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
+    threadPoolSize: values.UV_THREADPOOL_SIZE,
     requireSecondFactor: values.REQUIRE_SECOND_FACTOR,
     registration: values.REGISTRATION,
     brand: { name: values.BRAND_NAME, color: values.BRAND_COLOR, onColor: values.BRAND_ON_COLOR },

@@ -62,15 +62,18 @@ async function start(config: Config, logger: Logger, opened: Opened): Promise<vo
   opened.server = await createServer({ config, db: database.db, sealer, logger });
   const port = await opened.server.listen();
   logger.info({ port, issuer: config.issuer }, 'listening');
-  process.stdout.write(greeting(config));
+  process.stdout.write(greeting(config, await opened.server.issueSetupLink()));
 }
 
-function greeting({ issuer, devMail }: Config): string {
-  const lines = [
-    ['Sign in', `${issuer}/account`],
-    ...(devMail ? [['Mails', `${issuer}/dev/mail`]] : []),
-  ];
-  return `\nVouchsafe is ready at ${issuer}\n\n${lines.map(([what, where]) => `  ${what?.padEnd(22)}${where}\n`).join('')}\n`;
+function greeting({ issuer, devMail }: Config, setupLink: string | undefined): string {
+  const links = [['Sign in', `${issuer}/account`]];
+  if (devMail) links.push(['Mails', `${issuer}/dev/mail`]);
+  const setup =
+    setupLink === undefined
+      ? ''
+      : `\n  There is no administrator yet. Create the first one within the hour:\n  ${setupLink}\n`;
+  const rows = links.map(([what, where]) => `  ${what?.padEnd(10)}${where}\n`).join('');
+  return `\nVouchsafe is ready at ${issuer}\n\n${rows}${setup}\n`;
 }
 
 function reportFailure(error: unknown): void {

@@ -1,15 +1,26 @@
 import Koa from 'koa';
+import { AccountService } from './account/account.service.ts';
+import { Limits } from './account/limits.service.ts';
+import { Passwords } from './account/passwords.service.ts';
+import { RegistrationService } from './account/registration.service.ts';
+import { SetupService } from './account/setup.service.ts';
+import { AuthenticatorService } from './authenticator/authenticator.service.ts';
 import { ClientService } from './client/client.service.ts';
 import type { Config } from './config.ts';
+import { ConsentService } from './consent/consent.service.ts';
 import type { Database } from './db/database.ts';
 import { knownMigrations } from './db/migrate.ts';
 import { VersionWatch } from './db/versions.ts';
+import { AppError } from './errors.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
 import { Listener } from './http/listener.ts';
 import { createRenderer } from './http/render.ts';
 import { serveAssets } from './http/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
+import { createInteractionRoutes } from './interaction/interaction.routes.ts';
+import { KnownDevices } from './interaction/known-device.ts';
+import { recoverInteractions } from './interaction/restart.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { cacheJwks, Engine } from './oidc/engine.ts';
@@ -31,6 +42,8 @@ export interface ServerParts {
 export interface Server {
   /** Listens; gives the port. */
   listen(): Promise<number>;
+  /** A new link that makes the first administrator, good for an hour; undefined where there is one. */
+  issueSetupLink(): Promise<string | undefined>;
   /** Takes no new request, ends the ones under way, and leaves nothing running. */
   close(): Promise<void>;
 }
@@ -44,6 +57,12 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   const clients = new ClientService(db, resourceServers);
   const keys = new KeyService(db, sealer);
   await keys.ensure();
+  const passwords = new Passwords({ threadPoolSize: config.threadPoolSize });
+  const accounts = new AccountService(db, passwords, sealer, {
+    requireSecondFactor: config.requireSecondFactor,
+    brandName: config.brand.name,
+  });
+  const setup = new SetupService(db, accounts, passwords);
   const { color, onColor } = config.brand;
   const renderer = createRenderer({
     name: config.brand.name,
@@ -75,13 +94,38 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   app.use(mountAtIssuer(config.issuer));
   app.use(serveAssets(renderer));
   app.use(cacheJwks());
+  app.use(recoverInteractions({ issuer: config.issuer, renderer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
+  app.use(
+    createInteractionRoutes({
+      config,
+      engine,
+      renderer,
+      sealer,
+      accounts,
+      authenticators: new AuthenticatorService(db, accounts, sealer),
+      registration: new RegistrationService(db, accounts, passwords, sealer),
+      limits: new Limits(db, sealer),
+      clients,
+      consents: new ConsentService(db),
+      resourceServers,
+      devices: new KnownDevices(sealer),
+    }),
+  );
   app.use(renderFormPost(renderer));
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());
 
   return {
     listen: () => listener.listen(config.port, config.host, app.callback()),
+    async issueSetupLink() {
+      try {
+        return `${config.issuer}/setup/${await setup.issueSetupLink('server')}`;
+      } catch (error) {
+        if (error instanceof AppError && error.code === 'already_set_up') return undefined;
+        throw error;
+      }
+    },
     async close() {
       await listener.close(DRAIN_MS);
       watch.stop();
