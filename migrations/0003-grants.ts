@@ -33,6 +33,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
   await sql`create index sessions_account on sessions (account_id)`.execute(db);
   await sql`create index sessions_expiry on sessions (expires_at)`.execute(db);
+  await sql`create index sessions_ended on sessions (ended_at) where ended_at is not null`.execute(db);
   await sql`
     create table grants (
       id text primary key,
@@ -79,7 +80,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       consumed_at timestamptz
     )`.execute(db);
   await sql`create index tokens_grant on tokens (grant_id) where grant_id is not null`.execute(db);
-  await sql`create index tokens_expiry on tokens (expires_at)`.execute(db);
+  // Codes stay longer than they live, so that late replays are seen: cleaning looks at them apart.
+  await sql`create index tokens_expiry on tokens (expires_at) where kind <> 'code'`.execute(db);
+  await sql`create index tokens_code_expiry on tokens (expires_at) where kind = 'code'`.execute(db);
   // JWT access tokens of machines leave no row; those that were revoked stand here until they expire.
   await sql`
     create table revoked_tokens (

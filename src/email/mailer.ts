@@ -27,9 +27,9 @@ export class SmtpMailer implements Mailer {
   /** @throws AppError `undeliverable` where the address or the letter can't be taken; else the error of the connection. */
   async send({ id, to, subject, text, html }: Letter): Promise<void> {
     // A list of addresses, a display name or a line break in `to` would be read as more than one plain address.
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for.
-    if (/[\u0000-\u0020\u007f,;:<>()[\]"\\]/.test(to))
+    if (/[\p{Cc}\s,;:<>()[\]"\\]/u.test(to)) {
       throw new AppError('undeliverable', 'The address of a mail is not a plain one.');
+    }
     await this.#transport.sendMail({
       from: this.#options.from,
       to: { name: '', address: to },
