@@ -1,0 +1,65 @@
+import type { Permissions } from '../db/schema.ts';
+
+/** What a person decided for an app; it outlives sessions, and ends only when the person takes it back. */
+export interface Consent {
+  readonly id: string;
+  readonly accountId: string;
+  readonly clientId: string;
+  readonly granted: Permissions;
+  readonly rejected: Permissions;
+  /** Raised with each decision. */
+  readonly version: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly lastUsedAt: Date;
+}
+
+/** One decision: of what was asked, this was allowed and that was turned down. */
+export interface Decision {
+  readonly allowed: Permissions;
+  readonly denied: Permissions;
+}
+
+export const noPermissions: Permissions = { scopes: [], claims: [], resources: {} };
+
+/** What stands after a decision: it counts for all that it speaks of, and what it does not speak of stays as it was. */
+export function mergeDecision(
+  before: Pick<Consent, 'granted' | 'rejected'>,
+  { allowed, denied }: Decision,
+): { granted: Permissions; rejected: Permissions } {
+  return {
+    granted: join(without(before.granted, denied), allowed),
+    rejected: join(without(before.rejected, allowed), denied),
+  };
+}
+
+/** Whether something that was granted before is granted no more. */
+export function isNarrower(after: Permissions, before: Permissions): boolean {
+  const lost = without(before, after);
+  return lost.scopes.length > 0 || lost.claims.length > 0 || Object.keys(lost.resources).length > 0;
+}
+
+function join(a: Permissions, b: Permissions): Permissions {
+  const both = (x: readonly string[] = [], y: readonly string[] = []) => [...new Set([...x, ...y])];
+  const identifiers = both(Object.keys(a.resources), Object.keys(b.resources));
+  return {
+    scopes: both(a.scopes, b.scopes),
+    claims: both(a.claims, b.claims),
+    resources: Object.fromEntries(
+      identifiers.map((one) => [one, both(a.resources[one], b.resources[one])]),
+    ),
+  };
+}
+
+function without(a: Permissions, b: Permissions): Permissions {
+  const left = (x: readonly string[], y: readonly string[] = []) =>
+    x.filter((one) => !y.includes(one));
+  const resources = Object.entries(a.resources).map(
+    ([one, scopes]) => [one, left(scopes, b.resources[one])] as const,
+  );
+  return {
+    scopes: left(a.scopes, b.scopes),
+    claims: left(a.claims, b.claims),
+    resources: Object.fromEntries(resources.filter(([, scopes]) => scopes.length > 0)),
+  };
+}

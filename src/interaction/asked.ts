@@ -1,0 +1,188 @@
+import type { Permissions } from '../db/schema.ts';
+import type { ConsentClaim, ConsentScope, ConsentStay, Pages } from '../http/pages.ts';
+import { claimsOf, identityClaims } from '../oidc/claims.ts';
+import type { AccountRecord, ConsentRecord } from '../oidc/records.ts';
+import { kindOfScope, type ResourceServer } from '../resource-server/resource-server.ts';
+
+/** What an authorization request asks a person for. */
+export interface Asked {
+  /** Identity scopes, as far as they are known. */
+  readonly scopes: readonly string[];
+  /** Single claims (OpenID Connect Core, section 5.5); required ones can't be unticked. */
+  readonly claims: ReadonlyMap<string, { readonly essential: boolean }>;
+  /** API scopes that are open to the client, by API. */
+  readonly apis: readonly { readonly server: ResourceServer; readonly scopes: readonly string[] }[];
+}
+
+const stay = 'offline_access';
+/** About the sign-in itself: they tell nothing about the person that the app does not learn anyway. */
+const ofTheSignIn = new Set(['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss']);
+const known = new Set(Object.values(identityClaims).flat());
+
+const words = (value: unknown) =>
+  typeof value === 'string' ? value.split(' ').filter((one) => one !== '') : [];
+
+/** Reads the parameters that the engine has checked. */
+export function readAsked(
+  params: Readonly<Record<string, unknown>>,
+  servers: readonly ResourceServer[],
+  allowed: ReadonlyMap<string, ReadonlySet<string>> | undefined,
+): Asked {
+  const scopes = words(params.scope);
+  const resources = [params.resource].flat();
+  return {
+    scopes: scopes.filter(
+      (scope) => scope === 'openid' || scope === stay || Object.hasOwn(identityClaims, scope),
+    ),
+    claims: readClaims(params.claims),
+    apis: servers
+      .filter((server) => resources.includes(server.identifier))
+      .map((server) => ({
+        server,
+        scopes: [...server.scopes.keys()].filter(
+          (scope) => scopes.includes(scope) && allowed?.get(server.identifier)?.has(scope),
+        ),
+      })),
+  };
+}
+
+function readClaims(parameter: unknown): Map<string, { essential: boolean }> {
+  const parsed = (typeof parameter === 'string' ? JSON.parse(parameter) : {}) as Record<
+    string,
+    Record<string, unknown> | undefined
+  >;
+  const claims = new Map<string, { essential: boolean }>();
+  for (const [name, request] of [
+    ...Object.entries(parsed.userinfo ?? {}),
+    ...Object.entries(parsed.id_token ?? {}),
+  ]) {
+    if (!known.has(name) || ofTheSignIn.has(name) || typeof request !== 'object') continue;
+    const essential = (request as { essential?: unknown } | null)?.essential === true;
+    claims.set(name, { essential: essential || (claims.get(name)?.essential ?? false) });
+  }
+  return claims;
+}
+
+/** What the page puts to the person, and what each value that it may post stands for. */
+export interface Question {
+  readonly claims: readonly ConsentClaim[];
+  readonly scopes: readonly ConsentScope[];
+  readonly stay: ConsentStay | undefined;
+  readonly already: Pages['consent']['already'];
+  /** What the answer decides. */
+  readonly openIdentityScopes: readonly string[];
+  /** The posted value of an API scope → which one it is. */
+  readonly apiScopes: ReadonlyMap<string, { readonly identifier: string; readonly scope: string }>;
+}
+
+/**
+ * Makes the question: all that is asked for, or only what was not decided before. Everything that can be left out is
+ * ticked: who posts the form as it stands allows all of it.
+ */
+export function makeQuestion(
+  asked: Asked,
+  account: AccountRecord,
+  consent: ConsentRecord | undefined,
+  askAgain: boolean,
+): Question {
+  const decided = askAgain || consent === undefined ? undefined : consent;
+  const isNew = (kind: 'scopes' | 'claims', one: string) =>
+    !decided?.granted[kind].includes(one) && !decided?.rejected[kind].includes(one);
+  const openIdentityScopes = asked.scopes.filter((scope) => isNew('scopes', scope));
+  const names = new Set(
+    openIdentityScopes.flatMap(
+      (scope) => identityClaims[scope as keyof typeof identityClaims] ?? [],
+    ),
+  );
+  // A claim of a new scope that was turned down singly before is put again; one that was allowed is not.
+  for (const name of names) if (decided?.granted.claims.includes(name)) names.delete(name);
+  for (const name of asked.claims.keys()) if (isNew('claims', name)) names.add(name);
+  const values = claimsOf(account);
+  const several = asked.apis.length > 1;
+  const apiScopes = new Map<string, { identifier: string; scope: string; words: string }>();
+  for (const { server, scopes } of asked.apis) {
+    const { identifier } = server;
+    for (const scope of scopes) {
+      if (
+        decided?.granted.resources[identifier]?.includes(scope) ||
+        decided?.rejected.resources[identifier]?.includes(scope)
+      )
+        continue;
+      apiScopes.set(several ? `${scope} ${identifier}` : scope, {
+        identifier,
+        scope,
+        words: server.scopes.get(scope) || scope,
+      });
+    }
+  }
+  return {
+    claims: [...names].map((name) => ({
+      name,
+      value: shown(values[name], name),
+      optional: !asked.claims.get(name)?.essential,
+      checked: true,
+    })),
+    scopes: [...apiScopes].map(([value, one]) => ({
+      value,
+      kind: kindOfScope(one.scope),
+      words: one.words,
+      optional: true,
+      checked: true,
+    })),
+    stay: openIdentityScopes.includes(stay) ? { optional: true, checked: true } : undefined,
+    already: decided && alreadyOf(asked, decided),
+    openIdentityScopes,
+    apiScopes,
+  };
+}
+
+/** The answer to a question: what was ticked is allowed, the rest of what was asked is turned down; nothing else counts. */
+export function readAnswer(
+  question: Question,
+  posted: { readonly claims: readonly string[]; readonly scopes: readonly string[] },
+): { allowed: Permissions; denied: Permissions } {
+  const allowed: Permissions = { scopes: [], claims: [], resources: {} };
+  const denied: Permissions = { scopes: [], claims: [], resources: {} };
+  for (const { name, optional } of question.claims)
+    (optional && !posted.claims.includes(name) ? denied : allowed).claims.push(name);
+  for (const [value, { identifier, scope }] of question.apiScopes) {
+    const { resources } = posted.scopes.includes(value) ? allowed : denied;
+    (resources[identifier] ??= []).push(scope);
+  }
+  for (const scope of question.openIdentityScopes) {
+    const claims = identityClaims[scope as keyof typeof identityClaims];
+    const isAllowed =
+      scope === stay
+        ? posted.scopes.includes(stay)
+        : claims === undefined || claims.some((name) => !denied.claims.includes(name));
+    (isAllowed ? allowed : denied).scopes.push(scope);
+  }
+  return { allowed, denied };
+}
+
+/** As a person reads the value that the app would get. */
+function shown(value: string | number | boolean | undefined, name: string): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
+  return name === 'updated_at'
+    ? new Date(Number(value) * 1000).toISOString().slice(0, 16).replace('T', ' ').concat(' UTC')
+    : String(value);
+}
+
+/** Of what is asked for, what was allowed before. */
+function alreadyOf(asked: Asked, { granted }: ConsentRecord): Pages['consent']['already'] {
+  const names = new Set([
+    ...asked.claims.keys(),
+    ...asked.scopes.flatMap((scope) => identityClaims[scope as keyof typeof identityClaims] ?? []),
+  ]);
+  const scopes = asked.apis.flatMap(({ server, scopes }) =>
+    scopes
+      .filter((scope) => granted.resources[server.identifier]?.includes(scope))
+      .map((scope) => ({ kind: kindOfScope(scope), words: server.scopes.get(scope) || scope })),
+  );
+  return {
+    claims: [...names].filter((name) => granted.claims.includes(name)).map((name) => ({ name })),
+    scopes,
+    stay: asked.scopes.includes(stay) && granted.scopes.includes(stay),
+  };
+}

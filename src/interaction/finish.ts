@@ -1,0 +1,80 @@
+import type { Account } from '../account/account.ts';
+import { acrOf, rankOf } from '../oidc/acr.ts';
+import {
+  type BrowserSession,
+  endBrowserSession,
+  findBrowserSession,
+} from '../oidc/browser-session.ts';
+import { currentUnit } from '../oidc/unit-of-work.ts';
+import { epochSeconds } from '../lib/time.ts';
+import type { InteractionParts } from './parts.ts';
+import { type Interaction, originOf, redirect, type Visit } from './visit.ts';
+
+type Result = NonNullable<Interaction['result']>;
+
+/** Ends the interaction: the result is written with the request's commit, and the browser goes on to the engine. */
+async function finish({ ctx, interaction }: Visit, result: Result): Promise<void> {
+  interaction.result = result;
+  // What `interactionResult` does, on the interaction that this request has loaded.
+  await interaction.persist();
+  redirect(ctx, interaction.returnTo);
+}
+
+/**
+ * Signs in: called once in an interaction, when every factor that is needed is done. Who was signed in here as somebody
+ * else is signed out in the same commit. Who signs in again keeps what was proven before: `amr` grows, `acr` never falls.
+ */
+export async function finishSignIn(
+  visit: Visit,
+  account: Account,
+  amr: readonly string[],
+  parts: InteractionParts,
+): Promise<void> {
+  const { ctx, interaction, client } = visit;
+  const session = await findBrowserSession(parts.engine.provider, ctx);
+  const isSame = session?.account.id === account.id;
+  if (session !== undefined && !isSame)
+    endBrowserSession(parts.engine.provider, ctx, session, 'another_account');
+  const login = {
+    accountId: account.id,
+    ...merged(amr, isSame ? session : undefined),
+    ts: epochSeconds(),
+    remember: true,
+  };
+  currentUnit().audit({
+    type: 'sign_in',
+    outcome: 'success',
+    accountId: account.id,
+    clientId: client?.id,
+    data: { amr: login.amr, acr: login.acr },
+    ...originOf(visit),
+  });
+  parts.devices.remember(ctx, account.emailKey);
+  const isSwitch =
+    interaction.session !== undefined && interaction.session.accountId !== account.id;
+  if (isSwitch) delete interaction.session;
+  await finish(visit, { ...(isSwitch ? {} : interaction.lastSubmission), login });
+}
+
+function merged(
+  amr: readonly string[],
+  session: BrowserSession | undefined,
+): { amr: string[]; acr: string } {
+  const all = [...new Set([...(session?.amr ?? []), ...amr])];
+  const reached = acrOf(amr);
+  return {
+    amr: all,
+    acr:
+      session?.acr !== undefined && rankOf(session.acr) > rankOf(reached) ? session.acr : reached,
+  };
+}
+
+/** Ends the prompt for consent; what was decided is written by the caller in the same commit. */
+export function finishConsent(visit: Visit): Promise<void> {
+  return finish(visit, { ...visit.interaction.lastSubmission, consent: {} });
+}
+
+/** Sends the browser back to the app with an error of OAuth's. */
+export function finishWithError(visit: Visit, error: string, description: string): Promise<void> {
+  return finish(visit, { error, error_description: description });
+}

@@ -1,0 +1,69 @@
+import Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import { readForm, refuseCrossSite } from '../http/form.ts';
+import { createConsentStep } from './consent-page.ts';
+import { finishWithError } from './finish.ts';
+import type { InteractionParts } from './parts.ts';
+import { isSigningIn } from './progress.ts';
+import { rememberStart } from './restart.ts';
+import { createSignInStep } from './sign-in.ts';
+import { Steps } from './steps.ts';
+import { loadVisit, redirect, type Visit } from './visit.ts';
+
+/** The paused authorization request: every path below `/interaction/:uid`. */
+export function createInteractionRoutes(parts: InteractionParts): Middleware {
+  const steps = new Steps(parts);
+  const signIn = createSignInStep(parts, steps);
+  const consent = createConsentStep(parts);
+  const router = new Router({ prefix: '/interaction' });
+
+  /** Runs `work` on the interaction; one that is done goes on to where it leads. */
+  const visiting =
+    (prompt: 'login' | 'consent' | undefined, work: (visit: Visit) => Promise<void>) =>
+    async (ctx: Context & { params: Record<string, string> }) => {
+      const visit = await loadVisit(ctx, ctx.params.uid as string, parts);
+      const { result, returnTo, prompt: asked } = visit.interaction;
+      if (ctx.method === 'GET') rememberStart(visit);
+      if (result !== undefined) redirect(ctx, returnTo);
+      else if (prompt !== undefined && asked.name !== prompt) redirect(ctx, visit.base);
+      else await work(visit);
+    };
+  const posting = (
+    prompt: 'login' | 'consent' | undefined,
+    work: (visit: Visit, fields: URLSearchParams) => Promise<void>,
+  ) => visiting(prompt, async (visit) => work(visit, await readForm(visit.ctx)));
+
+  router.use(refuseCrossSite(parts.config.issuer));
+  router.get('/:uid', visiting(undefined, dispatch));
+  router.get('/:uid/sign-in', visiting(undefined, signIn.show));
+  router.post('/:uid/sign-in', posting(undefined, signIn.submit));
+  router.get('/:uid/consent', visiting('consent', consent.show));
+  router.post('/:uid/consent', posting('consent', consent.submit));
+
+  /** Shows where the interaction stands. */
+  async function dispatch(visit: Visit): Promise<void> {
+    const { interaction, progress } = visit;
+    if (isUnmet(visit))
+      return finishWithError(visit, 'login_required', 'requested subject could not be obtained');
+    if (isSigningIn(progress)) {
+      const account = await parts.accounts.find(progress.accountId);
+      if (account !== undefined && !account.disabled) {
+        const missing = await steps.missing(visit, account, progress);
+        if (missing === undefined) return steps.goOn(visit, account, {});
+        return redirect(visit.ctx, `${visit.base}/${missing}`);
+      }
+    }
+    return interaction.prompt.name === 'consent' ? consent.show(visit) : signIn.show(visit);
+  }
+
+  return router.routes() as unknown as Middleware;
+}
+
+/** The request is about a certain person (OpenID Connect Core, section 3.1.2.1, `id_token_hint`), and somebody else has signed in. */
+function isUnmet({ interaction }: Visit): boolean {
+  const { reasons } = interaction.prompt;
+  return (
+    interaction.lastSubmission?.login !== undefined &&
+    (reasons.includes('id_token_hint') || reasons.includes('claims_id_token_sub_value'))
+  );
+}

@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import type { Account } from '../account/account.ts';
+import type { Pages } from '../http/pages.ts';
+import { renderPage } from '../http/render-page.ts';
+import { currentUnit } from '../oidc/unit-of-work.ts';
+import { epochSeconds } from '../lib/time.ts';
+import { type InteractionParts, pathOf } from './parts.ts';
+import { isLimit, limited, withinLimits } from './limited.ts';
+import { takeNotice } from './restart.ts';
+import { deviceKey } from './known-device.ts';
+import type { Steps } from './steps.ts';
+import { originOf, type Visit } from './visit.ts';
+
+const formSchema = z.object({
+  email: z.string().max(1_000).catch(''),
+  /** As long as the body lets it be: the service refuses what is too long in the time that any other takes. */
+  password: z.string().catch(''),
+  switch: z.literal('yes').optional().catch(undefined),
+});
+
+type Shown = Pick<Pages['sign-in'], 'email' | 'problem' | 'retryAfter'> & {
+  readonly isSwitch: boolean;
+};
+
+/** Email and password: the first step of every sign-in, and the whole of it where nothing more is needed. */
+export function createSignInStep(parts: InteractionParts, steps: Steps) {
+  /** Who signs in again keeps the account, unless the request itself is about another one, or the person says "Not you?". */
+  async function fixedAccount({ interaction }: Visit, isSwitch: boolean) {
+    const { reasons } = interaction.prompt;
+    if (
+      isSwitch ||
+      interaction.session === undefined ||
+      reasons.includes('id_token_hint') ||
+      reasons.includes('claims_id_token_sub_value')
+    )
+      return undefined;
+    return currentUnit().findAccount(interaction.session.accountId);
+  }
+
+  async function show(
+    visit: Visit,
+    { email, problem, retryAfter, isSwitch }: Shown,
+  ): Promise<void> {
+    const { ctx, interaction, base, app } = visit;
+    const fixed = await fixedAccount(visit, isSwitch);
+    const hint = interaction.params.login_hint;
+    const model: Pages['sign-in'] = {
+      action: `${base}/sign-in`,
+      hidden: isSwitch ? { switch: 'yes' } : undefined,
+      app,
+      email: email ?? (typeof hint === 'string' && !isSwitch ? hint.slice(0, 254) : undefined),
+      confirm: fixed && { email: fixed.email, switchUrl: `${base}/sign-in?switch=yes` },
+      registerUrl: parts.config.registration ? `${base}/register` : undefined,
+      problem,
+      retryAfter,
+      notice:
+        problem === undefined
+          ? takeNotice(visit, pathOf(parts.config, '').slice(0, -1))
+          : undefined,
+    };
+    const status = problem === undefined ? 200 : problem === 'too-many' ? 429 : 400;
+    if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
+    renderPage(ctx, parts.renderer, 'sign-in', model, { status, leadsToApp: true });
+  }
+
+  /** Counted before it is looked at, and given back where it was right. */
+  async function check(
+    visit: Visit,
+    email: string,
+    password: string,
+  ): Promise<Account | undefined> {
+    const refused = {
+      type: 'sign_in',
+      outcome: 'refused',
+      clientId: visit.client?.id,
+      ...originOf(visit),
+    } as const;
+    const guess = {
+      account: email,
+      address: visit.ctx.state.address as string,
+      knownDevice: parts.devices.find(visit.ctx, deviceKey(email)),
+    };
+    try {
+      await parts.limits.consumePasswordGuess(guess);
+    } catch (error) {
+      if (isLimit(error)) currentUnit().auditAlways({ ...refused, reason: 'too_many_attempts' });
+      throw error;
+    }
+    const { account, refusal } = await parts.accounts.checkCredentials(email, password);
+    if (refusal !== undefined) {
+      currentUnit().auditAlways({ ...refused, ...refusal });
+      return undefined;
+    }
+    await parts.limits.forgivePasswordGuess(guess);
+    return account;
+  }
+
+  return {
+    async show(visit: Visit): Promise<void> {
+      await show(visit, { isSwitch: visit.ctx.query.switch === 'yes' });
+    },
+    async submit(visit: Visit, fields: URLSearchParams): Promise<void> {
+      const form = formSchema.parse(Object.fromEntries(fields));
+      const isSwitch = form.switch === 'yes';
+      const fixed = await fixedAccount(visit, isSwitch);
+      const email = fixed?.email ?? form.email;
+      const account = await withinLimits(
+        () => check(visit, email, form.password),
+        (retryAfter) => show(visit, { email, problem: 'too-many', retryAfter, isSwitch }),
+      );
+      if (account === limited) return undefined;
+      // One answer for all failures, whatever the reason.
+      if (account === undefined) return show(visit, { email, problem: 'incorrect', isSwitch });
+      return steps.goOn(visit, account, {
+        accountId: account.id,
+        passwordAt: epochSeconds(),
+        amr: ['pwd'],
+      });
+    },
+  };
+}
