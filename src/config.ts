@@ -110,6 +110,11 @@ const variables = {
     expected: 'who must have a second factor: everyone or administrators',
     example: 'everyone',
   },
+  AUDIT_RETENTION_MONTHS: {
+    form: z.coerce.number().int().min(0).max(1200).default(13),
+    expected: 'how many whole months of the audit are kept besides this one; 0 keeps all',
+    example: '13',
+  },
   REGISTRATION: {
     form: flag.default(true),
     expected: 'true or false: whether people may create accounts',
@@ -163,6 +168,8 @@ export interface Config {
   /** Node's own variable: half of the threads hash passwords. */
   readonly threadPoolSize: number;
   readonly requireSecondFactor: Parsed['REQUIRE_SECOND_FACTOR'];
+  /** Whole months besides this one; 0 keeps all. */
+  readonly auditRetentionMonths: number;
   readonly registration: boolean;
   readonly brand: {
     readonly name: string;
@@ -226,6 +233,7 @@ function assemble(values: Parsed): Config {
     trustProxy: values.TRUST_PROXY,
     threadPoolSize: values.UV_THREADPOOL_SIZE,
     requireSecondFactor: values.REQUIRE_SECOND_FACTOR,
+    auditRetentionMonths: values.AUDIT_RETENTION_MONTHS,
     registration: values.REGISTRATION,
     brand: { name: values.BRAND_NAME, color: values.BRAND_COLOR, onColor: values.BRAND_ON_COLOR },
   };

@@ -8,9 +8,15 @@ import { AuthenticatorService } from './authenticator/authenticator.service.ts';
 import { ClientService } from './client/client.service.ts';
 import type { Config } from './config.ts';
 import { ConsentService } from './consent/consent.service.ts';
+import { accountRoutes } from './console/account.routes.ts';
+import { devMailRoutes } from './console/dev-mail.routes.ts';
+import { createConsoleSignIn } from './console/sign-in.ts';
 import type { Database } from './db/database.ts';
 import { knownMigrations } from './db/migrate.ts';
 import { VersionWatch } from './db/versions.ts';
+import { DevMailbox } from './email/dev-mailbox.ts';
+import { createMailHandler } from './email/email.service.ts';
+import { SmtpMailer } from './email/mailer.ts';
 import { AppError } from './errors.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
@@ -21,6 +27,8 @@ import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './ht
 import { createInteractionRoutes } from './interaction/interaction.routes.ts';
 import { KnownDevices } from './interaction/known-device.ts';
 import { recoverInteractions } from './interaction/restart.ts';
+import { createSetupRoutes } from './interaction/setup.routes.ts';
+import { createVerifyRoutes } from './interaction/verify.routes.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { cacheJwks, Engine } from './oidc/engine.ts';
@@ -30,6 +38,9 @@ import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
+import { createAuditMonths } from './outbox/audit-months.ts';
+import { createCleaning } from './outbox/cleaning.ts';
+import { OutboxWorker } from './outbox/worker.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 
 export interface ServerParts {
@@ -63,6 +74,8 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
     brandName: config.brand.name,
   });
   const setup = new SetupService(db, accounts, passwords);
+  const authenticators = new AuthenticatorService(db, accounts, sealer);
+  const consents = new ConsentService(db);
   const { color, onColor } = config.brand;
   const renderer = createRenderer({
     name: config.brand.name,
@@ -80,6 +93,18 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   watch.on('keys', () => void engine.load().catch((err: unknown) => logger.error({ err }, 'the keys could not be read')));
   await watch.start();
 
+  const smtp = config.smtpUrl === undefined ? undefined : new SmtpMailer({ url: config.smtpUrl, from: config.mailFrom, host: new URL(config.issuer).hostname });
+  const mailbox = config.devMail ? new DevMailbox() : undefined;
+  const mailer = smtp ?? mailbox;
+  if (mailer === undefined) logger.warn('mails wait in the outbox until SMTP_URL is set');
+  const worker = new OutboxWorker({
+    db,
+    sealer,
+    logger,
+    handlers: mailer === undefined ? {} : { mail: createMailHandler(mailer, { name: config.brand.name, issuer: config.issuer }) },
+    clockwork: { 'clock:clean': createCleaning(db), 'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths) },
+  });
+
   const app = new Koa();
   const listener = new Listener();
   const health = new Health({ db, migrations: await knownMigrations(), hasKeys: () => engine.isReady, isDraining: () => listener.draining });
@@ -93,9 +118,11 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   app.use(handleErrors(renderer, logger));
   app.use(mountAtIssuer(config.issuer));
   app.use(serveAssets(renderer));
+  if (mailbox !== undefined) app.use(devMailRoutes({ mails: mailbox, renderer }));
   app.use(cacheJwks());
   app.use(recoverInteractions({ issuer: config.issuer, renderer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
+  const registration = new RegistrationService(db, accounts, passwords, sealer);
   app.use(
     createInteractionRoutes({
       config,
@@ -104,7 +131,7 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
       sealer,
       accounts,
       authenticators: new AuthenticatorService(db, accounts, sealer),
-      registration: new RegistrationService(db, accounts, passwords, sealer),
+      registration,
       limits: new Limits(db, sealer),
       clients,
       consents: new ConsentService(db),
@@ -112,12 +139,18 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
       devices: new KnownDevices(sealer),
     }),
   );
+  app.use(createVerifyRoutes({ config, renderer, registration }));
+  app.use(createSetupRoutes({ config, renderer, accounts, setup }));
   app.use(renderFormPost(renderer));
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());
 
   return {
-    listen: () => listener.listen(config.port, config.host, app.callback()),
+    async listen() {
+      const port = await listener.listen(config.port, config.host, app.callback());
+      await worker.start();
+      return port;
+    },
     async issueSetupLink() {
       try {
         return `${config.issuer}/setup/${await setup.issueSetupLink('server')}`;
@@ -128,6 +161,8 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
     },
     async close() {
       await listener.close(DRAIN_MS);
+      await worker.stop();
+      smtp?.close();
       watch.stop();
       engine.stop();
     },
