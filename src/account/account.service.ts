@@ -3,10 +3,10 @@ import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { type Mail, mailWrite } from '../email/email.service.ts';
 import { AppError } from '../errors.ts';
-import { endFamilies } from '../grant/grant.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { insertOutbox } from '../outbox/outbox.service.ts';
+import { endSessions } from '../session/session.service.ts';
 import {
   type Account,
   type AccountInput,
@@ -254,8 +254,7 @@ export class AccountService {
  */
 export async function endAccess(db: Db, accountId: string, reason: string): Promise<void> {
   await store.lockAccount(db, accountId);
-  await store.endSessions(db, accountId);
-  await endFamilies(db, { accountId }, reason);
+  await endSessions(db, { accountId }, reason);
 }
 
 function unknownAccount(emailOrId: string): AppError {

@@ -175,14 +175,3 @@ export async function lockAccount(db: Db, id: string): Promise<Account | undefin
     .executeTakeFirst();
   return row && toAccount(row);
 }
-
-/** Ends every session of the account; gives how many were live. */
-export async function endSessions(db: Db, accountId: string): Promise<number> {
-  const result = await db
-    .updateTable('sessions')
-    .set({ ended_at: sql<Date>`now()` })
-    .where('account_id', '=', accountId)
-    .where('ended_at', 'is', null)
-    .executeTakeFirst();
-  return Number(result.numUpdatedRows);
-}

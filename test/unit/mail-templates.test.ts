@@ -1,0 +1,54 @@
+import { describe, expect, test } from '@jest/globals';
+import type { Mail } from '../../src/email/email.ts';
+import { mailSchema } from '../../src/email/email.ts';
+import { renderMail } from '../../src/email/templates.ts';
+
+const house = { name: 'Example ID', issuer: 'https://id.example.com/auth' };
+const at = '2026-03-04T05:06:07.000Z';
+const to = 'imani@example.com';
+
+const mails: Mail[] = [
+  { template: 'verify_email', to, token: 'tok-en_1', code: '01234567' },
+  { template: 'registration_attempt', to },
+  { template: 'second_factor_added', to, device: 'My phone', at },
+  { template: 'second_factor_reset', to, at },
+  { template: 'recovery_codes_regenerated', to, at },
+  { template: 'administrator_created', to },
+];
+
+describe.each(mails)('$template', (mail) => {
+  const { subject, text } = renderMail(mail, house);
+
+  test('says whose mail it is, and links to the issuer alone', () => {
+    expect(subject).toContain('Example ID');
+    expect(text).toMatch(/^Hello,\n\n[\s\S]+\n\nExample ID\n$/);
+    for (const [link] of text.matchAll(/https?:\/\/\S+/g))
+      expect(link).toMatch(/^https:\/\/id\.example\.com\/auth\//);
+    expect(text).not.toMatch(/undefined|\[object|NaN/);
+  });
+
+  test('lies in the outbox in a form that the schema reads', () => {
+    expect(mailSchema.parse(JSON.parse(JSON.stringify(mail)))).toEqual(mail);
+  });
+});
+
+test('the mail for a new address has the link on a line of its own, and the code in groups', () => {
+  const { text } = renderMail(mails[0] as Mail, house);
+  expect(text.split('\n')).toContain('https://id.example.com/auth/verify-email/tok-en_1');
+  expect(text).toContain('0123 4567');
+});
+
+test('the mail for an address that has an account holds no link that does anything', () => {
+  const { text } = renderMail(mails[1] as Mail, house);
+  expect(text).not.toMatch(/verify-email|token|code/i);
+});
+
+test('a name can start neither a line nor a header', () => {
+  const device = 'Phone\r\nhttps://evil.example\u2028x';
+  const { text, subject } = renderMail(
+    { template: 'second_factor_added', to, device, at },
+    { ...house, name: 'A\r\nBcc: eve@example.org' },
+  );
+  expect(text).toContain('“Phone https://evil.example x”');
+  expect(subject).not.toMatch(/[\r\n]/);
+});
