@@ -103,6 +103,7 @@ describe('how it is called', () => {
   });
 
   test('wrong usage ends with 2, and the right usage on standard error', async () => {
+    expect.hasAssertions();
     expectMisuse(await cli([]), /account create/);
     expectMisuse(await cli(['nonsense']), /no such command/, /account create/);
     expectMisuse(await cli(['constructor']), /no such command/);
@@ -462,6 +463,7 @@ describe('APIs and clients', () => {
   });
 
   test('what would be unsafe is refused', async () => {
+    expect.hasAssertions();
     const create = ['client', 'create', '--name', 'A', '--type'];
     expectRefused(await cli([...create, 'web']), /redirect URI/);
     expectRefused(await cli([...create, 'web', '--redirect-uri', 'http://example.com/']), /https/);
@@ -661,7 +663,10 @@ async function besideServer(shared: Environment): Promise<void> {
   }
 }
 
-test('while a server runs on the same database', () => besideServer(env), 60_000);
+test('while a server runs on the same database', async () => {
+  expect.hasAssertions();
+  await besideServer(env);
+}, 60_000);
 
 test('while a server runs on the same embedded database, and without one', async () => {
   const DATA_DIR = `/tmp/vouchsafe-test-${randomBytes(6).toString('hex')}`;
