@@ -130,17 +130,19 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
       renderer,
       sealer,
       accounts,
-      authenticators: new AuthenticatorService(db, accounts, sealer),
+      authenticators,
       registration,
       limits: new Limits(db, sealer),
       clients,
-      consents: new ConsentService(db),
+      consents,
       resourceServers,
       devices: new KnownDevices(sealer),
     }),
   );
   app.use(createVerifyRoutes({ config, renderer, registration }));
   app.use(createSetupRoutes({ config, renderer, accounts, setup }));
+  const signIn = createConsoleSignIn({ config, engine, renderer });
+  app.use(accountRoutes({ issuer: config.issuer, engine, renderer, clients, resourceServers, consents, authenticators, signIn }).routes());
   app.use(renderFormPost(renderer));
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());

@@ -38,7 +38,9 @@ export interface Limited {
   retryAfter?: number | undefined;
 }
 
-export type EmailProblem = 'missing' | 'malformed' | 'too-long';
+/** `taken` is for the first administrator alone: elsewhere nobody is told who has an account. */
+export type EmailProblem = 'missing' | 'malformed' | 'too-long' | 'taken';
+export type NameProblem = 'too-long' | 'malformed';
 export type PasswordProblem =
   | 'missing'
   | 'too-short'
@@ -56,7 +58,7 @@ export interface NewAccount {
   errors?:
     | {
         email?: EmailProblem | undefined;
-        name?: 'too-long' | undefined;
+        name?: NameProblem | undefined;
         password?: PasswordProblem | undefined;
       }
     | undefined;

@@ -1,6 +1,6 @@
 import type { Html, Words } from './html.ts';
 import type { Messages } from './messages.ts';
-import type { EmailProblem, Limited, NewAccount, PasswordProblem } from './pages.ts';
+import type { EmailProblem, Limited, NameProblem, NewAccount, PasswordProblem } from './pages.ts';
 import { inSeconds } from './when.ts';
 
 /** What a presenter works with besides the model. */
@@ -66,8 +66,13 @@ function emailWords(problem: EmailProblem, { m }: Kit): Words {
     missing: m.fields.emailMissing,
     malformed: m.fields.emailMalformed,
     'too-long': m.fields.emailTooLong,
+    taken: m.fields.emailTaken,
   };
   return words[problem];
+}
+
+function nameWords(problem: NameProblem, { m }: Kit): Words {
+  return problem === 'too-long' ? m.fields.nameTooLong : m.fields.nameMalformed;
 }
 
 function passwordWords(problem: PasswordProblem, least: number, { m }: Kit): Words {
@@ -88,7 +93,7 @@ export function newAccount(model: NewAccount, kit: Kit) {
   const { email, name, password } = model.errors ?? {};
   const wrong = {
     email: email && emailWords(email, kit),
-    name: name && kit.m.fields.nameTooLong,
+    name: name && nameWords(name, kit),
     password: password && passwordWords(password, least, kit),
   };
   return {

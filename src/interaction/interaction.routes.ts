@@ -4,7 +4,10 @@ import { readForm, refuseCrossSite } from '../http/form.ts';
 import { createConsentStep } from './consent-page.ts';
 import { finishWithError } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
-import { isSigningIn } from './progress.ts';
+import { createEnrolStep } from './enrol.ts';
+import { createRegisterStep } from './register.ts';
+import { createSecondFactorStep } from './second-factor.ts';
+import { createVerifyStep } from './verify.ts';
 import { rememberStart } from './restart.ts';
 import { createSignInStep } from './sign-in.ts';
 import { Steps } from './steps.ts';
@@ -14,6 +17,10 @@ import { loadVisit, redirect, type Visit } from './visit.ts';
 export function createInteractionRoutes(parts: InteractionParts): Middleware {
   const steps = new Steps(parts);
   const signIn = createSignInStep(parts, steps);
+  const register = createRegisterStep(parts);
+  const verify = createVerifyStep(parts, steps);
+  const secondFactor = createSecondFactorStep(parts, steps);
+  const enrol = createEnrolStep(parts, steps);
   const consent = createConsentStep(parts);
   const router = new Router({ prefix: '/interaction' });
 
@@ -37,6 +44,20 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
   router.get('/:uid', visiting(undefined, dispatch));
   router.get('/:uid/sign-in', visiting(undefined, signIn.show));
   router.post('/:uid/sign-in', posting(undefined, signIn.submit));
+  router.get('/:uid/register', visiting(undefined, register.show));
+  router.post('/:uid/register', posting(undefined, register.submit));
+  router.get('/:uid/verify', visiting(undefined, verify.show));
+  router.post('/:uid/verify', posting(undefined, verify.submit));
+  router.post('/:uid/verify/resend', posting(undefined, verify.resend));
+  router.get('/:uid/totp', visiting(undefined, secondFactor.totp));
+  router.post('/:uid/totp', posting(undefined, secondFactor.submitTotp));
+  router.get('/:uid/recovery-code', visiting(undefined, secondFactor.recoveryCode));
+  router.post('/:uid/recovery-code', posting(undefined, secondFactor.submitRecoveryCode));
+  router.get('/:uid/enrol', visiting(undefined, enrol.show));
+  router.post('/:uid/enrol', posting(undefined, enrol.submit));
+  router.get('/:uid/recovery-codes', visiting(undefined, enrol.showCodes));
+  router.post('/:uid/recovery-codes', posting(undefined, enrol.submitCodes));
+  router.post('/:uid/recovery-codes/download', posting(undefined, enrol.download));
   router.get('/:uid/consent', visiting('consent', consent.show));
   router.post('/:uid/consent', posting('consent', consent.submit));
 
@@ -45,14 +66,13 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
     const { interaction, progress } = visit;
     if (isUnmet(visit))
       return finishWithError(visit, 'login_required', 'requested subject could not be obtained');
-    if (isSigningIn(progress)) {
-      const account = await parts.accounts.find(progress.accountId);
-      if (account !== undefined && !account.disabled) {
-        const missing = await steps.missing(visit, account, progress);
-        if (missing === undefined) return steps.goOn(visit, account, {});
-        return redirect(visit.ctx, `${visit.base}/${missing}`);
-      }
+    const account = await steps.account(visit);
+    if (account !== undefined) {
+      const missing = await steps.missing(visit, account, progress);
+      if (missing === undefined) return steps.goOn(visit, account, {});
+      return redirect(visit.ctx, `${visit.base}/${missing}`);
     }
+    if (progress.waiting !== undefined) return redirect(visit.ctx, `${visit.base}/verify`);
     return interaction.prompt.name === 'consent' ? consent.show(visit) : signIn.show(visit);
   }
 

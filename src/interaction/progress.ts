@@ -25,6 +25,16 @@ export type Progress = z.output<typeof progressSchema>;
 /** A progress whose password is done. */
 export type SigningIn = Progress & { readonly accountId: string; readonly passwordAt: number };
 
+/** What a sign-in begins with: nothing of another one, or of another person's, is left. */
+export const startProgress = {
+  accountId: undefined,
+  passwordAt: undefined,
+  amr: [] as string[],
+  waiting: undefined,
+  seed: undefined,
+  codes: undefined,
+} satisfies Partial<Progress>;
+
 export function parseProgress(stored: unknown): Progress {
   return progressSchema.parse(stored ?? {});
 }
@@ -34,5 +44,7 @@ export function isSigningIn(progress: Progress): progress is SigningIn {
   return progress.accountId !== undefined && progress.passwordAt !== undefined;
 }
 
-/** What sealed parts of a progress are bound to. */
-export const sealedPlace = (uid: string, part: 'seed' | 'codes') => `interactions:${uid}:${part}`;
+export type SealedPart = 'seed' | 'codes';
+
+/** What a sealed part of a progress is bound to. */
+export const sealedPlace = (uid: string, part: SealedPart) => `interactions:${uid}:${part}`;

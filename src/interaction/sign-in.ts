@@ -7,6 +7,8 @@ import { epochSeconds } from '../lib/time.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
 import { isLimit, limited, withinLimits } from './limited.ts';
 import { takeNotice } from './restart.ts';
+import { startProgress } from './progress.ts';
+import { rememberedEmail } from './hint.ts';
 import { deviceKey } from './known-device.ts';
 import type { Steps } from './steps.ts';
 import { originOf, type Visit } from './visit.ts';
@@ -41,14 +43,13 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
     visit: Visit,
     { email, problem, retryAfter, isSwitch }: Shown,
   ): Promise<void> {
-    const { ctx, interaction, base, app } = visit;
+    const { ctx, base, app } = visit;
     const fixed = await fixedAccount(visit, isSwitch);
-    const hint = interaction.params.login_hint;
     const model: Pages['sign-in'] = {
       action: `${base}/sign-in`,
       hidden: isSwitch ? { switch: 'yes' } : undefined,
       app,
-      email: email ?? (typeof hint === 'string' && !isSwitch ? hint.slice(0, 254) : undefined),
+      email: email ?? (isSwitch ? undefined : emailHint(visit)),
       confirm: fixed && { email: fixed.email, switchUrl: `${base}/sign-in?switch=yes` },
       registerUrl: parts.config.registration ? `${base}/register` : undefined,
       problem,
@@ -112,10 +113,20 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
       // One answer for all failures, whatever the reason.
       if (account === undefined) return show(visit, { email, problem: 'incorrect', isSwitch });
       return steps.goOn(visit, account, {
+        ...startProgress,
         accountId: account.id,
         passwordAt: epochSeconds(),
         amr: ['pwd'],
       });
     },
   };
+}
+
+/** The address that the page begins with: the one that was just confirmed, or the one that the app thinks it is. */
+function emailHint({ ctx, progress, interaction }: Visit): string | undefined {
+  const hint = interaction.params.login_hint;
+  return (
+    progress.waiting?.email ??
+    (typeof hint === 'string' ? hint.slice(0, 254) : rememberedEmail(ctx))
+  );
 }

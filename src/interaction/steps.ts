@@ -2,18 +2,40 @@ import type { Account } from '../account/account.ts';
 import { acr, rankOf } from '../oidc/acr.ts';
 import { finishSignIn } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
-import type { Progress } from './progress.ts';
+import { isSigningIn, type Progress } from './progress.ts';
 import { advance, redirect, type Visit } from './visit.ts';
 
 /** The pages of a sign-in after the password, by the names of their paths. */
 export type Step = 'verify' | 'totp' | 'enrol' | 'recovery-codes';
 
-/** What comes next in a sign-in is always decided anew, from what the account has now and what the progress has proven. */
+/** A visit whose password is done. */
+export interface Standing {
+  readonly visit: Visit;
+  readonly account: Account;
+}
+
+/** What comes next in a sign-in is decided anew each time, from what the account has now and what the progress has proven. */
 export class Steps {
   readonly #parts: InteractionParts;
 
   constructor(parts: InteractionParts) {
     this.#parts = parts;
+  }
+
+  /** Whose password is done in this interaction, unless the account was disabled since. */
+  async account({ progress }: Visit): Promise<Account | undefined> {
+    if (!isSigningIn(progress)) return undefined;
+    const account = await this.#parts.accounts.find(progress.accountId);
+    return account?.disabled ? undefined : account;
+  }
+
+  /** Runs `work` if the sign-in stands at the step; shows where it stands otherwise, so that no step is skipped or taken twice. */
+  async at(visit: Visit, step: Step, work: (standing: Standing) => Promise<void>): Promise<void> {
+    const account = await this.account(visit);
+    const isThere =
+      account !== undefined && (await this.missing(visit, account, visit.progress)) === step;
+    if (isThere) await work({ visit, account });
+    else redirect(visit.ctx, visit.base);
   }
 
   /** The step that is still to be done, or undefined where all is proven. */
@@ -38,15 +60,17 @@ export class Steps {
       return;
     }
     await advance(visit, change);
-    redirect(visit.ctx, visit.base);
+    redirect(visit.ctx, `${visit.base}/${missing}`);
+  }
+
+  /** Behind "Not you?": the sign-in begins anew, for whomever. */
+  switchUrl({ base }: Visit): string {
+    return `${base}/sign-in?switch=yes`;
   }
 
   #isSecondFactorRequired({ interaction }: Visit, account: Account): boolean {
     const wanted = interaction.prompt.details.acr;
-    return (
-      this.#parts.config.requireSecondFactor === 'everyone' ||
-      account.admin ||
-      rankOf(typeof wanted === 'string' ? wanted : undefined) >= rankOf(acr.twoFactors)
-    );
+    const isWanted = typeof wanted === 'string' && rankOf(wanted) >= rankOf(acr.twoFactors);
+    return isWanted || account.admin || this.#parts.config.requireSecondFactor === 'everyone';
   }
 }

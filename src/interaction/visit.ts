@@ -109,7 +109,7 @@ const next = ({ progress }: Visit, change: Partial<Progress>): Progress => ({
   step: progress.step + 1,
 });
 
-function moved(): AppError {
+export function moved(): AppError {
   return new AppError('interaction_moved', 'This was done in another tab meanwhile.', {
     status: 409,
   });

@@ -1,0 +1,134 @@
+import type { FactorGuess } from '../account/limits.service.ts';
+import type { Pages } from '../http/pages.ts';
+import { renderPage } from '../http/render-page.ts';
+import { currentUnit } from '../oidc/unit-of-work.ts';
+import { limited, withinLimits } from './limited.ts';
+import type { InteractionParts } from './parts.ts';
+import { readCode } from './fields.ts';
+import type { Standing, Steps } from './steps.ts';
+import { originOf, type Visit } from './visit.ts';
+
+type Problem = Pick<Pages['totp'], 'problem' | 'retryAfter'>;
+
+/**
+ * The methods that a code stands for (RFC 8176). A recovery code is a password that works once, so it is `otp` too: what
+ * it proves is that the person holds what was given out when the factor was set up.
+ */
+const proven = ['otp', 'mfa'];
+
+/** The code of an authenticator app, or one of the recovery codes in its place. */
+export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
+  async function showTotp(
+    { visit, account }: Standing,
+    { problem, retryAfter }: Problem = {},
+  ): Promise<void> {
+    const [authenticator] = await parts.authenticators.list(account.id);
+    const model: Pages['totp'] = {
+      action: `${visit.base}/totp`,
+      app: visit.app,
+      account: { email: account.email, switchUrl: steps.switchUrl(visit) },
+      deviceName: authenticator?.label,
+      recoveryUrl: `${visit.base}/recovery-code`,
+      problem,
+      retryAfter,
+    };
+    renderPage(visit.ctx, parts.renderer, 'totp', model, {
+      status: statusOf(visit, { problem, retryAfter }),
+      leadsToApp: true,
+    });
+  }
+
+  async function showRecoveryCode(
+    { visit, account }: Standing,
+    { problem, retryAfter }: Problem = {},
+  ): Promise<void> {
+    const model: Pages['recovery-code'] = {
+      action: `${visit.base}/recovery-code`,
+      app: visit.app,
+      account: { email: account.email, switchUrl: steps.switchUrl(visit) },
+      totpUrl: `${visit.base}/totp`,
+      problem,
+      retryAfter,
+    };
+    renderPage(visit.ctx, parts.renderer, 'recovery-code', model, {
+      status: statusOf(visit, { problem, retryAfter }),
+      leadsToApp: true,
+    });
+  }
+
+  /** Counted before it is looked at, in whichever interaction it is made. */
+  async function submit(
+    standing: Standing,
+    check: () => Promise<object | undefined>,
+    show: (standing: Standing, problem: Problem) => Promise<void>,
+  ): Promise<void> {
+    const { visit, account } = standing;
+    const guess = factorGuess(parts, standing);
+    const refused = {
+      type: 'sign_in',
+      outcome: 'refused',
+      accountId: account.id,
+      clientId: visit.client?.id,
+      ...originOf(visit),
+    } as const;
+    const right = await withinLimits(
+      async () => {
+        await parts.limits.consumeFactorGuess(guess);
+        return check();
+      },
+      (retryAfter) => {
+        currentUnit().auditAlways({ ...refused, reason: 'too_many_attempts' });
+        return show(standing, { problem: 'too-many', retryAfter });
+      },
+    );
+    if (right === limited) return;
+    if (right === undefined) {
+      currentUnit().auditAlways({ ...refused, reason: 'wrong_code' });
+      await show(standing, { problem: 'wrong-code' });
+      return;
+    }
+    await parts.limits.forgiveFactorGuess(guess);
+    await steps.goOn(visit, account, { amr: [...new Set([...visit.progress.amr, ...proven])] });
+  }
+
+  return {
+    totp: (visit: Visit) => steps.at(visit, 'totp', showTotp),
+    submitTotp: (visit: Visit, fields: URLSearchParams) =>
+      steps.at(visit, 'totp', (standing) =>
+        submit(
+          standing,
+          () => parts.authenticators.verifyTotp(standing.account.id, readCode(fields)),
+          showTotp,
+        ),
+      ),
+    recoveryCode: (visit: Visit) => steps.at(visit, 'totp', showRecoveryCode),
+    submitRecoveryCode: (visit: Visit, fields: URLSearchParams) =>
+      steps.at(visit, 'totp', (standing) =>
+        submit(
+          standing,
+          () =>
+            parts.authenticators.useRecoveryCode(
+              standing.account.id,
+              readCode(fields),
+              originOf(visit),
+            ),
+          showRecoveryCode,
+        ),
+      ),
+  };
+}
+
+/** Whose second factor is guessed at, and whether in a browser that the person has signed in with before. */
+export function factorGuess(parts: InteractionParts, { visit, account }: Standing): FactorGuess {
+  return { accountId: account.id, knownDevice: parts.devices.find(visit.ctx, account.emailKey) };
+}
+
+/** The status that a page answers with by what it has to say; with the seconds to wait, where there are any, in its header. */
+export function statusOf(
+  { ctx }: Visit,
+  { problem, retryAfter }: { problem?: string | undefined; retryAfter?: number | undefined },
+): number {
+  if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
+  if (problem === undefined) return 200;
+  return problem === 'too-many' ? 429 : 400;
+}

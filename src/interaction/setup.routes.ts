@@ -1,0 +1,74 @@
+import Router from '@koa/router';
+import type { Context, Middleware } from 'koa';
+import { AccountRefused } from '../account/account.ts';
+import type { AccountService } from '../account/account.service.ts';
+import type { SetupService } from '../account/setup.service.ts';
+import type { Config } from '../config.ts';
+import { AppError } from '../errors.ts';
+import { readForm, refuseCrossSite } from '../http/form.ts';
+import type { Pages } from '../http/pages.ts';
+import type { Renderer } from '../http/render.ts';
+import { renderPage } from '../http/render-page.ts';
+import { readNewAccount } from './fields.ts';
+import { rememberEmail } from './hint.ts';
+import { originOf, redirect } from './visit.ts';
+
+export interface SetupRoutesParts {
+  readonly config: Config;
+  readonly renderer: Renderer;
+  readonly accounts: AccountService;
+  readonly setup: SetupService;
+}
+
+type Shown = Pick<Pages['setup'], 'email' | 'name' | 'errors'>;
+
+/**
+ * The first administrator, by the link that the start of the server prints. It makes the account and no more: the sign-in
+ * that follows is the one that everybody has, and leads an administrator through setting up a second factor.
+ */
+export function createSetupRoutes({
+  config,
+  renderer,
+  accounts,
+  setup,
+}: SetupRoutesParts): Middleware {
+  const router = new Router({ prefix: '/setup' });
+  const home = `${config.issuer}/account`;
+
+  const show = (ctx: Context, shown: Shown) => {
+    const model: Pages['setup'] = {
+      action: ctx.path,
+      passwordMinimum: accounts.passwordMinimum,
+      ...shown,
+    };
+    renderPage(ctx, renderer, 'setup', model, { status: shown.errors === undefined ? 200 : 400 });
+  };
+  const showOver = (ctx: Context) =>
+    renderPage(ctx, renderer, 'link-expired', { link: 'setup', nextUrl: home }, { status: 410 });
+
+  router.use(refuseCrossSite(config.issuer));
+  router.get('/:token', async (ctx) => {
+    if ((await setup.findSetupLink(ctx.params.token as string)) === 'live') show(ctx, {});
+    else showOver(ctx);
+  });
+  router.post('/:token', async (ctx) => {
+    const fields = readNewAccount(await readForm(ctx));
+    const { email, name } = fields;
+    try {
+      const account = await setup.redeemSetupLink(
+        ctx.params.token as string,
+        fields,
+        originOf({ ctx }),
+      );
+      rememberEmail(ctx, config, account.email);
+      redirect(ctx, home);
+    } catch (error) {
+      if (error instanceof AccountRefused) show(ctx, { email, name, errors: error.problems });
+      else if (error instanceof AppError && error.code === 'email_taken')
+        show(ctx, { email, name, errors: { email: 'taken' } });
+      else if (error instanceof AppError && error.code === 'link_expired') showOver(ctx);
+      else throw error;
+    }
+  });
+  return router.routes() as unknown as Middleware;
+}
