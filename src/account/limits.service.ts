@@ -67,7 +67,23 @@ export interface FactorGuess {
   readonly knownDevice: string | undefined;
 }
 
+export interface MailRequest {
+  /** To which the mail goes. */
+  readonly email: string;
+  /** The network address of the client that asks for it. */
+  readonly address: string;
+}
+
 type Take = readonly [LimitName, string];
+
+/**
+ * The narrow buckets are filled by what one client does itself, its very own first; the wide ones by everybody, with what
+ * was let through.
+ */
+interface Buckets {
+  readonly narrow: readonly Take[];
+  readonly wide: readonly Take[];
+}
 
 /**
  * Limits where people's secrets are guessed, counted in the database for all processes together. A guess is counted
@@ -105,12 +121,7 @@ export class Limits {
    * @throws AppError `too_many_attempts` (429), with the seconds to wait
    */
   async consumePasswordGuess(guess: PasswordGuess): Promise<void> {
-    const { narrow, wide } = passwordBuckets(guess);
-    const [refused, others] = await Promise.all([this.#take(narrow), this.#take(wide)]);
-    if (refused === 0 && others === 0) return;
-    // Who is refused for what he did himself must not use up what belongs to others besides.
-    if (refused > 0) await this.#giveBack(wide);
-    throw tooMany(Math.max(refused, others));
+    await this.#consume(passwordBuckets(guess));
   }
 
   /**
@@ -119,8 +130,11 @@ export class Limits {
    */
   async forgivePasswordGuess(guess: PasswordGuess): Promise<void> {
     const { narrow, wide } = passwordBuckets(guess);
-    const [own, ...shared] = narrow as [Take, ...Take[]];
-    await Promise.all([this.#reset([own]), this.#giveBack([...shared, ...wide])]);
+    const [own, ...shared] = narrow;
+    await Promise.all([
+      this.#reset(own === undefined ? [] : [own]),
+      this.#giveBack([...shared, ...wide]),
+    ]);
   }
 
   /**
@@ -134,27 +148,29 @@ export class Limits {
 
   /** The second factor was right: its buckets start anew. */
   async forgiveFactorGuess(guess: FactorGuess): Promise<void> {
-    await this.#reset(factorBuckets(guess));
+    const { narrow, wide } = factorBuckets(guess);
+    await this.#reset([...narrow, ...wide]);
   }
 
   /**
-   * Counts a registration, and the mail that it sends. The answer is the same whether or not the address has an account.
+   * Counts a registration, and the mail that it sends; whether or not the address has an account.
    * @throws AppError `too_many_attempts` (429)
    */
-  async consumeRegistration({ email, address }: { email: string; address: string }): Promise<void> {
-    const asked: Take[] = [
-      ['register address', addressKey(address)],
-      ['register all', ''],
-    ];
-    await this.#consume([...asked, ...mailBuckets(email, address)]);
+  async consumeRegistration({ email, address }: MailRequest): Promise<void> {
+    const { narrow, wide } = mailBuckets({ email, address });
+    const whence = addressKey(address);
+    await this.#consume({
+      narrow: [['register address', whence], ...narrow],
+      wide: [['register all', ''], ...wide],
+    });
   }
 
   /**
    * Counts a mail that somebody has asked for, as when it is sent again.
    * @throws AppError `too_many_attempts` (429)
    */
-  async consumeMail({ email, address }: { email: string; address: string }): Promise<void> {
-    await this.#consume(mailBuckets(email, address));
+  async consumeMail(request: MailRequest): Promise<void> {
+    await this.#consume(mailBuckets(request));
   }
 
   /**
@@ -162,26 +178,34 @@ export class Limits {
    * @throws AppError `too_many_attempts` (429)
    */
   async consumeCodeGuess(address: string): Promise<void> {
-    await this.#consume([['code address', addressKey(address)]]);
+    await this.#consume({ narrow: [['code address', addressKey(address)]], wide: [] });
   }
 
-  async #consume(takes: readonly Take[]): Promise<void> {
-    const seconds = await this.#take(takes);
-    if (seconds > 0) throw tooMany(seconds);
-  }
-
-  /** Takes a point from each at once; gives the seconds until the last of the empty ones has points again, or 0. */
-  async #take(takes: readonly Take[]): Promise<number> {
-    const waits = takes.map(async ([name, key]) => {
-      try {
-        await this.#limiter(name).consume(this.#hashed(name, key));
-        return 0;
-      } catch (refused) {
-        if (!(refused instanceof RateLimiterRes)) throw refused;
-        return Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
-      }
+  /**
+   * Takes a point from each bucket at once. What is refused costs the client's own buckets alone, so that nobody uses up
+   * what belongs to others besides by going on when he is refused already.
+   */
+  async #consume({ narrow, wide }: Buckets): Promise<void> {
+    const seconds = Math.max(
+      ...(await Promise.all([...narrow, ...wide].map((take) => this.#take(take)))),
+    );
+    if (seconds === 0) return;
+    await this.#giveBack(wide);
+    throw new AppError('too_many_attempts', 'Too many tries. Wait a while, then try again.', {
+      status: 429,
+      retryAfter: seconds,
     });
-    return Math.max(0, ...(await Promise.all(waits)));
+  }
+
+  /** Gives 0 where there was a point left, else the seconds until there are points again. */
+  async #take([name, key]: Take): Promise<number> {
+    try {
+      await this.#limiter(name).consume(this.#hashed(name, key));
+      return 0;
+    } catch (refused) {
+      if (!(refused instanceof RateLimiterRes)) throw refused;
+      return Math.max(1, Math.ceil(refused.msBeforeNext / 1000));
+    }
   }
 
   async #giveBack(takes: readonly Take[]): Promise<void> {
@@ -205,14 +229,11 @@ export class Limits {
   }
 }
 
-/** The narrow buckets are filled by what this client does itself, its own first; the wide ones by everybody. */
-function passwordBuckets({ account, address, knownDevice }: PasswordGuess): {
-  narrow: Take[];
-  wide: Take[];
-} {
+function passwordBuckets({ account, address, knownDevice }: PasswordGuess): Buckets {
   const who = mailboxKey(account);
-  if (knownDevice !== undefined)
+  if (knownDevice !== undefined) {
     return { narrow: [['password account+device', `${who} ${knownDevice}`]], wide: [] };
+  }
   const whence = addressKey(address);
   return {
     narrow: [
@@ -226,21 +247,20 @@ function passwordBuckets({ account, address, knownDevice }: PasswordGuess): {
   };
 }
 
-function factorBuckets({ accountId, knownDevice }: FactorGuess): Take[] {
+function factorBuckets({ accountId, knownDevice }: FactorGuess): Buckets {
   const who = knownDevice === undefined ? accountId : `${accountId} ${knownDevice}`;
-  return [
-    ['factor account', who],
-    ['factor account, a day', who],
-  ];
+  return { narrow: [['factor account', who]], wide: [['factor account, a day', who]] };
 }
 
-function mailBuckets(email: string, address: string): Take[] {
+function mailBuckets({ email, address }: MailRequest): Buckets {
   const who = mailboxKey(email);
-  return [
-    ['mail mailbox', who],
-    ['mail mailbox, a day', who],
-    ['mail address', addressKey(address)],
-  ];
+  return {
+    narrow: [['mail address', addressKey(address)]],
+    wide: [
+      ['mail mailbox', who],
+      ['mail mailbox, a day', who],
+    ],
+  };
 }
 
 /** One for all spellings and aliases of an address. What is no address counts as itself. */
@@ -249,11 +269,4 @@ function mailboxKey(email: string): string {
   return typeof address === 'string'
     ? email.trim().toLowerCase().slice(0, 254)
     : aliasKey(address.key);
-}
-
-function tooMany(seconds: number): AppError {
-  return new AppError('too_many_attempts', 'Too many tries. Wait a while, then try again.', {
-    status: 429,
-    retryAfter: seconds,
-  });
 }

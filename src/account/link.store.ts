@@ -79,9 +79,8 @@ export async function countAttempt(
 ): Promise<LinkRow | undefined> {
   const { rows } = await sql<LinkRow>`
     update action_links set attempts = attempts + 1
-    where id_hash = ${idHash} and used_at is null and expires_at > now() and attempts < ${most} returning *`.execute(
-    db,
-  );
+    where id_hash = ${idHash} and purpose in ('register', 'verify_email') and used_at is null and expires_at > now()
+      and attempts < ${most} returning *`.execute(db);
   return rows[0];
 }
 

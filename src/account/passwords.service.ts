@@ -27,6 +27,11 @@ export class Passwords {
     this.#nobody = `$argon2id$v=19$m=${cost.memoryCost},t=${cost.timeCost},p=${cost.parallelism}$${part(16)}$${part(32)}`;
   }
 
+  /** How many wait to be hashed. */
+  get waiting(): number {
+    return this.#semaphore.waiting;
+  }
+
   /** @throws AppError `busy` (429) */
   hash(password: string): Promise<string> {
     return this.#semaphore.run(() =>

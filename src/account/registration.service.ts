@@ -192,7 +192,8 @@ export class RegistrationService {
     const link = await links.countAttempt(this.#db.kysely, idHash, CODE_ATTEMPTS);
     if (link === undefined) {
       const state = await links.findLink(this.#db.kysely, { idHash });
-      if (state === undefined || state.expired) return { status: 'expired' };
+      if (state === undefined || state.purpose === 'setup' || state.expired)
+        return { status: 'expired' };
       return { status: state.used ? 'used' : 'spent' };
     }
     const right =

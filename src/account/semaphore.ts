@@ -11,6 +11,11 @@ export class Semaphore {
     this.#maxWaiting = maxWaiting;
   }
 
+  /** How many wait for a place. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** @throws AppError `busy` (429, to be tried again in two seconds) where too many wait already. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#free > 0) {
