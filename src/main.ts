@@ -46,7 +46,12 @@ function readConfig(): Config {
 }
 
 async function start(config: Config, logger: Logger, opened: Opened): Promise<void> {
+  const metrics =
+    config.metricsPort === undefined
+      ? undefined
+      : new (await import('./operations/metrics.service.ts')).Metrics();
   const database = await openDatabase(config, {
+    observer: metrics?.databaseObserver,
     onIdleError: (err) => logger.warn({ err }, 'a connection to the database broke'),
   });
   opened.database = database;
@@ -59,7 +64,7 @@ async function start(config: Config, logger: Logger, opened: Opened): Promise<vo
     db: database.db,
     warn: (message) => logger.warn(message),
   });
-  opened.server = await createServer({ config, db: database.db, sealer, logger });
+  opened.server = await createServer({ config, db: database.db, sealer, logger, metrics });
   const port = await opened.server.listen();
   logger.info({ port, issuer: config.issuer }, 'listening');
   process.stdout.write(greeting(config, await opened.server.issueSetupLink()));

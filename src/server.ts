@@ -38,6 +38,7 @@ import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
+import type { Metrics } from './operations/metrics.service.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
 import { OutboxWorker } from './outbox/worker.ts';
@@ -48,6 +49,7 @@ export interface ServerParts {
   readonly db: Database;
   readonly sealer: Sealer;
   readonly logger: Logger;
+  readonly metrics?: Metrics | undefined;
 }
 
 export interface Server {
@@ -63,7 +65,7 @@ export interface Server {
 const DRAIN_MS = 10_000;
 
 /** The composition root: the one place that knows every feature. */
-export async function createServer({ config, db, sealer, logger }: ServerParts): Promise<Server> {
+export async function createServer({ config, db, sealer, logger, metrics }: ServerParts): Promise<Server> {
   const resourceServers = new ResourceServerService(db);
   const clients = new ClientService(db, resourceServers);
   const keys = new KeyService(db, sealer);
@@ -112,6 +114,7 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   app.proxy = true;
   app.on('error', (err) => logger.error({ err }, 'unhandled'));
   app.use(answerHealth(config.issuer, health));
+  if (metrics !== undefined) app.use(metrics.middleware());
   app.use(accessLog(logger));
   app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy, logger }));
   app.use(securityHeaders(config.issuer));
@@ -147,8 +150,13 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());
 
+  const metricsListener = new Listener();
+  metrics?.watch({ db, passwords });
+
   return {
     async listen() {
+      if (metrics !== undefined && config.metricsPort !== undefined)
+        await metricsListener.listen(config.metricsPort, config.metricsHost, metrics.handler(), 'METRICS_PORT');
       const port = await listener.listen(config.port, config.host, app.callback());
       await worker.start();
       return port;
@@ -165,6 +173,7 @@ export async function createServer({ config, db, sealer, logger }: ServerParts):
       await listener.close(DRAIN_MS);
       await worker.stop();
       smtp?.close();
+      await metricsListener.close(0);
       watch.stop();
       engine.stop();
     },

@@ -14,16 +14,23 @@ export class Listener {
   }
 
   /**
-   * Gives the port, which differs from the one asked for where that is 0.
+   * Gives the port, which differs from the one asked for where that is 0. `variable` names the setting in what an
+   * operator reads.
    * @throws AppError `port_in_use`, `cannot_listen`
    */
-  async listen(port: number, host: string, handler: RequestListener): Promise<number> {
+  async listen(
+    port: number,
+    host: string,
+    handler: RequestListener,
+    variable = 'PORT',
+  ): Promise<number> {
     this.#server.on('request', (request, response) => {
       this.#follow(response);
       handler(request, response);
     });
     await new Promise<void>((resolve, reject) => {
-      const refuse = (cause: NodeJS.ErrnoException) => reject(listenError(cause, port, host));
+      const refuse = (cause: NodeJS.ErrnoException) =>
+        reject(listenError(cause, port, host, variable));
       this.#server.once('error', refuse);
       this.#server.listen(port, host, () => {
         this.#server.off('error', refuse);
@@ -56,18 +63,23 @@ export class Listener {
   }
 }
 
-function listenError(cause: NodeJS.ErrnoException, port: number, host: string): AppError {
+function listenError(
+  cause: NodeJS.ErrnoException,
+  port: number,
+  host: string,
+  variable: string,
+): AppError {
   switch (cause.code) {
     case 'EADDRINUSE':
       return new AppError(
         'port_in_use',
-        `Port ${port} on ${host} is in use already: is another Vouchsafe running? Stop it, or choose another port, as in PORT=${port < 65535 ? port + 1 : 3000}.`,
+        `Port ${port} on ${host} is in use already: is another Vouchsafe running? Stop it, or choose another port, as in ${variable}=${port < 65535 ? port + 1 : 3000}.`,
         { cause },
       );
     case 'EACCES':
       return new AppError(
         'cannot_listen',
-        `Port ${port} may not be used by this user. Choose one above 1023, as in PORT=3000.`,
+        `Port ${port} may not be used by this user. Choose one above 1023, as in ${variable}=3000.`,
         { cause },
       );
     case 'EADDRNOTAVAIL':

@@ -21,6 +21,7 @@ export function unitOfWork(db: Database, cookieName: (type: 'session') => string
     const unit = new UnitOfWork(db);
     // With the client known, the session's read brings what was decided for it.
     unit.clientIdHint = typeof ctx.query.client_id === 'string' ? ctx.query.client_id : undefined;
+    ctx.state.recorded = () => unit.recorded;
     await withUnit(unit, async () => {
       try {
         await next();

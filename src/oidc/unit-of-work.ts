@@ -80,6 +80,7 @@ export class UnitOfWork {
   #session: SessionWrite | undefined;
   #endedSession: string | undefined;
   #usedConsent: string | undefined;
+  #recorded: readonly AuditEvent[] = [];
 
   constructor(db: Database) {
     this.db = db;
@@ -307,11 +308,23 @@ export class UnitOfWork {
     const outcome = succeeded ? this.#outcome() : undefined;
     try {
       const row = await this.#write(outcome);
+      this.#recorded = [
+        ...this.#alwaysAudit,
+        ...(outcome !== undefined && (row === undefined || isWon(row)) ? this.#outcomeAudit : []),
+      ];
       return row === undefined ? { lost: undefined, sessionKept: true } : await this.#settle(row);
     } catch (error) {
-      if (error instanceof LostRace) return this.#settle(error.row, true);
+      if (error instanceof LostRace) {
+        this.#recorded = this.#alwaysAudit;
+        return this.#settle(error.row, true);
+      }
       throw error;
     }
+  }
+
+  /** What the audit has of this request: nothing before the commit. */
+  get recorded(): readonly AuditEvent[] {
+    return this.#recorded;
   }
 
   async #write(outcome: Outcome | undefined): Promise<CommitRow | undefined> {
