@@ -39,6 +39,8 @@ export interface TestServer {
   /** Services of their own over the same database and master key, as the command line has them. */
   readonly services: Services;
   close(): Promise<void>;
+  /** The mails to an address, the newest first; waits until there are `atLeast` of them. */
+  mails(to: string, atLeast?: number): Promise<TestMail[]>;
   createAccount(input?: {
     email?: string;
     password?: string;
@@ -49,6 +51,14 @@ export interface TestServer {
   }): Promise<TestAccount>;
   createClient(input?: Partial<NewClient>): Promise<ClientCredentials>;
   createApi(identifier: string, scopes?: Record<string, string>): Promise<ClientCredentials>;
+}
+
+export interface TestMail {
+  readonly subject: string;
+  readonly text: string;
+  readonly links: readonly string[];
+  /** The code of a verification mail. */
+  readonly code: string | undefined;
 }
 
 type Services = ReturnType<typeof makeServices>;
@@ -93,6 +103,15 @@ export async function startServer(
     server,
     services,
     close: () => server.close(),
+    async mails(to, atLeast = 1) {
+      // The worker delivers in its own time; what it delivers is shown at /dev/mail.
+      for (let tries = 0; ; tries++) {
+        const found = parseMails(await (await fetch(`${config.issuer}/dev/mail`)).text(), to);
+        if (found.length >= atLeast) return found;
+        if (tries === 100) throw new Error(`${found.length} mails to ${to}, and not ${atLeast}`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    },
     async createAccount({
       email = `u${randomBytes(6).toString('hex')}@example.com`,
       password = testPassword,
@@ -141,6 +160,25 @@ export async function startServer(
 /** The code that an authenticator app shows, `steps` of thirty seconds from now. */
 export function totpCode(seed: string, steps = 0): Promise<string> {
   return generate({ secret: seed, epoch: Math.floor(Date.now() / 1000) + steps * 30 });
+}
+
+function parseMails(html: string, to: string): TestMail[] {
+  return html
+    .split('<article')
+    .slice(1)
+    .filter((article) => article.includes(`</span> ${to}<br>`))
+    .map((article) => {
+      const text = article
+        .replace(/<[^>]*>/g, '')
+        .replaceAll('&#39;', "'")
+        .replaceAll('&amp;', '&');
+      return {
+        subject: /<bdi>([^<]*)<\/bdi>/.exec(article)?.[1] ?? '',
+        text,
+        links: [...article.matchAll(/<a href="([^"]*)"/g)].map(([, href = '']) => href),
+        code: /\b\d{4} \d{4}\b/.exec(text)?.[0],
+      };
+    });
 }
 
 async function freePort(): Promise<number> {

@@ -1,0 +1,326 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { ClientCredentials } from '../../src/client/client.service.ts';
+import { Browser, type Page } from '../support/browser.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { ask, enterPassword, redeem } from '../support/relying-party.ts';
+import { startServer, type TestAccount, type TestServer, totpCode } from '../support/server.ts';
+
+let t: TestDatabase;
+let server: TestServer;
+let client: ClientCredentials;
+
+beforeAll(async () => {
+  t = await createTestDatabase();
+  server = await startServer(t);
+  client = await server.createClient();
+});
+
+afterAll(async () => {
+  await server.close();
+  await t.drop();
+});
+
+const twoFactors = { amr: ['pwd', 'otp', 'mfa'], acr: 'urn:vouchsafe:acr:2fa' };
+
+async function upToCode(
+  account: TestAccount,
+  extra: Record<string, string> = {},
+  browser = new Browser(),
+) {
+  const asked = ask(server, client, extra);
+  const page = await enterPassword(browser, await browser.get(asked.url), account);
+  return { browser, asked, page };
+}
+
+async function sessions(accountId: string): Promise<number> {
+  return (
+    await t.db.kysely
+      .selectFrom('sessions')
+      .select('uid')
+      .where('account_id', '=', accountId)
+      .where('ended_at', 'is', null)
+      .execute()
+  ).length;
+}
+
+async function refusals(accountId: string) {
+  const rows = await t.db.kysely
+    .selectFrom('audit_events')
+    .select(['reason'])
+    .where('account_id', '=', accountId)
+    .where('outcome', '=', 'refused')
+    .orderBy('at')
+    .execute();
+  return rows.map(({ reason }) => reason);
+}
+
+const newStep = (id: string) =>
+  t.db.kysely
+    .updateTable('authenticators')
+    .set({ last_used_step: 0 })
+    .where('account_id', '=', id)
+    .execute();
+
+test('the password, then the code of the app', async () => {
+  const account = await server.createAccount({ totp: true });
+  const { browser, asked, page } = await upToCode(account);
+  expect(page.title).toContain('Enter your code');
+  expect(page.text).toContain('Phone');
+  const code = await totpCode(account.seed as string);
+  const consent = await browser.submit(page, { code: `${code.slice(0, 3)} ${code.slice(3)}` });
+  const back = await browser.submit(consent, {}, 'allow');
+  expect((await redeem(server, client, asked, back)).idToken).toMatchObject({
+    sub: account.id,
+    ...twoFactors,
+  });
+});
+
+test('half signed in, nobody is signed in: no code at the authorization endpoint, and no session', async () => {
+  const account = await server.createAccount({ totp: true });
+  const { browser, page } = await upToCode(account);
+  expect(await sessions(account.id)).toBe(0);
+  const again = await browser.get(ask(server, client).url);
+  expect(again.title).toContain('Sign in');
+  const silent = await browser.get(ask(server, client, { prompt: 'none' }).url);
+  expect(silent.params.get('error')).toBe('login_required');
+  // Nor by resuming the interaction as it stands.
+  const resumed = await browser.get(`${server.issuer}/authorize/${page.path.split('/')[2]}`);
+  expect(resumed.external).toBe(false);
+  expect(await sessions(account.id)).toBe(0);
+});
+
+test('no step can be skipped by its address', async () => {
+  const account = await server.createAccount({ totp: true });
+  const browser = new Browser();
+  const signIn = await browser.get(ask(server, client).url);
+  const base = `${server.issuer}/interaction/${signIn.path.split('/')[2]}`;
+  const code = await totpCode(account.seed as string);
+  // A code without a password, a consent without a sign-in, recovery codes without an enrolment.
+  for (const [path, fields] of [
+    ['totp', { code }],
+    ['recovery-code', { code: account.recoveryCodes[0] }],
+    ['consent', { decision: 'allow' }],
+    ['recovery-codes', { saved: 'yes' }],
+    ['enrol', { code, device_name: 'Mine' }],
+  ] as const) {
+    expect((await browser.post(`${base}/${path}`, fields)).title).toContain('Sign in');
+  }
+  // With the password alone, only the code leads on.
+  await enterPassword(browser, await browser.get(base), account);
+  for (const path of ['recovery-codes', 'enrol', 'consent']) {
+    const page = await browser.post(`${base}/${path}`, {
+      saved: 'yes',
+      code,
+      device_name: 'Mine',
+      decision: 'allow',
+    });
+    expect(page.title).toContain('Enter your code');
+  }
+  expect(await sessions(account.id)).toBe(0);
+  expect(await server.services.authenticators.list(account.id)).toHaveLength(1);
+});
+
+test('a code works once, and none that is older than it', async () => {
+  const account = await server.createAccount({ totp: true });
+  const seed = account.seed as string;
+  const [code, before] = await Promise.all([totpCode(seed), totpCode(seed, -1)]);
+  const first = await upToCode(account);
+  expect((await first.browser.submit(first.page, { code })).title).toContain('Let Quillet');
+  for (const late of [code, before]) {
+    const { browser, page } = await upToCode(account);
+    const refused = await browser.submit(page, { code: late });
+    expect(refused.status).toBe(400);
+    expect(refused.text).toContain('That code didn’t work');
+  }
+  expect(await sessions(account.id)).toBe(1);
+  expect(await refusals(account.id)).toEqual(['wrong_code', 'wrong_code']);
+});
+
+test('two steps back is too old', async () => {
+  const account = await server.createAccount({ totp: true });
+  const { browser, page } = await upToCode(account);
+  expect(
+    (await browser.submit(page, { code: await totpCode(account.seed as string, -2) })).status,
+  ).toBe(400);
+});
+
+test('of many who show one code at once, one gets in', async () => {
+  const account = await server.createAccount({ totp: true });
+  const visits = [];
+  for (let i = 0; i < 5; i++) visits.push(await upToCode(account));
+  const code = await totpCode(account.seed as string);
+  const pages = await Promise.all(
+    visits.map(({ browser, page }) => browser.submit(page, { code })),
+  );
+  expect(pages.filter((page) => page.title.includes('Let Quillet'))).toHaveLength(1);
+  expect(await sessions(account.id)).toBe(1);
+});
+
+test('guesses count across interactions, and a hundred at once count as a hundred', async () => {
+  const account = await server.createAccount({ totp: true });
+  const one = await upToCode(account);
+  const guesses = Array.from({ length: 100 }, () =>
+    one.browser.clone().submit(one.page, { code: '000000' }),
+  );
+  const statuses = (await Promise.all(guesses)).map((page) => page.status);
+  expect(statuses.filter((status) => status === 400)).toHaveLength(10);
+  expect(statuses.filter((status) => status === 429)).toHaveLength(90);
+  const other = await upToCode(account);
+  const refused = await other.browser.submit(other.page, {
+    code: await totpCode(account.seed as string),
+  });
+  expect(refused.status).toBe(429);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(refused.text).toContain('Too many tries');
+  // The recovery codes are guarded by the same count.
+  const byRecovery = await other.browser.get(refused.link('recovery code'));
+  expect((await other.browser.submit(byRecovery, { code: account.recoveryCodes[0] })).status).toBe(
+    429,
+  );
+  expect(await sessions(account.id)).toBe(0);
+}, 30_000);
+
+test('a recovery code in place of the app, once', async () => {
+  const account = await server.createAccount({ totp: true });
+  const code = (account.recoveryCodes[0] as string).toLowerCase().replaceAll('-', ' ');
+  const { browser, asked, page } = await upToCode(account);
+  const byRecovery = await browser.get(page.link('recovery code'));
+  expect(byRecovery.title).toContain('Enter a recovery code');
+  const consent = await browser.submit(byRecovery, { code });
+  const tokens = await redeem(server, client, asked, await browser.submit(consent, {}, 'allow'));
+  expect(tokens.idToken).toMatchObject(twoFactors);
+  const again = await upToCode(account);
+  const refused = await again.browser.submit(
+    await again.browser.get(again.page.link('recovery code')),
+    { code },
+  );
+  expect(refused.status).toBe(400);
+  expect(await server.services.authenticators.countRecoveryCodes(account.id)).toBe(9);
+});
+
+/** The whole enrolment on the page that shows the seed; gives the page after it. */
+async function enrol(
+  browser: Browser,
+  page: Page,
+): Promise<{ after: Page; seed: string; codes: string[] }> {
+  expect(page.title).toContain('Add an authenticator app');
+  const seed = (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(page.html)?.[1] ?? '').replaceAll(
+    /\s/g,
+    '',
+  );
+  const codesPage = await browser.submit(page, {
+    code: await totpCode(seed),
+    device_name: 'Imani’s phone',
+  });
+  expect(codesPage.title).toContain('Save your recovery codes');
+  const codes = [...codesPage.html.matchAll(/<li>([0-9A-Z-]{19})<\/li>/g)].map(
+    ([, code]) => code as string,
+  );
+  expect(codes).toHaveLength(10);
+  const unsaved = await browser.submit(codesPage, {});
+  expect(unsaved.status).toBe(400);
+  expect(unsaved.text).toContain('Save your codes first');
+  const file = await browser.submit(unsaved, {}, 'Download');
+  expect(file.headers.get('content-disposition')).toContain('attachment');
+  for (const code of codes) expect(file.html).toContain(code);
+  return { after: await browser.submit(unsaved, { saved: 'yes' }), seed, codes };
+}
+
+test('acr_values lead who has no second factor through setting one up, within the sign-in', async () => {
+  const account = await server.createAccount();
+  const { browser, asked, page } = await upToCode(account, { acr_values: 'urn:vouchsafe:acr:2fa' });
+  expect(await sessions(account.id)).toBe(0);
+  const wrong = await browser.submit(page, { code: '123456', device_name: '' });
+  expect(wrong.status).toBe(400);
+  // The seed stays, so that what was scanned works.
+  const { after, seed, codes } = await enrol(
+    browser,
+    await browser.submit(wrong, { code: '000000', device_name: 'x' }),
+  );
+  const tokens = await redeem(server, client, asked, await browser.submit(after, {}, 'allow'));
+  expect(tokens.idToken).toMatchObject(twoFactors);
+  // The code that confirmed it is used up; the recovery codes work.
+  const next = await upToCode(account);
+  expect((await next.browser.submit(next.page, { code: await totpCode(seed) })).status).toBe(400);
+  const byRecovery = await next.browser.get(next.page.link('recovery code'));
+  expect((await next.browser.submit(byRecovery, { code: codes[3] })).external).toBe(true);
+  await newStep(account.id);
+  const last = await upToCode(account);
+  expect((await last.browser.submit(last.page, { code: await totpCode(seed) })).external).toBe(
+    true,
+  );
+});
+
+test('an essential acr leads there too, and one that can’t be reached is an answer of its own', async () => {
+  const account = await server.createAccount();
+  const essential = (value: string) => ({
+    claims: JSON.stringify({ id_token: { acr: { essential: true, values: [value] } } }),
+  });
+  const { browser, page } = await upToCode(account, essential('urn:vouchsafe:acr:2fa'));
+  await enrol(browser, page);
+  expect(await sessions(account.id)).toBe(1);
+  const unmet = await new Browser().get(
+    ask(server, client, essential('urn:vouchsafe:acr:phr')).url,
+  );
+  expect(unmet.params.get('error')).toBe('unmet_authentication_requirements');
+});
+
+test('an administrator without a second factor is led through setting one up', async () => {
+  const account = await server.createAccount({ admin: true });
+  const { browser, page } = await upToCode(account);
+  await enrol(browser, page);
+  expect(await sessions(account.id)).toBe(1);
+});
+
+test('of two sign-ins that began before there was a factor, the second must show the first one’s', async () => {
+  const account = await server.createAccount({ admin: true });
+  const owner = await upToCode(account);
+  const thief = await upToCode(account);
+  await enrol(owner.browser, owner.page);
+  const seed = (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(thief.page.html)?.[1] ?? '').replaceAll(
+    /\s/g,
+    '',
+  );
+  const refused = await thief.browser.submit(thief.page, {
+    code: await totpCode(seed),
+    device_name: 'Thief',
+  });
+  expect(refused.title).toContain('Enter your code');
+  expect((await server.services.authenticators.list(account.id)).map(({ label }) => label)).toEqual(
+    ['Imani’s phone'],
+  );
+  expect(await sessions(account.id)).toBe(1);
+});
+
+test('both at once: one is enrolled', async () => {
+  const account = await server.createAccount({ admin: true });
+  const visits = [await upToCode(account), await upToCode(account)];
+  const codes = await Promise.all(
+    visits.map(({ page }) =>
+      totpCode(
+        (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(page.html)?.[1] ?? '').replaceAll(/\s/g, ''),
+      ),
+    ),
+  );
+  const pages = await Promise.all(
+    visits.map(({ browser, page }, i) =>
+      browser.submit(page, { code: codes[i] as string, device_name: `Phone ${i}` }),
+    ),
+  );
+  expect(pages.map((page) => page.title).toSorted()).toEqual([
+    expect.stringContaining('Enter your code'),
+    expect.stringContaining('Save your recovery codes'),
+  ]);
+  expect(await server.services.authenticators.list(account.id)).toHaveLength(1);
+});
+
+test('nothing of a seed or a recovery code lies open in the interaction', async () => {
+  const account = await server.createAccount({ admin: true });
+  const { page } = await upToCode(account);
+  const seed = (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(page.html)?.[1] ?? '').replaceAll(
+    /\s/g,
+    '',
+  );
+  const rows = await t.db.kysely.selectFrom('interactions').selectAll().execute();
+  expect(JSON.stringify(rows)).not.toContain(seed);
+});
