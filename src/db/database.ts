@@ -109,13 +109,15 @@ async function retried<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (attempt === RETRIES || !isSerializationFailure(error)) throw error;
+      if (attempt === RETRIES || !isPassing(error)) throw error;
     }
   }
 }
 
-function isSerializationFailure(error: unknown): boolean {
+/** Whether the same work would do now: a race was lost, or a partition was attached while a row waited to be inserted. */
+function isPassing(error: unknown): boolean {
   const code = sqlState(error);
+  if (code === '23514') return (error as pg.DatabaseError).constraint === undefined;
   return code === '40001' || code === '40P01';
 }
 

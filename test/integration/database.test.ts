@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
+import { writeAudit } from '../../src/audit/audit.service.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/process.ts';
+
+let database: TestDatabase;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+});
+
+afterAll(() => database.drop());
+
+test('who writes to the audit while its month gets a partition finds the partition', async () => {
+  const { db } = database;
+  const maker = await db.pool.connect();
+  const write = (() => {
+    let written: Promise<unknown> | undefined;
+    return () =>
+      (written ??= db.transaction((trx) =>
+        writeAudit(trx, { type: 'keys.rotated', outcome: 'success', actor: 'test' }),
+      ));
+  })();
+  try {
+    await maker.query('begin');
+    await maker.query('lock table audit_events_rest in share row exclusive mode');
+    void write().catch(() => undefined);
+    await until(async () => {
+      const { rows } = await maker.query(
+        `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows.length === 1;
+    });
+    await maker.query('create table audit_events_now (like audit_events including all)');
+    await maker.query(
+      `alter table audit_events attach partition audit_events_now for values from ('2000-01-01') to ('2100-01-01')`,
+    );
+    await maker.query('commit');
+  } finally {
+    maker.release();
+  }
+  await write();
+  const { rows } = await sql<{
+    name: string;
+  }>`select tableoid::regclass::text as name from audit_events`.execute(db.kysely);
+  expect(rows).toEqual([{ name: 'audit_events_now' }]);
+});
+
+test('a broken rule of a table is told, and not tried again', async () => {
+  const { kysely } = database.db;
+  let tries = 0;
+  const broken = database.db.transaction(async (trx) => {
+    tries += 1;
+    await sql`insert into signing_keys default values`.execute(trx);
+  });
+  await expect(broken).rejects.toMatchObject({ code: '23502' });
+  const checked = database.db.transaction(async (trx) => {
+    tries += 1;
+    await sql`insert into audit_events (id, type, outcome) values ('a', 'sign_in', 'maybe')`.execute(
+      trx,
+    );
+  });
+  await expect(checked).rejects.toMatchObject({ code: '23514' });
+  expect(tries).toBe(2);
+  expect(await kysely.selectFrom('signing_keys').selectAll().execute()).toEqual([]);
+});
