@@ -2,7 +2,7 @@ import Koa, { type Context } from 'koa';
 import * as oauth from 'openid-client';
 import { discovered } from './discovery.ts';
 import { callApi } from './calls.ts';
-import { sendPage, sendStyle } from './page.ts';
+import { sendFile, sendPage } from './page.ts';
 import { type Credentials, scopes } from './registration.ts';
 import { addAttempt, Sessions, takeAttempt } from './sessions.ts';
 import { problem, signedInPage, welcome } from './views.ts';
@@ -122,7 +122,8 @@ export function createApp({ issuer, url, api, credentials }: AppOptions): Koa {
     'GET /': home,
     'GET /sign-in': signIn,
     'GET /callback': callback,
-    'GET /style.css': sendStyle,
+    'GET /style.css': sendFile,
+    'GET /icon.svg': sendFile,
     'POST /invoices': addInvoice,
     'POST /sign-out': signOut,
   };

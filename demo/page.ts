@@ -31,12 +31,15 @@ export function html(parts: TemplateStringsArray, ...values: Content[]): Markup 
   return new Markup(parts.map((part, index) => part + render(values[index])).join(''));
 }
 
-const style = readFileSync(new URL('./style.css', import.meta.url), 'utf8');
+const read = (name: string) => readFileSync(new URL(name, import.meta.url), 'utf8');
+const files = {
+  '/style.css': { type: 'css', body: read('./style.css') },
+  '/icon.svg': { type: 'svg', body: read('./icon.svg') },
+};
 
-/** The stylesheet of the example app. */
-export function sendStyle(ctx: Context): void {
-  ctx.type = 'css';
-  ctx.body = style;
+/** What the pages of the example app load. */
+export function sendFile(ctx: Context): void {
+  Object.assign(ctx, files[ctx.path as keyof typeof files]);
 }
 
 /** @param issuer where the form that signs out leads to. */
@@ -54,7 +57,7 @@ export function sendPage(
   ctx.set('X-Content-Type-Options', 'nosniff');
   ctx.set(
     'Content-Security-Policy',
-    `default-src 'none'; style-src 'self'; form-action 'self' ${issuer}; base-uri 'none'; frame-ancestors 'none'`,
+    `default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self' ${issuer}; base-uri 'none'; frame-ancestors 'none'`,
   );
   ctx.body = html`<!doctype html>
 <html lang="en">
@@ -63,7 +66,7 @@ export function sendPage(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>${title} · Quillet</title>
-<link rel="icon" href="data:,">
+<link rel="icon" type="image/svg+xml" href="/icon.svg">
 <link rel="stylesheet" href="/style.css">
 </head>
 <body>${body}</body>

@@ -6,41 +6,40 @@ import { type Content, html } from './page.ts';
 type View = readonly [title: string, body: Content];
 
 const frame = (bar: Content, main: Content) => html`
-<header><div class="in"><a class="name" href="/">Quillet</a>${bar}</div></header>
-<main class="in">${main}</main>
-<footer class="in"><p>An example app. It signs people in with Vouchsafe, and its invoices are kept by an API of its own.</p></footer>`;
+<header><div class="in"><a class="name" href="/"><img src="/icon.svg" alt="" width="28" height="28">Quillet</a>${bar}</div></header>
+${main}
+<footer><div class="in"><p>An example app. It signs people in with Vouchsafe, and an API of its own keeps its invoices.</p></div></footer>`;
 
-export const welcome = (): View => [
-  'Invoices, written well',
-  frame(
-    undefined,
-    html`<h1>Invoices, written well</h1>
-<p class="lead">Quillet writes your invoices and knows who has paid. It asks Vouchsafe who you are, and never sees your password.</p>
-<p><a class="button go" href="/sign-in">Sign in with Vouchsafe</a></p>`,
-  ),
-];
-
-export const problem = (title: string, words: string): View => [
+/** One thing said, and one thing to do. */
+const short = (title: string, words: string): View => [
   title,
   frame(
     undefined,
-    html`<h1>${title}</h1>
+    html`<main class="in short"><h1>${title}</h1>
 <p class="lead">${words}</p>
-<p><a class="button go" href="/sign-in">Sign in with Vouchsafe</a></p>`,
+<p><a class="button go" href="/sign-in">Sign in with Vouchsafe</a></p></main>`,
   ),
 ];
+
+export const welcome = (): View =>
+  short(
+    'Invoices, written well',
+    'Quillet writes your invoices and keeps them in order. It asks Vouchsafe who you are, and never sees your password.',
+  );
+
+export const problem = short;
 
 export const signedInPage = (claims: IDToken, answer: Answer, issuer: string): View => [
   'Your invoices',
   frame(
     html`<span class="you">${nameOf(claims)}</span><form method="post" action="/sign-out"><button>Sign out</button></form>`,
-    html`<h1>Your invoices</h1>
+    html`<main class="in"><h1>Your invoices</h1>
 ${invoices(answer, issuer)}
 <section aria-labelledby="answer"><h2 id="answer">What the API answered</h2>
 <pre tabindex="0" role="region" aria-label="The API’s answer"><code>${rawAnswer(answer)}</code></pre></section>
 <section aria-labelledby="who"><h2 id="who">What Quillet knows of you</h2>
 <p>These are the claims of the ID token. Quillet has checked its signature, its audience and its nonce.</p>
-<dl>${Object.entries(claims).map(([name, value]) => html`<div><dt><code>${name}</code></dt><dd>${readable(name, value)}</dd></div>`)}</dl></section>`,
+<dl>${Object.entries(claims).map(([name, value]) => html`<div><dt><code>${name}</code></dt><dd>${readable(name, value)}</dd></div>`)}</dl></section></main>`,
   ),
 ];
 
@@ -57,13 +56,17 @@ function invoices(answer: Answer, issuer: string): Content {
     return html`<div class="refused" role="status"><p><b>Quillet may only read your invoices.</b> That is what you decided, so the API refused to add one.</p>
 <p><a class="button" href="/sign-in?again=yes">Decide again</a> <a class="button" href="/">Back to the invoices</a></p></div>`;
   }
-  if (answer.status !== 200) {
+  if (answer.status === 401) {
     const ended =
       answer.refresh === 'refused'
         ? ' Quillet asked for a new token, and was refused that too.'
         : '';
     return html`<div class="refused" role="status"><p><b>The API refused.</b> The access that you gave to Quillet has ended.${ended}</p>
 <p><a class="button go" href="/sign-in">Connect Quillet again</a></p></div>`;
+  }
+  if (answer.status !== 200) {
+    return html`<div class="refused" role="status"><p><b>The invoices can’t be read just now.</b> The API or the server doesn’t answer.</p>
+<p><a class="button go" href="/">Try again</a></p></div>`;
   }
   const { invoices: all } = answer.body as { invoices: Invoice[] };
   return html`<table><thead><tr><th scope="col">Number</th><th scope="col">For</th><th scope="col" class="figure">Amount</th></tr></thead>
