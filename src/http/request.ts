@@ -101,6 +101,8 @@ export function mountAtIssuer(issuer: string): Middleware {
   const prefix = new URL(issuer).pathname.replace(/\/$/, '');
   if (prefix === '') return (_ctx, next) => next();
   return (ctx, next) => {
+    // Where the engine looks for what stands before its routes in the URLs that it makes.
+    Object.assign(ctx, { mountPath: prefix });
     const wellKnown = /^(\/\.well-known\/[a-z-]+)(\/.*)$/.exec(ctx.path);
     if (wellKnown?.[2] === prefix) ctx.path = wellKnown[1] as string;
     else if (ctx.path === prefix || ctx.path.startsWith(`${prefix}/`))

@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose';
 import type { Account } from '../account/account.ts';
 import { acrOf, rankOf } from '../oidc/acr.ts';
 import {
@@ -31,6 +32,10 @@ export async function finishSignIn(
   parts: InteractionParts,
 ): Promise<void> {
   const { ctx, interaction, client } = visit;
+  if (meantAccounts(interaction).some((id) => id !== account.id)) {
+    await finishWithError(visit, 'login_required', 'the person that was asked for did not sign in');
+    return;
+  }
   const session = await findBrowserSession(parts.engine.provider, ctx);
   const isSame = session?.account.id === account.id;
   if (session !== undefined && !isSame)
@@ -67,6 +72,21 @@ function merged(
     acr:
       session?.acr !== undefined && rankOf(session.acr) > rankOf(reached) ? session.acr : reached,
   };
+}
+
+/**
+ * Whom the request is about (OpenID Connect Core, sections 3.1.2.1 and 5.5.1: `id_token_hint`, and `sub` with a value): an
+ * answer about anybody else would be a wrong one. The engine looks at the hint where the request begins, and not again.
+ */
+function meantAccounts({ params }: Interaction): unknown[] {
+  const meant: unknown[] = [];
+  // The engine has verified it.
+  if (typeof params.id_token_hint === 'string') meant.push(decodeJwt(params.id_token_hint).sub);
+  if (typeof params.claims === 'string') {
+    const claims = JSON.parse(params.claims) as { id_token?: { sub?: { value?: unknown } | null } };
+    if (claims.id_token?.sub?.value !== undefined) meant.push(claims.id_token.sub.value);
+  }
+  return meant;
 }
 
 /** Ends the prompt for consent; what was decided is written by the caller in the same commit. */

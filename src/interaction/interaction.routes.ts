@@ -2,7 +2,6 @@ import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { readForm, refuseCrossSite } from '../http/form.ts';
 import { createConsentStep } from './consent-page.ts';
-import { finishWithError } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
 import { createEnrolStep } from './enrol.ts';
 import { createRegisterStep } from './register.ts';
@@ -64,8 +63,6 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
   /** Shows where the interaction stands. */
   async function dispatch(visit: Visit): Promise<void> {
     const { interaction, progress } = visit;
-    if (isUnmet(visit))
-      return finishWithError(visit, 'login_required', 'requested subject could not be obtained');
     const account = await steps.account(visit);
     if (account !== undefined) {
       const missing = await steps.missing(visit, account, progress);
@@ -77,13 +74,4 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
   }
 
   return router.routes() as unknown as Middleware;
-}
-
-/** The request is about a certain person (OpenID Connect Core, section 3.1.2.1, `id_token_hint`), and somebody else has signed in. */
-function isUnmet({ interaction }: Visit): boolean {
-  const { reasons } = interaction.prompt;
-  return (
-    interaction.lastSubmission?.login !== undefined &&
-    (reasons.includes('id_token_hint') || reasons.includes('claims_id_token_sub_value'))
-  );
 }

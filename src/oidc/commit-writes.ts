@@ -118,8 +118,9 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
       'on conflict (id_hash) do nothing',
     );
   }
-  if (outcome.interactions.length > 0) {
-    const rows = outcome.interactions.map((one) => ({
+  const started = outcome.interactions.filter((one) => !one.exists);
+  if (started.length > 0) {
+    const rows = started.map((one) => ({
       id_hash: one.idHash,
       payload: one.payload,
       expires_at: one.expiresAt,
@@ -130,7 +131,6 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
       { id_hash: 'bytea', payload: 'jsonb', expires_at: 'timestamptz' },
       rows,
       ok,
-      'on conflict (id_hash) do update set payload = excluded.payload, expires_at = excluded.expires_at',
     );
   }
   if (outcome.usedConsent !== undefined) {

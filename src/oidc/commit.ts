@@ -112,6 +112,16 @@ function addUnused(b: StatementBuilder, outcome: Outcome): void {
     );
     checks.push(`(select count(*) from closed) = ${outcome.closedInteractions.length}`);
   }
+  outcome.interactions
+    .filter((one) => one.exists)
+    .forEach(({ idHash, payload, expiresAt }, index) => {
+      b.add(
+        `changed_${index}`,
+        `update interactions set payload = ${b.param(payload, 'jsonb')}, expires_at = ${b.param(expiresAt, 'timestamptz')}
+         where id_hash = ${b.param(idHash, 'bytea')} and (select ok from live) returning 1`,
+      );
+      checks.push(`exists (select from changed_${index})`);
+    });
   b.add('unused', `select ${checks.length === 0 ? 'true' : checks.join(' and ')} as ok`);
 }
 

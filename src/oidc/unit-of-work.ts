@@ -245,11 +245,14 @@ export class UnitOfWork {
   }
 
   saveInteraction(id: string, payload: InteractionWrite['payload'], expiresAt: Date): void {
-    this.#interactions.set(id, { idHash: sha256(id), payload, expiresAt });
+    const exists = this.#interactionReads.get(id) !== undefined;
+    this.#interactions.set(id, { exists, idHash: sha256(id), payload, expiresAt });
   }
 
   closeInteraction(id: string): void {
-    if (!this.#interactions.delete(id)) this.#closedInteractions.push(sha256(id));
+    const isStored = this.#interactions.get(id)?.exists ?? true;
+    this.#interactions.delete(id);
+    if (isStored) this.#closedInteractions.push(sha256(id));
   }
 
   useConsent(id: string): void {

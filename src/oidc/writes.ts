@@ -46,6 +46,8 @@ export interface SessionWrite {
 }
 
 export interface InteractionWrite {
+  /** It was read: then it is only changed, and one that was finished or ended meanwhile never comes back. */
+  readonly exists: boolean;
   readonly idHash: Buffer;
   readonly payload: Payload;
   readonly expiresAt: Date;
