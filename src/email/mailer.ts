@@ -50,8 +50,12 @@ export class SmtpMailer implements Mailer {
 }
 
 function createTransport(url: string) {
+  const { protocol, username, hostname } = new URL(url);
+  const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
   return nodemailer.createTransport({
     url,
+    // Our password there never goes in the clear; without one, TLS is used where the server offers it.
+    requireTLS: protocol === 'smtp:' && username !== '' && !isLoopback,
     connectionTimeout: TIMEOUT_MS,
     greetingTimeout: TIMEOUT_MS,
     socketTimeout: TIMEOUT_MS,

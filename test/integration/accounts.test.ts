@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import argon2 from 'argon2';
 import { AccountRefused } from '../../src/account/account.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { createPeople, password, type People } from '../support/people.ts';
+import { createPeople, password, type People, refusals } from '../support/people.ts';
 
 let database: TestDatabase;
 let people: People;
@@ -20,7 +20,6 @@ const row = (id: string) =>
     .selectAll()
     .where('id', '=', id)
     .executeTakeFirstOrThrow();
-const reason = (error: unknown) => (error as { code?: string }).code;
 
 describe('an account', () => {
   test('is made with a random id and a hashed password, audited, and found by every spelling of its address', async () => {
@@ -88,9 +87,7 @@ describe('an account', () => {
       ),
     );
     expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(1);
-    for (const result of results)
-      if (result.status === 'rejected')
-        expect(result.reason).toMatchObject({ code: 'email_taken', status: 409 });
+    expect(refusals(results)).toEqual(['email_taken']);
     expect(
       await database.db.kysely
         .selectFrom('accounts')
@@ -304,10 +301,7 @@ describe('disabling', () => {
       admins.map(({ id }) => people.accounts.setDisabled(id, true, 'cli')),
     );
     expect(results.filter((result) => result.status === 'fulfilled')).toHaveLength(2);
-    const refused = results
-      .filter((result) => result.status === 'rejected')
-      .map((result) => reason(result.reason));
-    expect(refused).toEqual(['last_administrator']);
+    expect(refusals(results)).toEqual(['last_administrator']);
     const live = await database.db.kysely
       .selectFrom('accounts')
       .select('id')

@@ -69,7 +69,7 @@ describe('enrolling an app', () => {
     const { secret_sealed: sealed, last_used_step: used } = await row(id);
     expect(sealed.includes(Buffer.from(secret))).toBe(false);
     expect(people.sealer.open(sealed, `authenticators:${id}`).toString()).toBe(secret);
-    expect(() => people.sealer.open(sealed, 'authenticators:other')).toThrow();
+    expect(() => people.sealer.open(sealed, 'authenticators:other')).toThrow('could not be opened');
     expect(used).toBe(confirmed.step);
     expect(await people.mails(account.email)).toMatchObject([
       { template: 'second_factor_added', device: 'My phone' },

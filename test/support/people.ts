@@ -12,6 +12,16 @@ import { Sealer } from '../../src/lib/seal.ts';
 
 export const password = 'vellum otter quince 47';
 
+/** The codes with which some of many failed, each once. */
+export function refusals(results: readonly PromiseSettledResult<unknown>[]): unknown[] {
+  const codes = results.flatMap((result) =>
+    result.status === 'rejected'
+      ? [(result.reason as { code?: unknown }).code ?? result.reason]
+      : [],
+  );
+  return [...new Set(codes)];
+}
+
 /** The domain services around people, as the composition root makes them. */
 export function createPeople(db: Database, figures: ConstructorParameters<typeof Limits>[2] = {}) {
   const sealer = new Sealer([randomBytes(32)]);
