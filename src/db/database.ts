@@ -69,6 +69,8 @@ export class Database {
     });
     // Without a listener, a connection that breaks while idle would end the process.
     this.pool.on('error', (error) => options.onIdleError?.(error));
+    // The same for one that breaks between two statements of a transaction; the next statement hears of it.
+    this.pool.on('connect', (client) => client.on('error', () => undefined));
     this.kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.pool }) });
   }
 

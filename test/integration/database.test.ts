@@ -27,7 +27,7 @@ test('who writes to the audit while its month gets a partition finds the partiti
     await maker.query('lock table audit_events_rest in share row exclusive mode');
     void write().catch(() => undefined);
     await until(async () => {
-      const { rows } = await maker.query(
+      const { rows } = await db.pool.query(
         `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
       );
       return rows.length === 1;
@@ -64,4 +64,21 @@ test('a broken rule of a table is told, and not tried again', async () => {
   await expect(checked).rejects.toMatchObject({ code: '23514' });
   expect(tries).toBe(2);
   expect(await kysely.selectFrom('signing_keys').selectAll().execute()).toEqual([]);
+});
+
+test('a connection that breaks in the middle of a transaction ends the transaction, and nothing else', async () => {
+  const { db } = database;
+  const broken = db.transaction(async (trx) => {
+    const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx);
+    await db.pool.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+    await until(async () => {
+      const { rows: left } = await db.pool.query('select from pg_stat_activity where pid = $1', [
+        rows[0]?.pid,
+      ]);
+      return left.length === 0;
+    });
+    await sql`select 1`.execute(trx);
+  });
+  await expect(broken).rejects.toThrow();
+  expect((await db.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
 });
