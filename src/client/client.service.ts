@@ -10,6 +10,7 @@ import {
   type ClientType,
   checkRedirectUri,
   identityScopes,
+  isClientId,
   type NewClient,
 } from './client.ts';
 import * as store from './client.store.ts';
@@ -67,8 +68,8 @@ export class ClientService {
   }
 
   /** The client, disabled or not, as it was at most two seconds ago; at once where this process changed it. */
-  find(id: string): Promise<Client | undefined> {
-    return this.#cache.get(id);
+  async find(id: string): Promise<Client | undefined> {
+    return isClientId(id) ? this.#cache.get(id) : undefined;
   }
 
   /** Whether `secret` is one of the client's live secrets; in time that does not depend on how much of it is right. */

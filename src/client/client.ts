@@ -26,6 +26,11 @@ export interface Client {
 /** The identity scopes that a client may ask for; `openid` always comes along with a person. */
 export const identityScopes = ['openid', 'profile', 'email', 'offline_access'] as const;
 
+/** Whether it could be the id of a client at all (RFC 6749, appendix A.1); other text never reaches the database. */
+export function isClientId(id: string): boolean {
+  return /^[\x20-\x7e]{1,2000}$/.test(id);
+}
+
 const scopeName = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
 export const newClientSchema = z.strictObject({

@@ -1,4 +1,5 @@
 import type { Context, Middleware } from 'koa';
+import { isClientId } from '../client/client.ts';
 import { isUnavailable, type Database } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import { type CommitResult, type Loss, UnitOfWork, withUnit } from './unit-of-work.ts';
@@ -20,7 +21,8 @@ export function unitOfWork(db: Database, cookieName: (type: 'session') => string
   return async (ctx, next) => {
     const unit = new UnitOfWork(db);
     // With the client known, the session's read brings what was decided for it.
-    unit.clientIdHint = typeof ctx.query.client_id === 'string' ? ctx.query.client_id : undefined;
+    const { client_id: clientId } = ctx.query;
+    if (typeof clientId === 'string' && isClientId(clientId)) unit.clientIdHint = clientId;
     ctx.state.recorded = () => unit.recorded;
     await withUnit(unit, async () => {
       try {

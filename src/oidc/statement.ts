@@ -27,7 +27,7 @@ export class StatementBuilder {
 
   /** Adds a parameter; gives its place in the text. */
   param(value: unknown, type: string): string {
-    const given = type === 'jsonb' && value !== null ? JSON.stringify(value) : value;
+    const given = type === 'jsonb' && value !== null ? json(value) : value;
     return `$${this.#values.push(given)}::${type}`;
   }
 
@@ -63,6 +63,15 @@ export class StatementBuilder {
         : `with ${this.#expressions.join(', ')} select ${select}`;
     return { name: nameOf(text), text, values: this.#values };
   }
+}
+
+/** PostgreSQL's jsonb has no U+0000, which anybody may send in a `state` or a `nonce`: it becomes U+FFFD. */
+function json(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (!text.includes('\\u0000')) return text;
+  return text.replace(/(\\u0000)|\\./g, (escaped, nul: string | undefined) =>
+    nul === undefined ? escaped : '\\ufffd',
+  );
 }
 
 /** A statement whose text never changes. */
