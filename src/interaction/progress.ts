@@ -14,6 +14,8 @@ const progressSchema = z.object({
   amr: z.array(z.string()).default([]),
   /** The proof of an address that is waited for: who knows `ref` knows nothing without the code. */
   waiting: z.object({ ref: z.string(), email: z.string() }).optional(),
+  /** What the sign-in page is filled in with: the address that was registered or confirmed here. */
+  email: z.string().optional(),
   /** The seed that is being enrolled, sealed, base64. */
   seed: z.string().optional(),
   /** Recovery codes that wait to be saved, sealed, base64. */
@@ -31,6 +33,7 @@ export const startProgress = {
   passwordAt: undefined,
   amr: [] as string[],
   waiting: undefined,
+  email: undefined,
   seed: undefined,
   codes: undefined,
 } satisfies Partial<Progress>;

@@ -127,6 +127,7 @@ function emailHint({ ctx, progress, interaction }: Visit): string | undefined {
   const hint = interaction.params.login_hint;
   return (
     progress.waiting?.email ??
+    progress.email ??
     (typeof hint === 'string' ? hint.slice(0, 254) : rememberedEmail(ctx))
   );
 }

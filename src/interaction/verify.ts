@@ -49,7 +49,7 @@ export function createVerifyStep(parts: InteractionParts, steps: Steps) {
 
   /** Confirmed in another way, or too old: whoever can sign in does, and the others may ask anew. */
   async function over(visit: Visit): Promise<void> {
-    await advance(visit, { waiting: undefined });
+    await advance(visit, { waiting: undefined, email: visit.progress.waiting?.email });
     redirect(
       visit.ctx,
       visit.progress.accountId === undefined ? `${visit.base}/sign-in` : visit.base,

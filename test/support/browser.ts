@@ -166,12 +166,17 @@ export class Browser {
       matches.find(
         (match) => button !== undefined && forms.some((one) => one.buttons.some(match)),
       ) ?? (() => false);
-    const form = button === undefined ? forms[0] : forms.find((one) => one.buttons.some(isPressed));
+    const form =
+      button === undefined
+        ? forms[0]
+        : (forms.find((one) => one.buttons.some(isPressed)) ??
+          forms.find((one) => one.action.includes(button)));
     if (form === undefined)
       throw new Error(
         `no form${button === undefined ? '' : ` with the button "${button}"`} on the page "${page.title}" (${page.status} ${page.url}): ${page.text}`,
       );
-    const using = form.buttons.find(isPressed);
+    const using =
+      form.buttons.find(isPressed) ?? (button === undefined ? undefined : form.buttons[0]);
     const body = apply(form.fields, fields);
     if (using?.name !== undefined) body.append(using.name, using.value);
     return { action: new URL(using?.action ?? form.action, page.url).href, body };
