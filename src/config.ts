@@ -144,6 +144,30 @@ const variables = {
 } as const;
 
 type Variable = keyof typeof variables;
+
+/** What there is to set, in words: for the help and the documentation. */
+export interface VariableHelp {
+  readonly name: string;
+  readonly expected: string;
+  readonly example: string;
+  /** What counts where it is not set; undefined where that follows from other variables, or is nothing. */
+  readonly default: string | undefined;
+  /** It can come from the file that its twin with `_FILE` names. */
+  readonly secret: boolean;
+}
+
+export const variableHelp: readonly VariableHelp[] = Object.entries(variables).map(
+  ([name, variable]) => {
+    const value = variable.form.parse(undefined);
+    return {
+      name,
+      expected: variable.expected,
+      example: variable.example,
+      default: value === undefined ? undefined : String(value),
+      secret: 'secret' in variable,
+    };
+  },
+);
 type Parsed = { [K in Variable]: z.output<(typeof variables)[K]['form']> };
 
 export interface Config {

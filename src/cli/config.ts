@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
+import { variableHelp } from '../config.ts';
 import { type Command, defineCommand, table } from './command.ts';
 
 export const configCommands: Command[] = [
@@ -7,6 +8,7 @@ export const configCommands: Command[] = [
     words: 'config check',
     summary: 'Says whether the configuration is right, and what follows from it; opens nothing',
     options: {},
+    details: variables(),
     input: z.object({}),
     async run(_input, { config }) {
       return {
@@ -54,4 +56,20 @@ function mails({
 }): string {
   if (smtpUrl !== undefined) return 'by SMTP';
   return devMail ? `shown at ${issuer}/dev/mail` : 'not sent: set SMTP_URL';
+}
+
+/** Everything that can be set. */
+function variables(): string {
+  const rows = variableHelp.map(
+    ({ name, expected, default: value }) =>
+      [name, value === undefined ? expected : `${expected} (${value} unless set)`] as const,
+  );
+  const secret = variableHelp.filter((one) => one.secret).map(({ name }) => name);
+  return [
+    'Environment variables:',
+    '',
+    ...table(rows),
+    '',
+    `${secret.join(', ')} can come from files: ${secret[0]}_FILE names one.`,
+  ].join('\n');
 }
