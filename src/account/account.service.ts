@@ -82,6 +82,11 @@ export class AccountService {
       : (await store.findAccount(db, { emailKey: address.key }))?.account;
   }
 
+  /** The account, its row held until the transaction ends: what changes about it comes one after the other. */
+  hold(db: Db, id: string): Promise<Account | undefined> {
+    return store.lockAccount(db, id);
+  }
+
   /**
    * Checks what somebody chose for an account.
    * @throws AccountRefused `account_refused` (400) with every problem, field by field.

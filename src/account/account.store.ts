@@ -171,7 +171,7 @@ export async function lockAccount(db: Db, id: string): Promise<Account | undefin
     .selectFrom('accounts')
     .select(columns)
     .where('id', '=', id)
-    .forUpdate()
+    .forNoKeyUpdate()
     .executeTakeFirst();
   return row && toAccount(row);
 }

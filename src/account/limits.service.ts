@@ -27,8 +27,8 @@ export const limits = {
   'password account+address': { points: 10, seconds: 15 * MINUTE },
   /** Guesses at one account from everywhere: many addresses against one person. */
   'password account': { points: 50, seconds: HOUR },
-  /** Guesses at any account from one address: one attacker against many people; an office shares an address, too. */
-  'password address': { points: 100, seconds: 15 * MINUTE },
+  /** Guesses at any account from one address: one attacker against many people, or the two hundred of an office at nine. */
+  'password address': { points: 300, seconds: 15 * MINUTE },
   /** Wrong guesses in all: many addresses against many people. */
   'password all': { points: 3_000, seconds: 5 * MINUTE },
   /** Guesses at one account from a device that has signed in to it before; nothing else counts for it. */

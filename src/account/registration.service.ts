@@ -16,7 +16,7 @@ import type { Passwords } from './passwords.service.ts';
 /** Seconds for which a link and its code are good. */
 const LINK_TTL = 86_400;
 /** Seconds between two mails of one verification. */
-export const RESEND_PAUSE = 60;
+const RESEND_PAUSE = 60;
 /** Guesses at one code; a new mail brings a new code, and as many guesses again. */
 const CODE_ATTEMPTS = 5;
 const CODE_DIGITS = 8;

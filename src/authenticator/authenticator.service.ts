@@ -1,10 +1,12 @@
+import { createHmac } from 'node:crypto';
+import type { Account } from '../account/account.ts';
 import { type AccountService, endAccess } from '../account/account.service.ts';
 import { type Actor, type AuditOrigin, originOf } from '../audit/audit.ts';
 import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { type Mail, mailWrite } from '../email/email.service.ts';
 import { AppError } from '../errors.ts';
-import { randomToken, sha256 } from '../lib/hash.ts';
+import { sha256 } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { insertOutbox } from '../outbox/outbox.service.ts';
 import type { Authenticator, ConfirmedTotp, TotpSecret } from './authenticator.ts';
@@ -47,7 +49,8 @@ export class AuthenticatorService {
   }
 
   /**
-   * Enrols an authenticator app in the transaction; a mail tells the owner. The code that confirmed it is used up.
+   * Enrols an authenticator app in the transaction; a mail tells the owner. The code that confirmed it is used up. Doing
+   * it twice does it once.
    * @throws AppError `invalid_label` (400), `unknown_account` (404)
    */
   async enrolTotp(
@@ -58,23 +61,33 @@ export class AuthenticatorService {
     origin: AuditOrigin,
   ): Promise<Authenticator> {
     const device = checkLabel(label);
-    const id = randomToken(16);
+    const { email } = await this.#hold(db, accountId);
+    // One row a seed: a form that is posted twice must not give every code a second life.
+    const key = this.#sealer.derive('authenticator id');
+    const id = createHmac('sha256', key)
+      .update(`${accountId} ${secret}`)
+      .digest('base64url')
+      .slice(0, 22);
     const secretSealed = this.#sealer.seal(secret, `authenticators:${id}`);
-    await store.insertTotp(db, { id, accountId, label: device, secretSealed, usedStep: step });
+    const made = {
+      id,
+      kind: 'totp',
+      label: device,
+      createdAt: new Date(),
+      lastUsedAt: undefined,
+    } as const;
+    const totp = { id, accountId, label: device, secretSealed, usedStep: step };
+    if (!(await store.insertTotp(db, totp))) return made;
+    const data = { authenticator: id, kind: 'totp' };
     await writeAudit(db, {
       type: 'authenticator.added',
       outcome: 'success',
       accountId,
-      data: { authenticator: id, kind: 'totp' },
+      data,
       ...origin,
     });
-    await this.#tell(db, accountId, (to, at) => ({
-      template: 'second_factor_added',
-      to,
-      device,
-      at,
-    }));
-    return { id, kind: 'totp', label: device, createdAt: new Date(), lastUsedAt: undefined };
+    await this.#tell(db, { template: 'second_factor_added', to: email, device, at: now() });
+    return made;
   }
 
   /**
@@ -95,13 +108,17 @@ export class AuthenticatorService {
     return Array.from({ length: RECOVERY_CODES }, newRecoveryCode);
   }
 
-  /** Puts the codes in the place of all earlier ones, in the transaction; only their hashes are kept. A mail tells the owner. */
+  /**
+   * Puts the codes in the place of all earlier ones, in the transaction; only their hashes are kept. A mail tells the owner.
+   * @throws AppError `unknown_account` (404)
+   */
   async storeRecoveryCodes(
     db: Db,
     accountId: string,
     codes: readonly string[],
     origin: AuditOrigin,
   ): Promise<void> {
+    const { email } = await this.#hold(db, accountId);
     await store.replaceRecoveryCodes(db, accountId, codes.map(hashRecoveryCode));
     await writeAudit(db, {
       type: 'recovery_codes.generated',
@@ -109,11 +126,7 @@ export class AuthenticatorService {
       accountId,
       ...origin,
     });
-    await this.#tell(db, accountId, (to, at) => ({
-      template: 'recovery_codes_regenerated',
-      to,
-      at,
-    }));
+    await this.#tell(db, { template: 'recovery_codes_regenerated', to: email, at: now() });
   }
 
   /** Makes ten codes, stores them in the transaction and gives them, to be shown this once. */
@@ -157,6 +170,7 @@ export class AuthenticatorService {
    */
   async reset(accountId: string, actor: Actor): Promise<void> {
     await this.#db.transaction(async (db) => {
+      const { email } = await this.#hold(db, accountId);
       await endAccess(db, accountId, 'factor_reset');
       const removed = await store.deleteFactors(db, accountId);
       await writeAudit(db, {
@@ -166,17 +180,23 @@ export class AuthenticatorService {
         data: { removed },
         ...originOf(actor),
       });
-      await this.#tell(db, accountId, (to, at) => ({ template: 'second_factor_reset', to, at }));
+      await this.#tell(db, { template: 'second_factor_reset', to: email, at: now() });
     });
   }
 
-  async #tell(db: Db, accountId: string, mail: (to: string, at: string) => Mail): Promise<void> {
-    const account = await this.#accounts.find(accountId, db);
-    if (account === undefined)
-      throw new AppError('unknown_account', `There is no account ${accountId}.`, { status: 404 });
-    await insertOutbox(db, mailWrite(this.#sealer, mail(account.email, new Date().toISOString())));
+  /** Changes of an account's factors come one after the other: two at once would leave the codes of both. */
+  async #hold(db: Db, accountId: string): Promise<Account> {
+    const account = await this.#accounts.hold(db, accountId);
+    if (account !== undefined) return account;
+    throw new AppError('unknown_account', `There is no account ${accountId}.`, { status: 404 });
+  }
+
+  async #tell(db: Db, mail: Mail): Promise<void> {
+    await insertOutbox(db, mailWrite(this.#sealer, mail));
   }
 }
+
+const now = () => new Date().toISOString();
 
 const hashRecoveryCode = (code: string) => sha256(normalizeRecoveryCode(code));
 

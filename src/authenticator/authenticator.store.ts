@@ -32,6 +32,7 @@ export function listTotpSeeds(
     .execute();
 }
 
+/** Inserts the app; gives false, and changes nothing, where it is there already. */
 export async function insertTotp(
   db: Db,
   totp: {
@@ -41,8 +42,8 @@ export async function insertTotp(
     readonly secretSealed: Buffer;
     readonly usedStep: number;
   },
-): Promise<void> {
-  await db
+): Promise<boolean> {
+  const result = await db
     .insertInto('authenticators')
     .values({
       id: totp.id,
@@ -53,7 +54,9 @@ export async function insertTotp(
       last_used_step: totp.usedStep,
       last_used_at: null,
     })
-    .execute();
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .executeTakeFirst();
+  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
 }
 
 /**

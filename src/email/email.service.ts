@@ -4,7 +4,7 @@ import { outboxWrite } from '../outbox/outbox.service.ts';
 import { type Mail, type Mailer, mailSchema } from './email.ts';
 import { type House, renderMail } from './templates.ts';
 
-export type { Letter, Mail, Mailer } from './email.ts';
+export type { Mail } from './email.ts';
 
 /** A mail as a row of the outbox, to be written in the commit that causes it. */
 export function mailWrite(sealer: Sealer, mail: Mail): OutboxWrite {

@@ -8,7 +8,7 @@ export interface House {
 }
 
 /** The page behind the link of a verification mail. */
-export function verifyEmailUrl(issuer: string, token: string): string {
+function verifyEmailUrl(issuer: string, token: string): string {
   return `${issuer}/verify-email/${token}`;
 }
 

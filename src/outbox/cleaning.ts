@@ -46,6 +46,12 @@ const rules: readonly Rule[] = [
   },
   { table: 'outbox', key: 'id', gone: `done_at < now() - interval '1 day'` },
   { table: 'outbox', key: 'id', gone: `dead_at < now() - interval '30 days'` },
+  // What nobody here delivers: mails of a server without mail, kinds of another release.
+  {
+    table: 'outbox',
+    key: 'id',
+    gone: `done_at is null and dead_at is null and due_at < now() - interval '30 days' and kind not like 'clock:%'`,
+  },
 ];
 
 /** Deletes what has ended, in batches of a thousand at the most, every five minutes. */

@@ -138,7 +138,8 @@ export class OutboxWorker {
     const { db, logger } = this.#options;
     const signal = AbortSignal.any([AbortSignal.timeout(ATTEMPT_MS), this.#stopping.signal]);
     try {
-      const more = await clock.run(signal);
+      // Stopped between the taking and the running: the next worker begins with it.
+      const more = signal.aborted || (await clock.run(signal));
       await store.settleLater(db.kysely, row, more ? 0 : clock.everySeconds, null);
     } catch (err) {
       logger.error({ kind: row.kind, error: describe(err) }, 'a recurring job failed');

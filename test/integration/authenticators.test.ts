@@ -99,6 +99,37 @@ describe('enrolling an app', () => {
   );
 });
 
+describe('enrolling', () => {
+  test('one seed twenty times at once enrols it once: no code of it works twice', async () => {
+    const account = await newAccount();
+    const { secret } = people.authenticators.newTotpSecret('Example ID', account.email);
+    const enrol = () =>
+      database.db.transaction((db) =>
+        people.authenticators.enrolTotp(db, account.id, { secret, step: 1 }, 'Phone', {}),
+      );
+    const made = await Promise.all(Array.from({ length: 20 }, enrol));
+    expect(new Set(made.map(({ id }) => id)).size).toBe(1);
+    expect(await people.authenticators.list(account.id)).toHaveLength(1);
+    expect(await people.mails(account.email)).toHaveLength(1);
+    const code = await codeAt(secret, 0);
+    expect(await people.authenticators.verifyTotp(account.id, code)).toBeDefined();
+    expect(await people.authenticators.verifyTotp(account.id, code)).toBeUndefined();
+  });
+
+  test('for nobody is refused', async () => {
+    const enrolling = database.db.transaction((db) =>
+      people.authenticators.enrolTotp(
+        db,
+        'u_nobody',
+        { secret: 'A'.repeat(32), step: 1 },
+        'Phone',
+        {},
+      ),
+    );
+    await expect(enrolling).rejects.toMatchObject({ code: 'unknown_account', status: 404 });
+  });
+});
+
 describe('a code', () => {
   test('is right once, also of a hundred at once', async () => {
     const { account, secret, id } = await enrolled();
@@ -232,6 +263,12 @@ describe('recovery codes', () => {
       Array.from({ length: 50 }, () => people.authenticators.useRecoveryCode(id, code, {})),
     );
     expect(results.filter((result) => result !== undefined)).toEqual([{ remaining: 9 }]);
+  });
+
+  test('are ten, however often they are made at once', async () => {
+    const { id } = await newAccount();
+    await Promise.all(Array.from({ length: 10 }, () => generateFor(id)));
+    expect(await people.authenticators.countRecoveryCodes(id)).toBe(10);
   });
 
   test('work for their own account alone, and not once there are new ones', async () => {

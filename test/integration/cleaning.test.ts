@@ -62,7 +62,8 @@ describe('cleaning', () => {
       insert into outbox (id, kind, done_at, dead_at, due_at) values
         ('delivered', 'mail', now() - interval '25 hours', null, now()), ('delivered today', 'mail', now() - interval '23 hours', null, now()),
         ('dead', 'mail', null, now() - interval '31 days', now()), ('just dead', 'mail', null, now() - interval '29 days', now()),
-        ('waits long', 'mail', null, null, now() - interval '90 days');
+        ('never sent', 'mail', null, null, now() - interval '31 days'), ('waits', 'mail', null, null, now() - interval '29 days'),
+        ('clock:clean', 'clock:clean', null, null, now() - interval '90 days');
     `);
     expect(await clean()).toBe(false);
     expect(await left('tokens', 'id_hash')).toEqual([
@@ -78,7 +79,12 @@ describe('cleaning', () => {
     expect(await left('revoked_tokens', 'id_hash')).toEqual(['live']);
     expect(await left('action_links', 'id_hash')).toEqual(['just ended']);
     expect(await left('rate_limits', 'key')).toEqual(['live']);
-    expect(await left('outbox', 'id')).toEqual(['delivered today', 'just dead', 'waits long']);
+    expect(await left('outbox', 'id')).toEqual([
+      'clock:clean',
+      'delivered today',
+      'just dead',
+      'waits',
+    ]);
     expect(await left('accounts', 'id')).toEqual(['u']);
     // A family goes when the last of its tokens has gone.
     await run(`update tokens set expires_at = expires_at - interval '2 hours' where kind = 'code'`);

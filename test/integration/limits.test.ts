@@ -112,7 +112,7 @@ describe('guesses at a password', () => {
 
   test('one address against many accounts is bounded by the address', async () => {
     expect(
-      await through(200, (i) =>
+      await through(400, (i) =>
         people.limits.consumePasswordGuess(guess(`person${i}@example.com`, home)),
       ),
     ).toBe(figures['password address'].points);
@@ -170,7 +170,7 @@ describe('guesses at a password', () => {
     // Signing in to an account of one's own wipes out nothing.
     await database.db.kysely.deleteFrom('rate_limits').execute();
     let allowed = 0;
-    for (let i = 0; i < 130; i++) {
+    for (let i = 0; i < 330; i++) {
       const own = guess('eve@example.com', home);
       const mine = await through(1, () => people.limits.consumePasswordGuess(own));
       if (mine === 1) await people.limits.forgivePasswordGuess(own);

@@ -51,8 +51,8 @@ test('without an account there is as much work and no password is right', async 
   const median = (list: number[]) => list.toSorted((a, b) => a - b)[7] as number;
   const ratio = median(times.unknown) / median(times.known);
   // A missing verification would be a hundred times faster.
-  expect(ratio).toBeGreaterThan(0.6);
-  expect(ratio).toBeLessThan(1.6);
+  expect(ratio).toBeGreaterThan(0.4);
+  expect(ratio).toBeLessThan(2.5);
 });
 
 test('a hash of another cost or kind is to be made anew', async () => {
