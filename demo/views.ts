@@ -54,7 +54,7 @@ interface Invoice {
 function invoices(answer: Answer, issuer: string): Content {
   if (answer.status === 403) {
     return html`<div class="refused" role="status"><p><b>Quillet may only read your invoices.</b> That is what you decided, so the API refused to add one.</p>
-<p><a class="button" href="/sign-in?again=yes">Decide again</a> <a class="button" href="/">Back to the invoices</a></p></div>`;
+<div class="ways"><a class="button" href="/sign-in?again=yes">Decide again</a><a class="button" href="/">Back to the invoices</a></div></div>`;
   }
   if (answer.status === 401) {
     const ended =
@@ -62,11 +62,11 @@ function invoices(answer: Answer, issuer: string): Content {
         ? ' Quillet asked for a new token, and was refused that too.'
         : '';
     return html`<div class="refused" role="status"><p><b>The API refused.</b> The access that you gave to Quillet has ended.${ended}</p>
-<p><a class="button go" href="/sign-in">Connect Quillet again</a></p></div>`;
+<div class="ways"><a class="button go" href="/sign-in">Connect Quillet again</a></div></div>`;
   }
   if (answer.status !== 200) {
     return html`<div class="refused" role="status"><p><b>The invoices can’t be read just now.</b> The API or the server doesn’t answer.</p>
-<p><a class="button go" href="/">Try again</a></p></div>`;
+<div class="ways"><a class="button go" href="/">Try again</a></div></div>`;
   }
   const { invoices: all } = answer.body as { invoices: Invoice[] };
   return html`<table><thead><tr><th scope="col">Number</th><th scope="col">For</th><th scope="col" class="figure">Amount</th></tr></thead>

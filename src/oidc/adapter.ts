@@ -268,9 +268,7 @@ function sessionWrite(
     uid: payload.uid as string,
     exists: loaded !== undefined,
     readOnly: loaded?.byPreviousId ?? false,
-    signIn:
-      accountId !== loaded?.accountId ||
-      (accountId !== undefined && loginTs !== loaded?.payload.loginTs),
+    signIn: accountId !== loaded?.accountId || !isSameLogin({ loginTs, acr, amr }, loaded?.payload),
     loadedIdHash: loaded?.idHash ?? Buffer.alloc(0),
     id,
     accountId,
@@ -279,6 +277,12 @@ function sessionWrite(
     clients: Object.fromEntries(changed),
     removedClients: Object.keys(before).filter((clientId) => !(clientId in given)),
   };
+}
+
+/** The time alone can't tell: it is whole seconds, and a second factor may follow within one. */
+function isSameLogin(login: Payload, before: Payload = {}): boolean {
+  const values = ({ loginTs, acr, amr }: Payload) => JSON.stringify([loginTs, acr, amr]);
+  return values(login) === values(before);
 }
 
 // Interactions
