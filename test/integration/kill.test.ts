@@ -181,14 +181,14 @@ async function warm(server: ServerProcess): Promise<void> {
   });
 }
 
-async function countWaits(flow: Flow<never>): Promise<number> {
+async function countStatements(flow: Flow<never>): Promise<number> {
   const server = await startServerProcess(database, 'http://localhost:3000');
   try {
     await warm(server);
     const given = await flow.prepare();
     await server.arm();
     await flow.run(server.url, given);
-    return await server.waits();
+    return await server.statements();
   } finally {
     await server.stop();
   }
@@ -208,11 +208,11 @@ describe.each(flows.map((flow) => [flow.name, flow] as const))(
   'killed in the middle of a %s',
   (_, flow) => {
     test('before and after each wait, nothing is half there', async () => {
-      const waits = await countWaits(flow);
-      expect(waits).toBeGreaterThan(0);
-      for (let at = 1; at <= waits; at++) {
-        await runKilled(flow, { at, when: 'before' }, waits);
-        await runKilled(flow, { at, when: 'after' }, waits);
+      const statements = await countStatements(flow);
+      expect(statements).toBeGreaterThan(0);
+      for (let at = 1; at <= statements; at++) {
+        await runKilled(flow, { at, when: 'before' }, statements);
+        await runKilled(flow, { at, when: 'after' }, statements);
       }
     }, 120_000);
   },

@@ -10,10 +10,12 @@ import { type KillAt, testMasterKey } from './server-process.ts';
 let armed = false;
 let kill: KillAt | undefined;
 let waits = 0;
+let statements = 0;
+let answered = 0;
 let inFlight = 0;
 
-function end(when: KillAt['when'], wait: number): void {
-  if (armed && kill?.when === when && kill.at === wait) process.kill(process.pid, 'SIGKILL');
+function end(when: KillAt['when'], statement: number): void {
+  if (kill?.when === when && kill.at === statement) process.kill(process.pid, 'SIGKILL');
 }
 
 /** The watch for changed configuration ticks by itself and belongs to no request. */
@@ -31,12 +33,12 @@ const db = new Database({
     before(text) {
       if (!armed || isOwnTick(text)) return;
       if (inFlight++ === 0) waits++;
-      end('before', waits);
+      end('before', ++statements);
     },
     after(text) {
       if (!armed || isOwnTick(text)) return;
       inFlight = Math.max(0, inFlight - 1);
-      end('after', waits);
+      end('after', ++answered);
     },
   },
 });
@@ -48,16 +50,15 @@ const server = await createServer({
   sealer: new Sealer([testMasterKey]),
   logger: createLogger(config.logLevel),
 });
-process.on('message', (message: { arm?: KillAt | null; waits?: true }) => {
-  if ('arm' in message) {
-    armed = true;
-    kill = message.arm ?? undefined;
-    waits = 0;
-    inFlight = 0;
-    process.send?.({});
-  } else {
-    process.send?.(waits);
+process.on('message', (message: { arm?: KillAt | null; count?: 'waits' | 'statements' }) => {
+  if (message.count !== undefined) {
+    process.send?.(message.count === 'waits' ? waits : statements);
+    return;
   }
+  armed = true;
+  kill = message.arm ?? undefined;
+  waits = statements = answered = inFlight = 0;
+  process.send?.({});
 });
 process.on('disconnect', () => process.exit());
 process.send?.({ port: await server.listen() });

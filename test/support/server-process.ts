@@ -1,9 +1,10 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { TestDatabase } from './database.ts';
 
-/** Ends the process without a word at its `at`-th wait on the database, before the statement leaves or after it is done. */
+/** Ends the process without a word at its `at`-th statement, before it leaves or after its answer came. */
 export interface KillAt {
   readonly at: number;
   readonly when: 'before' | 'after';
@@ -15,8 +16,10 @@ export interface ServerProcess {
   readonly url: string;
   /** From now on waits are counted; with `kill`, the process ends itself. */
   arm(kill?: KillAt): Promise<void>;
-  /** The waits since `arm`. */
+  /** The waits on the database since `arm`: statements that are under way together are one. */
   waits(): Promise<number>;
+  /** The statements since `arm`. */
+  statements(): Promise<number>;
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
@@ -34,11 +37,11 @@ export async function startServerProcess(
   const child = fork(join(import.meta.dirname, 'server-child.ts'), [], {
     env: {
       ...process.env,
-      ...env,
       VOUCHSAFE_TEST_CONNECTION: JSON.stringify(database.connection),
       ISSUER: issuer,
       PORT: '0',
       LOG_LEVEL: 'error',
+      ...env,
     },
     execArgv: [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -57,11 +60,59 @@ export async function startServerProcess(
     issuer,
     url: `http://127.0.0.1:${port}`,
     arm: (kill) => ask({ arm: kill ?? null }),
-    waits: () => ask({ waits: true }),
+    waits: () => ask({ count: 'waits' }),
+    statements: () => ask({ count: 'statements' }),
     ended,
     async stop() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
       await ended;
+    },
+  };
+}
+
+/** One address for several processes, as a load balancer gives them. */
+export interface Door {
+  readonly port: number;
+  /** New connections lead to this process from now on; those to others are closed. */
+  leadTo(server: ServerProcess): Promise<void>;
+  close(): Promise<void>;
+}
+
+export async function openDoor(): Promise<Door> {
+  const sockets = new Set<Socket>();
+  let target = 0;
+  const closeAll = () => {
+    for (const socket of sockets) socket.destroy();
+    sockets.clear();
+  };
+  const door = createServer((incoming) => {
+    const outgoing = connect(target, '127.0.0.1');
+    for (const [socket, other] of [
+      [incoming, outgoing],
+      [outgoing, incoming],
+    ] as const) {
+      sockets.add(socket);
+      // What breaks off on one side breaks off on the other.
+      socket.on('error', () => other.destroy()).on('close', () => other.destroy());
+      socket.pipe(other);
+    }
+  });
+  door.listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  return {
+    port: (door.address() as AddressInfo).port,
+    async leadTo(server) {
+      target = Number(new URL(server.url).port);
+      closeAll();
+      // By the time a connection of our own is answered, clients have seen that theirs are closed.
+      const probe = connect((door.address() as AddressInfo).port, '127.0.0.1');
+      probe.end('GET /livez HTTP/1.0\r\n\r\n').resume();
+      await once(probe, 'close');
+    },
+    async close() {
+      closeAll();
+      door.close();
+      await once(door, 'close');
     },
   };
 }
