@@ -76,6 +76,15 @@ async function isKeyOf({ kysely }: Database, sealer: Sealer): Promise<boolean> {
   }
 }
 
+/** From now on the database is known by the current key alone: done when nothing lies under an earlier one. */
+export async function renewCheck({ kysely }: Database, sealer: Sealer): Promise<void> {
+  await kysely
+    .updateTable('instance')
+    .set({ value: sealer.seal('vouchsafe', checkPlace).toString('base64') })
+    .where('key', '=', checkKey)
+    .execute();
+}
+
 async function readOrMake(
   file: string,
   { kysely }: Database,

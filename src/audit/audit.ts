@@ -19,6 +19,7 @@ export type AuditType =
   | 'consent.removed'
   | 'family.revoked'
   | 'family.started'
+  | 'keys.resealed'
   | 'keys.rotated'
   | 'recovery_codes.generated'
   | 'recovery_codes.used'

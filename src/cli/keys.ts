@@ -1,4 +1,7 @@
 import { z } from 'zod';
+import { writeAudit } from '../audit/audit.service.ts';
+import { reseal } from '../db/reseal.ts';
+import { renewCheck } from '../master-key.ts';
 import { type KeyInfo, KeyService } from '../oidc/keys.service.ts';
 import { type Command, defineCommand, type Output, table } from './command.ts';
 import { actor, type Session } from './session.ts';
@@ -45,5 +48,32 @@ export const keyCommands: Command[] = [
     options: {},
     input: z.object({}),
     run: async (_input, session) => listed(await (await keysOf(session)).rotate(actor)),
+  }),
+  defineCommand({
+    words: 'keys reseal',
+    summary: 'Seals everything under the first key of MASTER_KEY, so that the other one can go',
+    options: {},
+    input: z.object({}),
+    async run(_input, session) {
+      const db = await session.db();
+      const sealer = await session.sealer();
+      const { count, earlierKeysUntil } = await reseal(db, sealer);
+      await renewCheck(db, sealer);
+      await writeAudit(db.kysely, {
+        type: 'keys.resealed',
+        outcome: 'success',
+        actor,
+        data: { count },
+      });
+      const until = earlierKeysUntil?.toISOString() ?? null;
+      return {
+        json: { resealed: count, earlier_keys_until: until },
+        text: `${count} values were sealed anew. ${
+          until === null
+            ? 'Keep the earlier master key for an hour, for sign-ins that are under way.'
+            : `Keep the earlier master key until ${until}, for refresh tokens that were given out under it.`
+        }`,
+      };
+    },
   }),
 ];

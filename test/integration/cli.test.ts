@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { generate } from 'otplib';
+import { Sealer } from '../../src/lib/seal.ts';
+import { KeyService } from '../../src/oidc/keys.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
   type CliResult,
@@ -662,6 +664,69 @@ async function besideServer(shared: Environment): Promise<void> {
     expect(await main.stop()).toBe(0);
   }
 }
+
+test('a master key is rotated: with both keys everything is sealed anew, then the old one can go', async () => {
+  const own = await createTestDatabase();
+  const [older, newer] = [Buffer.alloc(32, 3), Buffer.alloc(32, 4)];
+  const under = (...keys: Buffer[]) => ({
+    DATABASE_URL: own.url,
+    MASTER_KEY: keys.map((key) => key.toString('base64')).join(','),
+  });
+  const run = async (args: readonly string[], env: Environment, input?: string) => {
+    const { status, stdout, stderr } = await runCli([...args, '--json'], env, input);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    return JSON.parse(stdout) as Record<string, unknown>;
+  };
+  try {
+    await new KeyService(own.db, new Sealer([older])).ensure();
+    const create = [
+      'account',
+      'create',
+      '--email',
+      'kim@example.com',
+      '--password-stdin',
+      '--totp',
+    ];
+    await run(create, under(older), password);
+    await own.db.kysely
+      .insertInto('action_links')
+      .values({
+        id_hash: Buffer.alloc(32, 1),
+        token_hash: Buffer.alloc(32, 2),
+        purpose: 'register',
+        account_id: null,
+        email: null,
+        code_mac: null,
+        payload_sealed: new Sealer([older]).seal('{}', `action_links:${'01'.repeat(32)}`),
+        expires_at: new Date(Date.now() + 3_600_000),
+        used_at: null,
+      })
+      .execute();
+    expectRefused(await runCli(['keys', 'list'], under(newer)), /MASTER_KEY is not the key/);
+    const { resealed, earlier_keys_until } = await run(['keys', 'reseal'], under(newer, older));
+    expect(resealed).toBeGreaterThanOrEqual(5);
+    expect(earlier_keys_until).toBeNull();
+    expect(await run(['keys', 'reseal'], under(newer, older))).toMatchObject({ resealed: 0 });
+
+    // Every sealed column there is, whoever has added it.
+    const { rows: columns } = await own.db.pool.query<{ table: string; column: string }>(
+      `select table_name as table, column_name as column from information_schema.columns where column_name like '%\\_sealed' and table_schema = 'public'`,
+    );
+    expect(columns.length).toBeGreaterThanOrEqual(5);
+    const keyId = Buffer.from(new Sealer([newer]).keyId, 'hex');
+    for (const { table, column } of columns) {
+      const { rows } = await own.db.pool.query<{ id: Buffer }>(
+        `select substring(${column} from 2 for 8) as id from ${table} where ${column} is not null`,
+      );
+      expect({ table, rows: rows.length > 0 }).toEqual({ table, rows: true });
+      for (const { id } of rows) expect({ table, id }).toEqual({ table, id: keyId });
+    }
+    await run(['keys', 'rotate'], under(newer));
+    expectRefused(await runCli(['keys', 'list'], under(older)), /MASTER_KEY is not the key/);
+  } finally {
+    await own.drop();
+  }
+}, 60_000);
 
 test('while a server runs on the same database', async () => {
   expect.hasAssertions();
