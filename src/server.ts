@@ -123,7 +123,7 @@ export async function createServer({ config, db, sealer, logger, metrics }: Serv
   app.use(serveAssets(renderer));
   if (mailbox !== undefined) app.use(devMailRoutes({ mails: mailbox, renderer }));
   app.use(cacheJwks());
-  app.use(recoverInteractions({ issuer: config.issuer, renderer }));
+  app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
   const registration = new RegistrationService(db, accounts, passwords, sealer);
   app.use(

@@ -58,12 +58,19 @@ export function toAppError(error: unknown): AppError {
   );
 }
 
+/** Where a reader can go on from an error page: set in `ctx.state.ways` by those who know. Such paths are read by people alone. */
+export interface Ways {
+  readonly startUrl?: string | undefined;
+  readonly homeUrl?: string | undefined;
+}
+
 /** Answers with the error in the form that its reader expects: a page for browsers, an RFC 9457 problem for programs. */
 export function answerError(ctx: Context, renderer: Renderer, thrown: unknown): void {
   const error = toAppError(thrown);
   for (const header of ['Set-Cookie', 'Location', 'ETag', 'Content-Length']) ctx.remove(header);
   if (error.retryAfter !== undefined) ctx.set('Retry-After', String(error.retryAfter));
-  if (ctx.accepts('json', 'html') === 'html') {
+  const ways = ctx.state.ways as Ways | undefined;
+  if (ways !== undefined || ctx.accepts('json', 'html') === 'html') {
     renderPage(
       ctx,
       renderer,
@@ -73,7 +80,7 @@ export function answerError(ctx: Context, renderer: Renderer, thrown: unknown): 
         requestId: ctx.state.requestId,
         at: new Date(),
         retryAfter: error.retryAfter,
-        homeUrl: undefined,
+        ...ways,
       },
       { status: error.status },
     );

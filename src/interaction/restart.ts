@@ -1,8 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
-import type { ErrorKind } from '../http/pages.ts';
-import type { Renderer } from '../http/render.ts';
-import { renderPage } from '../http/render-page.ts';
+import type { Ways } from '../http/errors.ts';
 import { redirect, type Visit } from './visit.ts';
 
 /** Seconds for which a browser remembers where a sign-in began: longer than it may take, so that it can start again. */
@@ -46,61 +44,47 @@ export function takeNotice({ ctx }: Visit, path: string): 'expired' | undefined 
   return 'expired';
 }
 
-const pages: Record<string, ErrorKind> = {
-  interaction_expired: 'expired',
-  other_browser: 'other-browser',
-};
+/** What was done in another tab meanwhile: the page is shown as it stands now. */
+const overtaken = new Set(['interaction_moved', 'consent_removed']);
 
 /**
  * Keeps an interaction that can't go on from being a dead end. It stands around the unit of work, since some of it shows
- * only when the request is committed: what another post was faster with is shown as it stands now, and what is over
- * starts again where that is known.
+ * only when the request is committed: what another post was faster with is shown as it stands now, what is over starts
+ * again where that is known, and every error page has a way on.
  */
-export function recoverInteractions({
-  issuer,
-  renderer,
-}: {
-  issuer: string;
-  renderer: Renderer;
-}): Middleware {
+export function recoverInteractions({ issuer }: { issuer: string }): Middleware {
   const mount = new URL(issuer).pathname.replace(/\/$/, '');
+  const homeUrl = `${issuer}/account`;
   return async (ctx, next) => {
     const uid = /^\/interaction\/([\w-]+)(?:\/|$)/.exec(ctx.path)?.[1];
     if (uid === undefined) return next();
+    const base = `${mount}/interaction/${uid}`;
     try {
       await next();
     } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      const kind = pages[error.code];
-      if (kind === undefined && error.code !== 'interaction_moved') throw error;
-      for (const header of ['Set-Cookie', 'Location', 'Content-Length']) ctx.remove(header);
-      if (kind === undefined) {
-        redirect(ctx, `${mount}/interaction/${uid}`);
-        return;
-      }
-      const again = ctx.cookies.get(againCookie);
-      const startUrl =
-        kind === 'expired' && again !== undefined
-          ? `${issuer}/authorize?${Buffer.from(again, 'base64url').toString()}`
-          : undefined;
-      if (startUrl !== undefined && ctx.method === 'POST') {
+      const code = error instanceof AppError ? error.code : undefined;
+      const again = code === 'interaction_expired' ? startUrl(ctx, issuer) : undefined;
+      if (code !== undefined && overtaken.has(code)) {
+        answerAnew(ctx, base);
+      } else if (again !== undefined && ctx.method === 'POST') {
+        answerAnew(ctx, again);
         ctx.cookies.set(noticeCookie, '1', options(ctx, `${mount}/interaction`, NOTICE_SECONDS));
-        redirect(ctx, startUrl);
-        return;
+      } else {
+        const isOver = code === 'interaction_expired' || code === 'other_browser';
+        ctx.state.ways = { startUrl: isOver ? again : base, homeUrl } satisfies Ways;
+        throw error;
       }
-      renderPage(
-        ctx,
-        renderer,
-        'error',
-        {
-          kind,
-          requestId: ctx.state.requestId,
-          at: new Date(),
-          startUrl,
-          homeUrl: `${issuer}/account`,
-        },
-        { status: error.status },
-      );
     }
   };
+}
+
+function startUrl(ctx: Context, issuer: string): string | undefined {
+  const again = ctx.cookies.get(againCookie);
+  return again && `${issuer}/authorize?${Buffer.from(again, 'base64url').toString()}`;
+}
+
+/** Redirects, with nothing of the answer that failed left. */
+function answerAnew(ctx: Context, target: string): void {
+  for (const header of ['Set-Cookie', 'Location', 'Content-Length']) ctx.remove(header);
+  redirect(ctx, target);
 }

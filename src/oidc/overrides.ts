@@ -3,6 +3,7 @@ import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
+import { rankOf } from './acr.ts';
 import { prefixes, tokenWrite } from './adapter.ts';
 import { saveAcceptedFamily } from './families.ts';
 import { successorId } from './successor.ts';
@@ -37,6 +38,7 @@ export function applyOverrides(
       return this.format === 'jwt' ? id : `${prefixes[kind]}${id}`;
     };
   }
+  neverLowerSessions(provider);
   const refresh = provider.RefreshToken.prototype as unknown as Generates;
   refresh.generateTokenId = () => {
     const { RotatedRefreshToken: rotated, Grant: grant } =
@@ -47,6 +49,36 @@ export function applyOverrides(
         ? successorId(sealer, family, rotated.jti)
         : randomToken(32);
     return `${prefixes.refresh}${id}`;
+  };
+}
+
+interface Login {
+  readonly accountId: string;
+  readonly loginTs?: number;
+  readonly amr?: string[];
+  readonly acr?: string;
+}
+
+/**
+ * Whoever is signed in and signs in again keeps what was proven before: `amr` grows, `acr` never falls. Results of
+ * interactions come late, and a consent brings the sign-in before it along, which may be older than the session's last one.
+ */
+function neverLowerSessions(provider: Provider): void {
+  const prototype = provider.Session.prototype as unknown as Login & {
+    loginAccount: (this: Login, login: Login) => void;
+  };
+  const original = prototype.loginAccount;
+  prototype.loginAccount = function loginAccount(login) {
+    if (this.accountId !== login.accountId) {
+      original.call(this, login);
+      return;
+    }
+    original.call(this, {
+      ...login,
+      loginTs: Math.max(this.loginTs ?? 0, login.loginTs ?? epochSeconds()),
+      amr: [...new Set([...(this.amr ?? []), ...(login.amr ?? [])])],
+      ...(rankOf(this.acr) > rankOf(login.acr) ? { acr: this.acr as string } : {}),
+    });
   };
 }
 
