@@ -1,8 +1,13 @@
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Config } from '../config.ts';
 import { isLocalRedirect } from '../client/client.ts';
-import { preferredAcr, rankOf } from './acr.ts';
+import { acr, preferredAcr, rankOf } from './acr.ts';
+import { currentUnit } from './unit-of-work.ts';
 
 const { Check, base } = interactionPolicy;
+
+/** Who must have a second factor. */
+type SecondFactorRule = Config['requireSecondFactor'];
 
 interface AcrRequest {
   readonly essential?: boolean;
@@ -42,9 +47,19 @@ export function wantedAcr(ctx: KoaContextWithOIDC): string | undefined {
   return typeof values === 'string' ? preferredAcr(values.split(' ')) : undefined;
 }
 
-/** Whether the session is as strong as the request wants it; a voluntary wish is followed like an essential one. */
-function isAcrMissing(ctx: KoaContextWithOIDC): boolean {
-  return rankOf(ctx.oidc.session?.acr) < rankOf(wantedAcr(ctx));
+/**
+ * The context class that the session must have for this request: what the app wants, and never less than what is asked of
+ * the person here. A session may be older than the rule, or than the person's being an administrator.
+ */
+async function neededAcr(
+  ctx: KoaContextWithOIDC,
+  rule: SecondFactorRule,
+): Promise<string | undefined> {
+  const wanted = wantedAcr(ctx);
+  const accountId = ctx.oidc.session?.accountId;
+  if (rankOf(wanted) >= rankOf(acr.twoFactors) || accountId === undefined) return wanted;
+  const isRequired = rule === 'everyone' || (await currentUnit().findAccount(accountId))?.admin;
+  return isRequired ? acr.twoFactors : wanted;
 }
 
 /** Anybody on the person's machine can listen on loopback or claim a private scheme: there the page is always shown. */
@@ -60,7 +75,7 @@ function isLocalPublicClient(ctx: KoaContextWithOIDC): boolean {
 }
 
 /** The engine's policy with our context classes and our rule for local redirects in place of its own. */
-export function createPolicy(): interactionPolicy.DefaultPolicy {
+export function createPolicy(rule: SecondFactorRule): interactionPolicy.DefaultPolicy {
   const policy = base();
   const login = policy.get('login');
   const consent = policy.get('consent');
@@ -72,10 +87,9 @@ export function createPolicy(): interactionPolicy.DefaultPolicy {
       'acr',
       'the requested authentication context class could not be obtained',
       'login_required',
-      isAcrMissing,
-      (ctx) => ({
-        acr: wantedAcr(ctx),
-      }),
+      // A wish that is voluntary is followed like an essential one.
+      async (ctx) => rankOf(ctx.oidc.session?.acr) < rankOf(await neededAcr(ctx, rule)),
+      async (ctx) => ({ acr: await neededAcr(ctx, rule) }),
     ),
   );
   consent.checks.remove('native_client_prompt');

@@ -150,7 +150,7 @@ function configuration({
       ),
     clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: 'RS256' },
     interactions: {
-      policy: createPolicy(),
+      policy: createPolicy(config.requireSecondFactor),
       url: (_ctx, interaction) =>
         `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
     },

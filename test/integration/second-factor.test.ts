@@ -324,3 +324,31 @@ test('nothing of a seed or a recovery code lies open in the interaction', async 
   const rows = await t.db.kysely.selectFrom('interactions').selectAll().execute();
   expect(JSON.stringify(rows)).not.toContain(seed);
 });
+
+test('a session that is older than the rule is led to a second factor too', async () => {
+  const account = await server.createAccount();
+  const { browser, page } = await upToCode(account);
+  await browser.submit(page, {}, 'allow');
+  expect((await browser.get(ask(server, client).url)).external).toBe(true);
+  const strict = await startServer(t, { REQUIRE_SECOND_FACTOR: 'everyone' });
+  try {
+    const silent = await browser.get(ask(strict, client, { prompt: 'none' }).url);
+    expect(silent.params.get('error')).toBe('login_required');
+    const confirm = await browser.get(ask(strict, client).url);
+    expect(confirm.title).toContain('Confirm it’s you');
+    const { after } = await enrol(browser, await enterPassword(browser, confirm, account));
+    expect(after.params.get('code')).toEqual(expect.any(String));
+  } finally {
+    await strict.close();
+  }
+  // And who has become an administrator since.
+  const other = await server.createAccount();
+  const visit = await upToCode(other);
+  await visit.browser.submit(visit.page, {}, 'allow');
+  await t.db.kysely
+    .updateTable('accounts')
+    .set({ admin: true })
+    .where('id', '=', other.id)
+    .execute();
+  expect((await visit.browser.get(ask(server, client).url)).title).toContain('Confirm it’s you');
+});
