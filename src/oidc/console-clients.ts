@@ -7,7 +7,7 @@ import type { ClientMetadata } from 'oidc-provider';
 const consoles = ['account'] as const;
 export type Console = (typeof consoles)[number];
 
-export function consoleClientId(console: Console): string {
+function consoleClientId(console: Console): string {
   return `vouchsafe-${console}`;
 }
 
@@ -16,7 +16,7 @@ export function isConsoleClient(clientId: string): boolean {
 }
 
 /** Where the authorization endpoint sends the browser back to. */
-export function consoleCallback(issuer: string, console: Console): string {
+function consoleCallback(issuer: string, console: Console): string {
   return `${issuer}/${console}/signed-in`;
 }
 

@@ -51,7 +51,7 @@ async function begin(browser: Browser, path = '/account'): Promise<string> {
 }
 
 const callback = (params: Record<string, string>) =>
-  `${home}/signed-in?${new URLSearchParams(params)}`;
+  `${home}/signed-in?${new URLSearchParams(params).toString()}`;
 
 describe('signing in to a console', () => {
   test('leads back to where one was going, and leaves nothing behind but the session', async () => {

@@ -1,15 +1,14 @@
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
 const WIDTHS = [360, 1280];
 const THEMES = ['light', 'dark'] as const;
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 /** axe-core's findings, one line each. Evaluated by the debugger, which the page's policy does not reach. */
 async function findings(page: Page): Promise<string[]> {
-  await page.evaluate(`if (!globalThis.axe) { ${axe} }`);
+  await page.evaluate(`if (!globalThis.axe) { ${axe.source} }`);
   return page.evaluate<string[]>(`axe.run({ resultTypes: ['violations'] }).then((found) =>
     found.violations.flatMap((rule) =>
       rule.nodes.map((node) => rule.id + ': ' + node.html + ' ' + node.failureSummary)))`);
