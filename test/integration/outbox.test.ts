@@ -240,6 +240,33 @@ describe('a delivery', () => {
     });
   });
 
+  test('that was taken over stays with who took it, whatever the first one notes late', async () => {
+    const { id } = await enqueue('mail', 'x');
+    const release: (() => void)[] = [];
+    const handlers = {
+      mail: async () => {
+        await new Promise<void>((resolve) => release.push(resolve));
+        if (release.length === 2) throw new Error('too late');
+      },
+    };
+    const first = worker({ handlers }).runDue();
+    await until(() => release.length === 1);
+    await hurry();
+    const second = worker({ handlers }).runDue();
+    await until(() => release.length === 2);
+    release[0]?.();
+    await first;
+    expect(await row(id)).toMatchObject({
+      attempts: 2,
+      leased_until: expect.any(Date),
+      last_error: null,
+    });
+    expect(await worker({ handlers }).runDue()).toBe(0);
+    release[1]?.();
+    await second;
+    expect(await row(id)).toMatchObject({ attempts: 2, last_error: 'Error' });
+  });
+
   test('of a kind that this release does not know waits for one that does', async () => {
     const { id } = await enqueue('from-the-future', 'x');
     expect(await worker({ handlers: { mail: async () => undefined } }).runDue()).toBe(0);

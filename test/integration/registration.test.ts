@@ -359,6 +359,21 @@ describe('an account that is there but not confirmed', () => {
     expect((await people.accounts.find(account.id))?.emailVerified).toBe(true);
   });
 
+  test('is confirmed once: by one of twenty at once, and by nobody later', async () => {
+    const account = await create('once@example.com');
+    const { ref } = await people.registration.startVerification(account);
+    const { token, code } = await proof(account.email);
+    const results = await Promise.all(
+      Array.from({ length: 20 }, () => people.registration.verifyLink(token, origin)),
+    );
+    expect(results.filter(({ status }) => status === 'verified')).toHaveLength(1);
+    expect(await people.registration.verifyLink(token, origin)).toEqual({ status: 'used' });
+    expect(await people.registration.verifyCode(ref, code, origin)).toEqual({ status: 'used' });
+    expect(
+      (await people.audit(account.id)).filter(({ type }) => type === 'account.email_verified'),
+    ).toHaveLength(1);
+  });
+
   test('is not confirmed by a link to an address that it no longer has', async () => {
     const account = await create('moved@example.com');
     const { ref } = await people.registration.startVerification(account);
