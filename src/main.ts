@@ -9,6 +9,9 @@ import { createServer, type Server } from './server.ts';
 /** npm passes on the signal that the terminal has sent to both of us: within this time it is the same one. */
 const SAME_SIGNAL_MS = 1_000;
 
+/** An end in order takes no longer: who waits for us (Docker: 10 s, ours: 30 s) would kill us instead. */
+const END_MS = 25_000;
+
 /** What was opened, to be closed in the opposite order. */
 interface Opened {
   database?: OpenedDatabase;
@@ -97,6 +100,10 @@ function endOnSignal(): void {
       if (since !== undefined) return;
       since = performance.now();
       logger.info({ signal }, 'stopping');
+      setTimeout(() => {
+        logger.fatal('the end took too long');
+        process.exit(1);
+      }, END_MS).unref();
       // Half-way into its start, the process ends that first: what it has opened by then is known.
       starting
         .catch(() => undefined)

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import Koa from 'koa';
 import { AccountService } from './account/account.service.ts';
 import { Limits } from './account/limits.service.ts';
@@ -170,8 +171,9 @@ export async function createServer({ config, db, sealer, logger, metrics }: Serv
       }
     },
     async close() {
-      await listener.close(DRAIN_MS);
-      await worker.stop();
+      // A delivery that takes longer is somebody else's when its lease ends.
+      const delivered = Promise.race([worker.stop(), delay(DRAIN_MS, undefined, { ref: false })]);
+      await Promise.all([listener.close(DRAIN_MS), delivered]);
       smtp?.close();
       await metricsListener.close(0);
       watch.stop();

@@ -1,6 +1,9 @@
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppError } from '../errors.ts';
+
+/** Answers; what it gives is not waited for. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** An HTTP server that can be closed in order: requests under way are answered, and their connections end with them. */
 export class Listener {
@@ -18,15 +21,10 @@ export class Listener {
    * operator reads.
    * @throws AppError `port_in_use`, `cannot_listen`
    */
-  async listen(
-    port: number,
-    host: string,
-    handler: RequestListener,
-    variable = 'PORT',
-  ): Promise<number> {
+  async listen(port: number, host: string, handler: Handler, variable = 'PORT'): Promise<number> {
     this.#server.on('request', (request, response) => {
       this.#follow(response);
-      handler(request, response);
+      void handler(request, response);
     });
     await new Promise<void>((resolve, reject) => {
       const refuse = (cause: NodeJS.ErrnoException) =>
