@@ -43,7 +43,10 @@ async function listen(koa: Koa, url: string): Promise<void> {
     Number(port),
     hostname,
   );
-  await once(server, 'listening');
+  await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
+    const hint = 'DEMO_APP_PORT and DEMO_API_PORT choose other ports';
+    throw new Error(`${url} can’t be listened on (${cause.code}): ${hint}.`, { cause });
+  });
   stops.push(() => {
     server.close();
     server.closeAllConnections();
