@@ -29,14 +29,11 @@ export interface Command {
   run(values: Readonly<Record<string, unknown>>, session: Session): Promise<Output>;
 }
 
-/** The command was called wrongly; the message says what to write instead, and never what was written. */
+/** The command was called wrongly; the message says what is wrong, and never what was written. */
 export class UsageError extends Error {
-  readonly command: Command | undefined;
-
-  constructor(message: string, command?: Command) {
+  constructor(message: string) {
     super(message);
     this.name = 'UsageError';
-    this.command = command;
   }
 }
 
