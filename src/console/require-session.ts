@@ -1,11 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { randomToken } from '../lib/hash.ts';
 import { acr as acrs, rankOf } from '../oidc/acr.ts';
-import {
-  type BrowserSession,
-  endBrowserSession,
-  findBrowserSession,
-} from '../oidc/browser-session.ts';
+import { type BrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import { type Console, consoleAuthorizationUrl } from '../oidc/console-clients.ts';
 import type { Engine } from '../oidc/engine.ts';
 import { isLocalPath } from './local-path.ts';
@@ -42,9 +38,7 @@ export function createRequireSession({
   requireSecondFactor,
 }: SignInOptions): RequireSession {
   return (requirement) => async (ctx, next) => {
-    const { provider } = engine;
-    const session = await findBrowserSession(provider, ctx);
-    if (session?.account.disabled) endBrowserSession(provider, ctx, session, 'account_disabled');
+    const session = await findBrowserSession(engine.provider, ctx);
     const missing = findMissing(session, requirement, requireSecondFactor);
     if (missing === undefined) {
       ctx.state.signedIn = session;
@@ -69,14 +63,13 @@ export function findMissing(
   { maxAge, acr }: Pick<SessionRequirement, 'maxAge' | 'acr'>,
   requireSecondFactor: SignInOptions['requireSecondFactor'],
 ): Missing | undefined {
-  const live = session?.account.disabled ? undefined : session;
-  const mustHaveTwo = requireSecondFactor === 'everyone' || live?.account.admin === true;
+  const mustHaveTwo = requireSecondFactor === 'everyone' || session?.account.admin === true;
   const needed = rankOf(acr) < rankOf(acrs.twoFactors) && mustHaveTwo ? acrs.twoFactors : acr;
   const isOld =
-    live !== undefined &&
+    session !== undefined &&
     maxAge !== undefined &&
-    Date.now() - live.authTime.getTime() > maxAge * 1000;
-  if (live !== undefined && !isOld && rankOf(live.acr) >= rankOf(needed)) return undefined;
+    Date.now() - session.authTime.getTime() > maxAge * 1000;
+  if (session !== undefined && !isOld && rankOf(session.acr) >= rankOf(needed)) return undefined;
   return { maxAge, acr: needed };
 }
 

@@ -205,7 +205,7 @@ function familyPayload(family: FamilyRecord): AdapterPayload {
 const sessionAdapter: Partial<Adapter> = {
   async find(id) {
     const session = await currentUnit().findSession(id);
-    return session && sessionPayload(session, id);
+    return session && (await hasAccount(session)) ? sessionPayload(session, id) : undefined;
   },
   /** For tokens that end with their session: it answers for the families it has, each bound to it by its own row. */
   async findByUid(uid) {
@@ -228,6 +228,13 @@ const sessionAdapter: Partial<Adapter> = {
     if (uid !== undefined) currentUnit().endSession(uid);
   },
 };
+
+/** Nobody is signed in as somebody who is disabled, whether or not the session was ended with that. */
+async function hasAccount({ accountId }: SessionRecord): Promise<boolean> {
+  if (accountId === undefined) return true;
+  const account = await currentUnit().findAccount(accountId);
+  return account !== undefined && !account.disabled;
+}
 
 function sessionPayload(session: SessionRecord, id: string): AdapterPayload {
   return {

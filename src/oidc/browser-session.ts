@@ -8,14 +8,16 @@ import { currentUnit } from './unit-of-work.ts';
 /** Who is signed in in the browser that asks, since when and how. */
 export interface BrowserSession {
   readonly uid: string;
-  /** It may be disabled: whoever asks decides what that means. */
   readonly account: AccountRecord;
   readonly authTime: Date;
   readonly acr: string | undefined;
   readonly amr: readonly string[];
 }
 
-/** The session of the browser that asks, outside of the engine's own routes; undefined where nobody is signed in. */
+/**
+ * The session of the browser that asks, outside of the engine's own routes; undefined where nobody is signed in, or nobody
+ * who may be.
+ */
 export async function findBrowserSession(
   provider: Provider,
   ctx: Context,

@@ -137,13 +137,14 @@ describe('signing in to a console', () => {
       .execute();
     const away = await browser.get(home);
     expect(away.title).toBe('Sign in · Vouchsafe');
-    expect(browser.cookies()).not.toHaveProperty('vs_session');
-    const session = await t.db.kysely
-      .selectFrom('sessions')
-      .select('ended_at')
-      .where('account_id', '=', account.id)
-      .executeTakeFirstOrThrow();
-    expect(session.ended_at).not.toBeNull();
+    const client = await server.createClient();
+    const asked = await browser.get(ask(server, client).url);
+    expect([asked.status, asked.title]).toEqual([
+      200,
+      'Sign in to continue to Quillet · Vouchsafe',
+    ]);
+    const silent = await browser.get(ask(server, client, { prompt: 'none' }).url);
+    expect(silent.params.get('error')).toBe('login_required');
     const refused = await enterPassword(browser, away, account);
     expect(refused.title).toContain('Error: ');
 

@@ -62,9 +62,8 @@ describe('what a session lacks', () => {
     ).toBeUndefined();
   });
 
-  test('itself, where there is none or its account is disabled', () => {
+  test('itself, where there is none', () => {
     expect(missing(undefined)).toEqual({ acr: undefined, maxAge: undefined });
-    expect(missing(session({}, { disabled: true }))).toEqual({ acr: undefined, maxAge: undefined });
   });
 
   test('youth', () => {
