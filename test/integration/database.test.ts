@@ -79,6 +79,6 @@ test('a connection that breaks in the middle of a transaction ends the transacti
     });
     await sql`select 1`.execute(trx);
   });
-  await expect(broken).rejects.toThrow();
+  await expect(broken).rejects.toThrow('not queryable');
   expect((await db.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
 });
