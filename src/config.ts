@@ -6,7 +6,7 @@ import { AppError } from './errors.ts';
 const loopbackHosts = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** Whether the issuer's host is this machine alone: then http is allowed and the server binds to loopback. */
-export function isLoopbackUrl(url: URL): boolean {
+function isLoopbackUrl(url: URL): boolean {
   return loopbackHosts.has(url.hostname) || url.hostname.endsWith('.localhost');
 }
 

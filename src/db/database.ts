@@ -151,7 +151,7 @@ type Query = (...args: unknown[]) => unknown;
 /** A client that tells of each query; `query` has a dozen overloads, and what passes through is not looked at but for its text. */
 function observedClient(observer: DatabaseObserver): typeof pg.Client {
   class ObservedClient extends pg.Client {}
-  const original = pg.Client.prototype.query as Query;
+  const { query: original } = pg.Client.prototype as unknown as { query: Query };
   const query: Query = function query(this: unknown, ...args) {
     const [config] = args as [string | { text?: string }];
     const text = typeof config === 'string' ? config : (config.text ?? '');

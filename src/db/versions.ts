@@ -35,16 +35,21 @@ export class VersionWatch {
 
   async start(): Promise<void> {
     this.#known = await this.#read();
-    const tick = async () => {
-      await this.check().catch(() => this.#tell([...this.#listeners.keys()]));
-      if (this.#timer !== undefined) this.#timer = setTimeout(tick, POLL_MS).unref();
-    };
-    this.#timer = setTimeout(tick, POLL_MS).unref();
+    this.#wait();
   }
 
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  #wait(): void {
+    this.#timer = setTimeout(() => void this.#tick(), POLL_MS).unref();
+  }
+
+  async #tick(): Promise<void> {
+    await this.check().catch(() => this.#tell([...this.#listeners.keys()]));
+    if (this.#timer !== undefined) this.#wait();
   }
 
   /** Looks now. */

@@ -29,7 +29,7 @@ const identifier = z
 const reserved = new Set(['openid', 'profile', 'email', 'offline_access', 'address', 'phone']);
 
 /** RFC 6749, section 3.3; the identity scopes are ours. */
-export const scopeSchema = z
+const scopeSchema = z
   .string()
   .regex(
     /^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/,

@@ -182,7 +182,7 @@ export class SignedInBrowser {
       state: 'state',
       ...extra,
     });
-    return { response: await this.get(server, `/authorize?${query}`), verifier };
+    return { response: await this.get(server, `/authorize?${query.toString()}`), verifier };
   }
 
   /** A code by single sign-on: signed in, and consented before. */
