@@ -5,11 +5,11 @@ import type { Schema } from './schema.ts';
 /** A database, or the transaction that is under way: what stores take. */
 export type Db = Kysely<Schema> | Transaction<Schema>;
 
-/** Told of each wait on the database: tests count round trips with it, and end the process at a chosen one. */
-export interface DatabaseObserver {
-  before(text: string): void;
-  after(text: string): void;
-}
+/**
+ * Told of each statement before it leaves; what it gives is called once the answer is there. Metrics count with it, and
+ * tests count round trips and end the process at a chosen one.
+ */
+export type DatabaseObserver = (text: string) => (() => void) | undefined;
 
 export interface DatabaseOptions {
   readonly connection:
@@ -155,17 +155,18 @@ function observedClient(observer: DatabaseObserver): typeof pg.Client {
   const query: Query = function query(this: unknown, ...args) {
     const [config] = args as [string | { text?: string }];
     const text = typeof config === 'string' ? config : (config.text ?? '');
-    observer.before(text);
+    const answered = observer(text);
     const last = args.at(-1);
+    if (answered === undefined) return original.call(this, ...args);
     if (typeof last === 'function') {
       const callback = (...results: unknown[]) => {
-        observer.after(text);
+        answered();
         (last as Query)(...results);
       };
       return original.call(this, ...args.slice(0, -1), callback);
     }
     const pending = original.call(this, ...args);
-    return pending instanceof Promise ? pending.finally(() => observer.after(text)) : pending;
+    return pending instanceof Promise ? pending.finally(answered) : pending;
   };
   ObservedClient.prototype.query = query as typeof ObservedClient.prototype.query;
   return ObservedClient;

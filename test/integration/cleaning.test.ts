@@ -98,11 +98,9 @@ describe('cleaning', () => {
     );
     const deletes: string[] = [];
     const observed = database.connect({
-      observer: {
-        before: (text) => {
-          if (text.includes('"tokens"')) deletes.push(text);
-        },
-        after: () => undefined,
+      observer: (text) => {
+        if (text.includes('"tokens"')) deletes.push(text);
+        return undefined;
       },
     });
     await database.db.transaction(async (db) => {

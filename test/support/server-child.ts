@@ -2,6 +2,7 @@ import { loadConfig } from '../../src/config.ts';
 import { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { Sealer } from '../../src/lib/seal.ts';
+import { currentUnit } from '../../src/oidc/unit-of-work.ts';
 import { createServer } from '../../src/server.ts';
 import { type KillAt, testMasterKey } from './server-process.ts';
 
@@ -18,8 +19,14 @@ function end(when: KillAt['when'], statement: number): void {
   if (kill?.when === when && kill.at === statement) process.kill(process.pid, 'SIGKILL');
 }
 
-/** The watch for changed configuration ticks by itself and belongs to no request. */
-const isOwnTick = (text: string) => text.includes('config_versions') || text.includes('outbox');
+/** The watch for changed configuration and the outbox tick by themselves: they belong to no request. */
+function isOfRequest(): boolean {
+  try {
+    return currentUnit() !== undefined;
+  } catch {
+    return false;
+  }
+}
 
 const db = new Database({
   connection: JSON.parse(process.env.VOUCHSAFE_TEST_CONNECTION as string) as {
@@ -29,17 +36,14 @@ const db = new Database({
     database: string;
   },
   poolSize: 10,
-  observer: {
-    before(text) {
-      if (!armed || isOwnTick(text)) return;
-      if (inFlight++ === 0) waits++;
-      end('before', ++statements);
-    },
-    after(text) {
-      if (!armed || isOwnTick(text)) return;
-      inFlight = Math.max(0, inFlight - 1);
+  observer: () => {
+    if (!armed || !isOfRequest()) return undefined;
+    if (inFlight++ === 0) waits++;
+    end('before', ++statements);
+    return () => {
+      inFlight--;
       end('after', ++answered);
-    },
+    };
   },
 });
 
