@@ -1,5 +1,6 @@
 import Provider, {
   type Account,
+  type Client,
   type Configuration,
   errors,
   type KoaContextWithOIDC,
@@ -39,6 +40,9 @@ export interface ProviderOptions {
   readonly sealer: Sealer;
   readonly pages: EnginePages;
 }
+
+/** How confidential clients authenticate. */
+const authMethods = ['client_secret_basic', 'client_secret_post'] as const;
 
 /** Seconds. */
 const ttl = {
@@ -110,7 +114,7 @@ function configuration({
       pushedAuthorizationRequests: { enabled: false },
       introspection: {
         enabled: true,
-        allowedPolicy: (_ctx, client, token) => mayIntrospect(client.clientId, token),
+        allowedPolicy: (_ctx, client, token) => mayIntrospect(client, token),
       },
       revocation: {
         enabled: true,
@@ -132,7 +136,11 @@ function configuration({
       },
     },
     responseTypes: ['code', 'none'],
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
+    clientAuthMethods: [...authMethods, 'none'],
+    discovery: {
+      introspection_endpoint_auth_methods_supported: authMethods,
+      revocation_endpoint_auth_methods_supported: [...authMethods, 'none'],
+    },
     enabledJWA: {
       idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'],
       userinfoSigningAlgValues: ['RS256', 'PS256', 'ES256'],
@@ -190,11 +198,15 @@ function configuration({
     };
   }
 
-  /** A token is told of to the client it was issued to, and to the API that it is for; to nobody else. */
+  /**
+   * A token is told of to the client it was issued to, and to the API that it is for; to nobody else. A public client
+   * has nothing to authenticate with, as who asks must (RFC 7662, section 2.1).
+   */
   async function mayIntrospect(
-    clientId: string,
+    { clientId, clientAuthMethod }: Client,
     token: { clientId?: string | undefined; aud?: string | string[] | undefined },
   ): Promise<boolean> {
+    if (clientAuthMethod === 'none') return false;
     if (token.clientId === clientId) return true;
     const asking = await clients.find(clientId);
     if (asking?.resourceServerId === undefined) return false;
