@@ -54,7 +54,8 @@ async function verify(
       algorithms: ['ES256', 'RS256', 'PS256'],
       requiredClaims: ['jti', 'client_id', 'sub', 'exp', 'iat'],
     });
-    return presented(payload);
+    const texts = [payload.jti, payload.sub, payload.client_id];
+    return texts.every((text) => typeof text === 'string') ? presented(payload) : undefined;
   } catch {
     return undefined;
   }
