@@ -32,7 +32,11 @@ export interface CheckedAccount extends EmailAddress {
 }
 
 export type CredentialCheck =
-  | { readonly account: Account; readonly refusal?: undefined }
+  | {
+      readonly account: Account;
+      readonly hasSecondFactor: boolean;
+      readonly refusal?: undefined;
+    }
   | {
       readonly account?: undefined;
       /** For the audit alone: the answer to the person is the same for all of them. */
@@ -169,14 +173,21 @@ export class AccountService {
   /**
    * The account of an address and its password. Known and unknown addresses take the same time. Counts nothing: limits
    * are consumed before. A hash of an older cost is made anew.
+   * @param counted the guess being counted, while the account is read: what it throws is thrown before the password is looked at.
    * @throws AppError `busy` (429)
    */
-  async checkCredentials(email: string, password: string): Promise<CredentialCheck> {
+  async checkCredentials(
+    email: string,
+    password: string,
+    counted?: Promise<void>,
+  ): Promise<CredentialCheck> {
     const address = readEmail(email);
-    const found =
+    const [found] = await Promise.all([
       typeof address === 'string'
         ? undefined
-        : await store.findAccount(this.#db.kysely, { emailKey: address.key });
+        : store.findAccount(this.#db.kysely, { emailKey: address.key }),
+      counted,
+    ]);
     const isTooLong = Buffer.byteLength(normalizePassword(password)) > PASSWORD_MAX_BYTES;
     const hash = found?.passwordHash;
     const right = !isTooLong && (await this.#passwords.verify(hash, password));
@@ -189,7 +200,7 @@ export class AccountService {
     if (!right || hash === undefined) return refuse('wrong_password');
     if (found.account.disabled) return refuse('account_disabled');
     if (this.#passwords.isOutdated(hash)) await this.#renewHash(found.account.id, hash, password);
-    return { account: found.account };
+    return { account: found.account, hasSecondFactor: found.hasSecondFactor };
   }
 
   /**

@@ -48,17 +48,39 @@ function toAccount(row: AccountRow): Account {
 
 export type AccountKey = { readonly id: string } | { readonly emailKey: string };
 
-/** The account, and the hash of its password apart from it, so that none travels where it is not needed. */
-export async function findAccount(
-  db: Db,
-  key: AccountKey,
-): Promise<{ account: Account; passwordHash: string | undefined } | undefined> {
-  const query = db.selectFrom('accounts').select(columns);
+export interface FoundAccount {
+  readonly account: Account;
+  /** Apart from the account, so that none travels where it is not needed. */
+  readonly passwordHash: string | undefined;
+  readonly hasSecondFactor: boolean;
+}
+
+/** The account with what a sign-in asks of it, in one read. */
+export async function findAccount(db: Db, key: AccountKey): Promise<FoundAccount | undefined> {
+  const query = db
+    .selectFrom('accounts')
+    .select(columns)
+    .select((eb) =>
+      eb
+        .exists(
+          eb
+            .selectFrom('authenticators')
+            .select('authenticators.id')
+            .whereRef('authenticators.account_id', '=', 'accounts.id'),
+        )
+        .as('has_second_factor'),
+    );
   const row = await ('id' in key
     ? query.where('id', '=', key.id)
     : query.where('email_key', '=', key.emailKey)
   ).executeTakeFirst();
-  return row && { account: toAccount(row), passwordHash: row.password_hash ?? undefined };
+  return (
+    row && {
+      account: toAccount(row),
+      passwordHash: row.password_hash ?? undefined,
+      hasSecondFactor: Boolean(row.has_second_factor),
+    }
+  );
 }
 
 export interface AccountInsert {

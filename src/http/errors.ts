@@ -64,6 +64,14 @@ export interface Ways {
   readonly homeUrl?: string | undefined;
 }
 
+/** Errors on these paths are pages that lead to the account. */
+export function wayHome(issuer: string): Middleware {
+  return (ctx, next) => {
+    ctx.state.ways = { homeUrl: `${issuer}/account` } satisfies Ways;
+    return next();
+  };
+}
+
 /** Answers with the error in the form that its reader expects: a page for browsers, an RFC 9457 problem for programs. */
 export function answerError(ctx: Context, renderer: Renderer, thrown: unknown): void {
   const error = toAppError(thrown);

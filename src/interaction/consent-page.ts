@@ -27,7 +27,9 @@ export function createConsentStep(parts: InteractionParts) {
       throw new AppError('interaction_expired', 'Nobody is signed in any more.', { status: 400 });
     const consent = await currentUnit().findConsent(account.id, client.id);
     const asked = readAsked(interaction.params, await parts.resourceServers.list(), client.allowed);
-    const askAgain = interaction.prompt.reasons.includes('consent_prompt');
+    // An app on the person's own machine is asked about each time, and then as a whole: another program may pose as it.
+    const { reasons } = interaction.prompt;
+    const askAgain = reasons.includes('consent_prompt') || reasons.includes('local_redirect');
     return { account, client, app, question: makeQuestion(asked, account, consent, askAgain) };
   }
 
@@ -90,10 +92,10 @@ export function createConsentStep(parts: InteractionParts) {
   }
 
   return {
-    async show(visit: Visit): Promise<void> {
+    show: async (visit: Visit): Promise<void> => {
       show(visit, await load(visit));
     },
-    async submit(visit: Visit, fields: URLSearchParams): Promise<void> {
+    submit: async (visit: Visit, fields: URLSearchParams): Promise<void> => {
       const form = formSchema.parse({
         decision: fields.get('decision') ?? undefined,
         claim: fields.getAll('claim'),

@@ -69,7 +69,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
     const guess = factorGuess(parts, standing);
     const device = deviceName.parse(fields.get('device_name'));
     const invalid =
-      device === '' ? 'missing' : [...device].length > DEVICE_MAX ? 'too-long' : undefined;
+      device === '' ? 'missing' : Array.from(device).length > DEVICE_MAX ? 'too-long' : undefined;
     if (invalid !== undefined)
       return showEnrol(standing, { deviceName: device, errors: { device_name: invalid } });
     const { secret } = await seedOf(standing);

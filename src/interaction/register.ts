@@ -44,11 +44,11 @@ export function createRegisterStep(parts: InteractionParts) {
   }
 
   return {
-    async show(visit: Visit): Promise<void> {
+    show: async (visit: Visit): Promise<void> => {
       if (parts.config.registration) show(visit, {});
       else redirect(visit.ctx, visit.base);
     },
-    async submit(visit: Visit, posted: URLSearchParams): Promise<void> {
+    submit: async (visit: Visit, posted: URLSearchParams): Promise<void> => {
       if (!parts.config.registration) return redirect(visit.ctx, visit.base);
       const fields = readNewAccount(posted);
       const { email, name } = fields;

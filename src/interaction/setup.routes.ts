@@ -5,6 +5,7 @@ import type { AccountService } from '../account/account.service.ts';
 import type { SetupService } from '../account/setup.service.ts';
 import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
+import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
 import type { Pages } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
@@ -46,7 +47,7 @@ export function createSetupRoutes({
   const showOver = (ctx: Context) =>
     renderPage(ctx, renderer, 'link-expired', { link: 'setup', nextUrl: home }, { status: 410 });
 
-  router.use(refuseCrossSite(config.issuer));
+  router.use(wayHome(config.issuer), refuseCrossSite(config.issuer));
   router.get('/:token', async (ctx) => {
     if ((await setup.findSetupLink(ctx.params.token as string)) === 'live') show(ctx, {});
     else showOver(ctx);

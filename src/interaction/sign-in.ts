@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import type { Account } from '../account/account.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
@@ -64,60 +63,58 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
     renderPage(ctx, parts.renderer, 'sign-in', model, { status, leadsToApp: true });
   }
 
-  /** Counted before it is looked at, and given back where it was right. */
-  async function check(
-    visit: Visit,
-    email: string,
-    password: string,
-  ): Promise<Account | undefined> {
-    const refused = {
-      type: 'sign_in',
-      outcome: 'refused',
-      clientId: visit.client?.id,
-      ...originOf(visit),
-    } as const;
+  /**
+   * Counted before it is looked at, and given back where it was right. The count is a commit of its own: the account is
+   * read at the same time, and the password looked at when both are done.
+   */
+  async function check(visit: Visit, email: string, password: string) {
     const guess = {
       account: email,
       address: visit.ctx.state.address as string,
       knownDevice: parts.devices.find(visit.ctx, deviceKey(email)),
     };
-    try {
-      await parts.limits.consumePasswordGuess(guess);
-    } catch (error) {
-      if (isLimit(error)) currentUnit().auditAlways({ ...refused, reason: 'too_many_attempts' });
-      throw error;
-    }
-    const { account, refusal } = await parts.accounts.checkCredentials(email, password);
-    if (refusal !== undefined) {
-      currentUnit().auditAlways({ ...refused, ...refusal });
-      return undefined;
-    }
-    await parts.limits.forgivePasswordGuess(guess);
-    return account;
+    const refuse = (reason: string, accountId?: string) =>
+      currentUnit().auditAlways({
+        type: 'sign_in',
+        outcome: 'refused',
+        reason,
+        accountId,
+        clientId: visit.client?.id,
+        ...originOf(visit),
+      });
+    const counted = parts.limits.consumePasswordGuess(guess);
+    const checked = await parts.accounts
+      .checkCredentials(email, password, counted)
+      .catch((error: unknown) => {
+        if (isLimit(error)) refuse(error.code);
+        throw error;
+      });
+    if (checked.refusal === undefined)
+      currentUnit().alongside(() => parts.limits.forgivePasswordGuess(guess));
+    else refuse(checked.refusal.reason, checked.refusal.accountId);
+    return checked;
   }
 
   return {
-    async show(visit: Visit): Promise<void> {
+    show: async (visit: Visit): Promise<void> => {
       await show(visit, { isSwitch: visit.ctx.query.switch === 'yes' });
     },
-    async submit(visit: Visit, fields: URLSearchParams): Promise<void> {
+    submit: async (visit: Visit, fields: URLSearchParams): Promise<void> => {
       const form = formSchema.parse(Object.fromEntries(fields));
       const isSwitch = form.switch === 'yes';
       const fixed = await fixedAccount(visit, isSwitch);
       const email = fixed?.email ?? form.email;
-      const account = await withinLimits(
+      const checked = await withinLimits(
         () => check(visit, email, form.password),
         (retryAfter) => show(visit, { email, problem: 'too-many', retryAfter, isSwitch }),
       );
-      if (account === limited) return undefined;
+      if (checked === limited) return undefined;
       // One answer for all failures, whatever the reason.
-      if (account === undefined) return show(visit, { email, problem: 'incorrect', isSwitch });
-      return steps.goOn(visit, account, {
-        ...startProgress,
-        accountId: account.id,
-        passwordAt: epochSeconds(),
-        amr: ['pwd'],
-      });
+      if (checked.account === undefined)
+        return show(visit, { email, problem: 'incorrect', isSwitch });
+      const { account, hasSecondFactor } = checked;
+      const begun = { accountId: account.id, passwordAt: epochSeconds(), amr: ['pwd'] };
+      return steps.goOn(visit, account, { ...startProgress, ...begun }, hasSecondFactor);
     },
   };
 }

@@ -43,18 +43,28 @@ export class Steps {
     visit: Visit,
     account: Account,
     { amr, codes }: Pick<Progress, 'amr' | 'codes'>,
+    hasSecondFactor?: boolean,
   ): Promise<Step | undefined> {
     if (codes !== undefined) return 'recovery-codes';
     if (!account.emailVerified) return 'verify';
     if (amr.includes('otp')) return undefined;
-    if (await this.#parts.authenticators.hasSecondFactor(account.id)) return 'totp';
+    if (hasSecondFactor ?? (await this.#parts.authenticators.hasSecondFactor(account.id)))
+      return 'totp';
     return this.#isSecondFactorRequired(visit, account) ? 'enrol' : undefined;
   }
 
-  /** Takes over what was just proven, and goes on: to the next step, or out of the interaction. */
-  async goOn(visit: Visit, account: Account, change: Partial<Progress>): Promise<void> {
+  /**
+   * Takes over what was just proven, and goes on: to the next step, or out of the interaction.
+   * @param hasSecondFactor as read in this request; looked up where it was not.
+   */
+  async goOn(
+    visit: Visit,
+    account: Account,
+    change: Partial<Progress>,
+    hasSecondFactor?: boolean,
+  ): Promise<void> {
     const progress = { ...visit.progress, ...change };
-    const missing = await this.missing(visit, account, progress);
+    const missing = await this.missing(visit, account, progress, hasSecondFactor);
     if (missing === undefined) {
       await finishSignIn(visit, account, progress.amr, this.#parts);
       return;

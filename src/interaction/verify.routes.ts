@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { Pages } from '../http/pages.ts';
+import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
 import { renderPage } from '../http/render-page.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
@@ -42,7 +43,7 @@ export function createVerifyRoutes(
     renderPage(ctx, renderer, 'link-expired', model, { status: 410 });
   };
 
-  router.use(refuseCrossSite(config.issuer));
+  router.use(wayHome(config.issuer), refuseCrossSite(config.issuer));
   router.get('/:token', async (ctx) => {
     const token = ctx.params.token as string;
     const link = await registration.findLink(token);

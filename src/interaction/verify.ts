@@ -103,7 +103,7 @@ export function createVerifyStep(parts: InteractionParts, steps: Steps) {
   }
 
   return {
-    async show(visit: Visit): Promise<void> {
+    show: async (visit: Visit): Promise<void> => {
       const found = await find(visit);
       if (found === undefined) redirect(visit.ctx, visit.base);
       else if ((await parts.registration.findWaiting(found.waiting.ref)) === undefined)

@@ -32,7 +32,7 @@ function essentialAcrs(ctx: KoaContextWithOIDC): readonly string[] | undefined {
  * The context class that this request wants a sign-in to reach, or undefined where any will do.
  * @throws UnmetAuthenticationRequirements where an essential one can't be reached here.
  */
-export function wantedAcr(ctx: KoaContextWithOIDC): string | undefined {
+function wantedAcr(ctx: KoaContextWithOIDC): string | undefined {
   const essential = essentialAcrs(ctx);
   if (essential !== undefined) {
     const reachable = preferredAcr(essential);

@@ -74,6 +74,7 @@ export class UnitOfWork {
   readonly #alwaysAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #killed = new Map<string, string>();
   readonly #enlisted: Enlisted[] = [];
+  readonly #alongside: (() => Promise<unknown>)[] = [];
   readonly #interactionReads = new Map<string, reads.InteractionRead | undefined>();
   readonly #presentedJwts = new Map<string, PresentedJwt>();
   #browserSession: SessionRecord | undefined;
@@ -272,6 +273,11 @@ export class UnitOfWork {
     this.#enlisted.push(work);
   }
 
+  /** Small work in a commit of its own that is done at the same time as the request's: no wait more. Its failure is nobody's. */
+  alongside(work: () => Promise<unknown>): void {
+    this.#alongside.push(work);
+  }
+
   // Writes that stand whatever comes of the request
 
   /** Ends a token family, and with it every token of it. */
@@ -310,7 +316,8 @@ export class UnitOfWork {
     }
     const outcome = succeeded ? this.#outcome() : undefined;
     try {
-      const row = await this.#write(outcome);
+      const alongside = Promise.allSettled(this.#alongside.splice(0).map((work) => work()));
+      const [row] = await Promise.all([this.#write(outcome), alongside]);
       this.#recorded = [
         ...this.#alwaysAudit,
         ...(outcome !== undefined && (row === undefined || isWon(row)) ? this.#outcomeAudit : []),

@@ -144,7 +144,7 @@ describe('a password', () => {
     );
     expect(
       await people.accounts.checkCredentials('RE\u0301MI@example.com', 'cafe\u0301 vellum otter'),
-    ).toEqual({ account: made });
+    ).toEqual({ account: made, hasSecondFactor: false });
     expect(await people.accounts.checkCredentials(made.email, 'cafe vellum otter')).toEqual({
       refusal: { reason: 'wrong_password', accountId: made.id },
     });

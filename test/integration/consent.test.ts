@@ -370,13 +370,17 @@ test('an app on the person’s own machine is shown as such, each time', async (
     redirectUris: ['http://127.0.0.1/callback'],
   });
   const redirect = { redirect_uri: 'http://127.0.0.1:50123/callback' };
-  const { account, browser, page } = await atConsent(redirect, undefined, native);
+  const { account, browser, page } = await atConsent(
+    { ...redirect, scope: 'openid email' },
+    undefined,
+    native,
+  );
   expect(page.text).toContain('It runs on your own device');
   expect((await browser.submit(page, {}, 'allow')).url).toMatch(
     /^http:\/\/127\.0\.0\.1:50123\/callback\?code=/,
   );
   const again = await atConsent(redirect, { account, browser }, native);
-  expect(again.page.title).toContain('Pebble');
+  expect(again.page.title).toContain('Let Pebble use your account?');
   expect(
     (await browser.get(ask(server, native, { ...redirect, prompt: 'none' }).url)).params.get(
       'error',

@@ -190,7 +190,13 @@ export class Browser {
         throw new Error(`too many redirects, the last one to ${page.url}`);
       const target = new URL(page.headers.get('location') as string, page.url).href;
       if (new URL(target).origin !== home)
-        return new Page({ ...page, url: target, html: '', external: true });
+        return new Page({
+          url: target,
+          status: page.status,
+          headers: page.headers,
+          html: '',
+          external: true,
+        });
       page = await this.#request(target, undefined);
     }
     return page;

@@ -29,7 +29,7 @@ export function ask(
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters))
     if (value !== undefined) query.set(name, value);
-  return { url: `${issuer}/authorize?${query}`, verifier };
+  return { url: `${issuer}/authorize?${query.toString()}`, verifier };
 }
 
 /** Signs in by password alone on the page that the browser stands on. */
