@@ -3,15 +3,9 @@ import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import { fromEpoch, epochSeconds } from '../lib/time.ts';
 import { clientMetadata } from './clients.ts';
-import { isConsoleClient } from './console-clients.ts';
-import type {
-  FamilyRecord,
-  Payload,
-  SessionClientRecord,
-  SessionRecord,
-  TokenKind,
-} from './records.ts';
+import type { FamilyRecord, Payload, SessionRecord, TokenKind } from './records.ts';
 import type { TokenRead } from './reads.ts';
+import { sessionPayload, sessionWrite } from './session-record.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 /**
@@ -234,62 +228,6 @@ async function hasAccount({ accountId }: SessionRecord): Promise<boolean> {
   if (accountId === undefined) return true;
   const account = await currentUnit().findAccount(accountId);
   return account !== undefined && !account.disabled;
-}
-
-function sessionPayload(session: SessionRecord, id: string): AdapterPayload {
-  return {
-    ...session.payload,
-    jti: id,
-    kind: 'Session',
-    uid: session.uid,
-    ...(session.accountId === undefined ? {} : { accountId: session.accountId }),
-    iat: epochSeconds(session.createdAt),
-    exp: epochSeconds(session.expiresAt),
-    authorizations: Object.fromEntries(
-      Object.entries(session.clients).map(([clientId, one]) => [clientId, { ...one }]),
-    ),
-  };
-}
-
-function sessionWrite(
-  id: string,
-  payload: AdapterPayload,
-  browserSession: SessionRecord | undefined,
-) {
-  const loaded = browserSession?.uid === payload.uid ? browserSession : undefined;
-  const { accountId, loginTs, acr, amr, transient, state } = payload as Payload & {
-    accountId?: string;
-  };
-  const given = (payload.authorizations ?? {}) as Record<string, Partial<SessionClientRecord>>;
-  const before = loaded?.clients ?? {};
-  const changed = Object.entries(given).filter(([clientId, one]) => {
-    const known = before[clientId];
-    // The consoles are in no table, and nothing is ever told to them of the session.
-    if (isConsoleClient(clientId)) return false;
-    return (
-      one.sid !== undefined &&
-      !(known && known.grantId === one.grantId && known.persistsLogout === one.persistsLogout)
-    );
-  }) as [string, SessionClientRecord][];
-  return {
-    uid: payload.uid as string,
-    exists: loaded !== undefined,
-    readOnly: loaded?.byPreviousId ?? false,
-    signIn: accountId !== loaded?.accountId || !isSameLogin({ loginTs, acr, amr }, loaded?.payload),
-    loadedIdHash: loaded?.idHash ?? Buffer.alloc(0),
-    id,
-    accountId,
-    payload: { loginTs, acr, amr, transient, state },
-    expiresAt: fromEpoch(payload.exp as number),
-    clients: Object.fromEntries(changed),
-    removedClients: Object.keys(before).filter((clientId) => !(clientId in given)),
-  };
-}
-
-/** The time alone can't tell: it is whole seconds, and a second factor may follow within one. */
-function isSameLogin(login: Payload, before: Payload = {}): boolean {
-  const values = ({ loginTs, acr, amr }: Payload) => JSON.stringify([loginTs, acr, amr]);
-  return values(login) === values(before);
 }
 
 // Interactions
