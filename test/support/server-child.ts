@@ -8,6 +8,7 @@ import { type KillAt, testMasterKey } from './server-process.ts';
 
 /** A server whose waits on the database are counted, and which can end itself at a chosen one (see server-process.ts). */
 
+const poolSize = 10;
 let armed = false;
 let kill: KillAt | undefined;
 let waits = 0;
@@ -35,7 +36,7 @@ const db = new Database({
     user: string;
     database: string;
   },
-  poolSize: 10,
+  poolSize,
   observer: () => {
     if (!armed || !isOfRequest()) return undefined;
     if (inFlight++ === 0) waits++;
@@ -59,10 +60,20 @@ process.on('message', (message: { arm?: KillAt | null; count?: 'waits' | 'statem
     process.send?.(message.count === 'waits' ? waits : statements);
     return;
   }
+  void openConnections().then(() => arm(message.arm ?? undefined));
+});
+
+/** With all connections open, what is sent together is under way together. */
+async function openConnections(): Promise<void> {
+  await Promise.all(Array.from({ length: poolSize }, () => db.pool.query('select pg_sleep(0.02)')));
+}
+
+function arm(at: KillAt | undefined): void {
   armed = true;
-  kill = message.arm ?? undefined;
+  kill = at;
   waits = statements = answered = inFlight = 0;
   process.send?.({});
-});
+}
+
 process.on('disconnect', () => process.exit());
 process.send?.({ port: await server.listen() });
