@@ -133,12 +133,6 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
       ok,
     );
   }
-  if (outcome.usedConsent !== undefined) {
-    b.add(
-      'used_consent',
-      `update consents set last_used_at = now() where id = ${b.param(outcome.usedConsent, 'text')} and ${ok} returning 1`,
-    );
-  }
   addAudit(b, 'outcome', outcome.audit, ok);
   if (outcome.outbox.length > 0) {
     const rows = outcome.outbox.map((one) => ({

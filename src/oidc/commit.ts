@@ -58,7 +58,10 @@ function addGates(b: StatementBuilder, outcome: Outcome): true {
   return true;
 }
 
-/** Families that get tokens, and accounts that get families, must be live, and stay so until the commit. */
+/**
+ * Families that get tokens, and accounts that get families, must be live, and the consent that they rest on unchanged; all
+ * stay so until the commit.
+ */
 function addLive(b: StatementBuilder, outcome: Outcome): void {
   const fresh = new Set(
     outcome.families.filter((family) => !family.exists).map((family) => family.id),
@@ -86,6 +89,15 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
       `select id from accounts where id = any(${b.param([...accounts], 'text[]')}) and disabled_at is null for share`,
     );
     checks.push(`(select count(*) from live_accounts) = ${accounts.size}`);
+  }
+  if (outcome.usedConsent !== undefined) {
+    const { id, version } = outcome.usedConsent;
+    b.add(
+      'used_consent',
+      `update consents set last_used_at = now()
+       where id = ${b.param(id, 'text')} and version = ${b.param(version, 'integer')} returning 1`,
+    );
+    checks.push('exists (select from used_consent)');
   }
   b.add('live', `select ${checks.length === 0 ? 'true' : checks.join(' and ')} as ok`);
 }

@@ -57,7 +57,7 @@ async function findDecision(
   if (isConsoleClient(clientId)) return { ...requested(ctx), version: undefined };
   const consent = await currentUnit().findConsent(accountId, clientId);
   if (consent !== undefined) {
-    currentUnit().useConsent(consent.id);
+    currentUnit().useConsent(consent);
     return consent;
   }
   const record = await clients.find(clientId);

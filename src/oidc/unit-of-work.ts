@@ -15,7 +15,14 @@ import type {
   SessionRecord,
   TokenRecord,
 } from './records.ts';
-import type { FamilyWrite, InteractionWrite, Outcome, SessionWrite, TokenWrite } from './writes.ts';
+import type {
+  FamilyWrite,
+  InteractionWrite,
+  Outcome,
+  SessionWrite,
+  TokenWrite,
+  UsedConsent,
+} from './writes.ts';
 
 /** What a lost race was about; who lost has written nothing of its outcome. */
 export type Loss = 'revoked' | 'used' | 'session';
@@ -80,7 +87,7 @@ export class UnitOfWork {
   #browserSession: SessionRecord | undefined;
   #session: SessionWrite | undefined;
   #endedSession: string | undefined;
-  #usedConsent: string | undefined;
+  #usedConsent: UsedConsent | undefined;
   #recorded: readonly AuditEvent[] = [];
 
   constructor(db: Database) {
@@ -256,8 +263,9 @@ export class UnitOfWork {
     if (isStored) this.#closedInteractions.push(sha256(id));
   }
 
-  useConsent(id: string): void {
-    this.#usedConsent = id;
+  /** What the request gives rests on this decision: if it was changed or taken back meanwhile, nothing is given. */
+  useConsent(consent: UsedConsent): void {
+    this.#usedConsent = consent;
   }
 
   enqueue(write: OutboxWrite): void {

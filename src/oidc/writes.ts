@@ -53,6 +53,12 @@ export interface InteractionWrite {
   readonly expiresAt: Date;
 }
 
+/** The decision that the outcome rests on, as it was read. */
+export interface UsedConsent {
+  readonly id: string;
+  readonly version: number;
+}
+
 /** What stands only if the request came out well. */
 export interface Outcome {
   readonly consumed: readonly { readonly idHash: Buffer; readonly graceSeconds: number }[];
@@ -64,7 +70,7 @@ export interface Outcome {
   readonly tokens: readonly TokenWrite[];
   readonly deletedTokens: readonly Buffer[];
   readonly revokedJwts: readonly { readonly idHash: Buffer; readonly expiresAt: Date }[];
-  readonly usedConsent: string | undefined;
+  readonly usedConsent: UsedConsent | undefined;
   readonly audit: readonly AuditWrite[];
   readonly outbox: readonly OutboxWrite[];
 }

@@ -440,3 +440,62 @@ test('ten thousand scopes are no burden', async () => {
   expect(page.status).toBe(200);
   expect(boxes(page)).toEqual([]);
 });
+
+test('taken back while the app gets its code: the code is worth nothing', async () => {
+  for (const race of ['remove', 'narrow'] as const) {
+    const { account, browser, page } = await atConsent({ scope: 'openid email' });
+    await browser.submit(page, {}, 'allow');
+    // Signed in elsewhere, where the app has no family yet: it is given one by the consent.
+    const house = await server.createClient({ name: 'House', firstParty: true });
+    const elsewhere = await atConsent({}, { account, browser: new Browser() }, house);
+    const asked = ask(server, client, { scope: 'openid email' });
+    let answer: Promise<Page> | undefined;
+    await t.db.transaction(async (db) => {
+      const families = db
+        .updateTable('grants')
+        .set({ revoked_at: new Date() })
+        .where('account_id', '=', account.id);
+      if (race === 'remove')
+        await db.deleteFrom('consents').where('account_id', '=', account.id).execute();
+      else
+        await db
+          .updateTable('consents')
+          .set({
+            version: 2,
+            granted: JSON.stringify({ scopes: ['openid'], claims: [], resources: {} }),
+            rejected: JSON.stringify({
+              scopes: ['email'],
+              claims: ['email', 'email_verified'],
+              resources: {},
+            }),
+          })
+          .where('account_id', '=', account.id)
+          .execute();
+      await families.execute();
+      // It reads the consent as it was, and waits for us where it commits.
+      answer = elsewhere.browser.get(asked.url);
+      await waitingForLock();
+    });
+    const back = await answer;
+    expect(back?.external).toBe(false);
+    const live = await t.db.kysely
+      .selectFrom('grants')
+      .select('id')
+      .where('account_id', '=', account.id)
+      .where('revoked_at', 'is', null)
+      .execute();
+    expect({ race, live }).toEqual({ race, live: [] });
+  }
+});
+
+/** Until a statement waits for a lock that another transaction holds. */
+async function waitingForLock(): Promise<void> {
+  for (let tries = 0; tries < 200; tries++) {
+    const { rows } = await t.db.pool.query(
+      `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    if (rows.length > 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error('nobody waits for a lock');
+}
