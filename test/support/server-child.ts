@@ -10,6 +10,7 @@ import { type KillAt, testMasterKey } from './server-process.ts';
 
 const poolSize = 10;
 let armed = false;
+let generation = 0;
 let kill: KillAt | undefined;
 let waits = 0;
 let statements = 0;
@@ -41,7 +42,10 @@ const db = new Database({
     if (!armed || !isOfRequest()) return undefined;
     if (inFlight++ === 0) waits++;
     end('before', ++statements);
+    const counting = generation;
     return () => {
+      // One that was under way when the counters were set anew counts for nothing.
+      if (counting !== generation) return;
       inFlight--;
       end('after', ++answered);
     };
@@ -70,6 +74,7 @@ async function openConnections(): Promise<void> {
 
 function arm(at: KillAt | undefined): void {
   armed = true;
+  generation++;
   kill = at;
   waits = statements = answered = inFlight = 0;
   process.send?.({});
