@@ -1,0 +1,131 @@
+import type { Connection, ScenarioName } from './protocol.ts';
+
+/** What is compared with what. */
+
+export interface System {
+  readonly name: string;
+  /** What it is called at the head of a column of ratios. */
+  readonly short: string;
+  /** The file that it runs, and which of the systems in it. */
+  readonly file: string;
+  readonly variant: string;
+  readonly database: 'vouchsafe' | 'plain';
+  /** The table in which each right answer of a run must have left a row. */
+  readonly leavesRowsIn?: string;
+}
+
+export interface Scenario {
+  readonly name: ScenarioName;
+  readonly title: string;
+  /** The names of the systems that the ratios are to: the first one is what the bar is about. */
+  readonly references: readonly [string, ...string[]];
+  readonly systems: readonly System[];
+}
+
+const bareFile = import.meta.resolve('./bare.ts');
+const providerFile = import.meta.resolve('./plain-provider.ts');
+const vouchsafeFile = import.meta.resolve('./vouchsafe.ts');
+
+const constant: System = {
+  name: 'bare node:http, no database',
+  short: 'bare',
+  file: bareFile,
+  variant: 'constant',
+  database: 'plain',
+};
+const limit: System = {
+  name: 'limit: bare + one lookup, pool',
+  short: 'limit',
+  file: bareFile,
+  variant: 'lookup-pool',
+  database: 'plain',
+};
+const pipelined: System = {
+  name: 'bare + one lookup, pipelined',
+  short: 'pipelined',
+  file: bareFile,
+  variant: 'lookup-pipeline',
+  database: 'plain',
+};
+const insert: System = {
+  name: 'bare + one durable insert, pool',
+  short: 'insert',
+  file: bareFile,
+  variant: 'insert',
+  database: 'plain',
+  leavesRowsIn: 'inserts',
+};
+const memory: System = {
+  name: 'oidc-provider, memory',
+  short: 'memory',
+  file: providerFile,
+  variant: 'memory',
+  database: 'plain',
+};
+const table: System = {
+  name: 'oidc-provider, one table',
+  short: 'table',
+  file: providerFile,
+  variant: 'table',
+  database: 'plain',
+};
+const vouchsafe: System = {
+  name: 'Vouchsafe',
+  short: 'Vouchsafe',
+  file: vouchsafeFile,
+  variant: '',
+  database: 'vouchsafe',
+};
+
+const all: readonly Scenario[] = [
+  {
+    name: 'introspection',
+    title: "Introspection of machines' opaque tokens, by an API with a secret (Basic), JSON answer",
+    references: [limit.name, pipelined.name],
+    systems: [constant, limit, pipelined, memory, table, vouchsafe],
+  },
+  {
+    name: 'introspection-people',
+    title: "The same for people's tokens: each with its family and its account",
+    references: [limit.name, pipelined.name],
+    systems: [limit, pipelined, table, vouchsafe],
+  },
+  {
+    name: 'client-credentials',
+    title:
+      'Client credentials, opaque and (but for the one in memory) on disk before the answer, 1,000 clients',
+    references: [memory.name, insert.name],
+    systems: [
+      memory,
+      insert,
+      { ...table, leavesRowsIn: 'models' },
+      { ...vouchsafe, leavesRowsIn: 'tokens' },
+    ],
+  },
+  {
+    name: 'client-credentials-jwt',
+    title: 'Client credentials, JWT (ES256), 1,000 clients',
+    references: [memory.name],
+    systems: [memory, vouchsafe],
+  },
+];
+
+/** @throws TypeError where there is none of that name */
+export function scenariosFor(only: string | undefined): readonly Scenario[] {
+  const chosen = all.filter(
+    ({ name }) => only === undefined || name === only || name.startsWith(`${only}-`),
+  );
+  if (chosen.length === 0) {
+    throw new TypeError(
+      `There is no ${only}. There are: ${all.map(({ name }) => name).join(', ')}.`,
+    );
+  }
+  return chosen;
+}
+
+export function connectionOf(
+  system: System,
+  { connection, plain }: { connection: Connection; plain: Connection },
+): Connection {
+  return system.database === 'vouchsafe' ? connection : plain;
+}
