@@ -17,6 +17,9 @@ export interface Asked {
 const stay = 'offline_access';
 /** About the sign-in itself: they tell nothing about the person that the app does not learn anyway. */
 const ofTheSignIn = new Set(['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss']);
+/** What says most about the person comes first. */
+const personal = ['locale', 'email_verified', 'email', 'name'];
+const weight = (claim: string) => personal.indexOf(claim);
 const known = new Set(Object.values(identityClaims).flat());
 
 const words = (value: unknown) =>
@@ -116,12 +119,14 @@ export function makeQuestion(
     }
   }
   return {
-    claims: [...names].map((name) => ({
-      name,
-      value: shown(values[name], name),
-      optional: !asked.claims.get(name)?.essential,
-      checked: true,
-    })),
+    claims: [...names]
+      .toSorted((a, b) => weight(b) - weight(a))
+      .map((name) => ({
+        name,
+        value: shown(values[name], name),
+        optional: !asked.claims.get(name)?.essential,
+        checked: true,
+      })),
     scopes: [...apiScopes].map(([value, one]) => ({
       value,
       kind: kindOfScope(one.scope),
