@@ -17,6 +17,16 @@ export interface CommitRow {
   readonly session_kept: boolean;
 }
 
+export class LostRace extends Error {
+  readonly row: CommitRow;
+  constructor(row: CommitRow) {
+    super('lost');
+    this.row = row;
+  }
+}
+
+export const isWon = (row: CommitRow) => row.live && row.unused && row.session_live;
+
 const GRACE_SECONDS = 5;
 
 /** The statement for what a request leaves behind, or undefined where it leaves nothing. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Middleware } from 'koa';
-import type { PresentedJwt } from './unit-of-work.ts';
+import type { PresentedJwt } from './records.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 /**

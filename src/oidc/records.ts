@@ -73,3 +73,11 @@ export interface TokenRecord {
   /** The client is there and is not disabled. */
   readonly clientLive: boolean;
 }
+
+/** A verified JWT access token of ours: whose it is, and what the engine's model of it holds. */
+export interface PresentedJwt {
+  readonly kind: 'access' | 'machine';
+  readonly jti: string;
+  readonly clientId: string;
+  readonly payload: Readonly<Record<string, unknown>>;
+}

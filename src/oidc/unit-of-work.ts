@@ -6,12 +6,13 @@ import type { Schema } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
 import type { OutboxWrite } from '../outbox/outbox.ts';
-import { type CommitRow, commitStatement } from './commit.ts';
+import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
 import * as reads from './reads.ts';
 import type {
   AccountRecord,
   ConsentRecord,
   FamilyRecord,
+  PresentedJwt,
   SessionRecord,
   TokenRecord,
 } from './records.ts';
@@ -33,24 +34,8 @@ export interface CommitResult {
   readonly sessionKept: boolean;
 }
 
-/** A verified JWT access token of ours: whose it is, and what the engine's model of it holds. */
-export interface PresentedJwt {
-  readonly kind: 'access' | 'machine';
-  readonly jti: string;
-  readonly clientId: string;
-  readonly payload: Readonly<Record<string, unknown>>;
-}
-
 /** Work of a domain service that belongs into the request's commit. It does nothing but write. */
 export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
-
-class LostRace extends Error {
-  readonly row: CommitRow;
-  constructor(row: CommitRow) {
-    super('lost');
-    this.row = row;
-  }
-}
 
 /**
  * One request, one transaction. Reads are answered from what the request has read or written; writes are held back
@@ -391,8 +376,6 @@ export class UnitOfWork {
 }
 
 const consentKey = (accountId: string, clientId: string) => `${accountId} ${clientId}`;
-
-const isWon = (row: CommitRow) => row.live && row.unused && row.session_live;
 
 const storage = new AsyncLocalStorage<UnitOfWork>();
 
