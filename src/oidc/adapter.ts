@@ -1,7 +1,9 @@
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
+import type { Client } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import { fromEpoch, epochSeconds } from '../lib/time.ts';
+import { withinAllowList } from './allow-list.ts';
 import { clientMetadata } from './clients.ts';
 import type { FamilyRecord, Payload, SessionRecord, TokenKind } from './records.ts';
 import type { TokenRead } from './reads.ts';
@@ -42,7 +44,7 @@ export function createAdapter(clients: ClientService): (name: string) => Adapter
       case 'Interaction':
         return { ...refusals, ...interactionAdapter };
       case 'Grant':
-        return { ...refusals, ...grantAdapter };
+        return { ...refusals, ...grantAdapter(clients) };
       case 'Client':
         return { ...refusals, find: (id) => findClient(clients, id) };
       default:
@@ -168,23 +170,34 @@ const sessionOf = ({ token }: TokenRead) =>
 // Families
 
 /** Families are written when a request is accepted (families.ts), never by the engine. */
-const grantAdapter: Partial<Adapter> = {
-  async find(id) {
-    const family = await currentUnit().findFamily(id);
-    return family === undefined || family.revoked ? undefined : familyPayload(family);
-  },
-  async destroy(id) {
-    currentUnit().killFamily(
-      id,
-      route() === 'revocation' ? 'token_revoked' : (route() ?? 'revoked'),
-    );
-  },
-};
+function grantAdapter(clients: ClientService): Partial<Adapter> {
+  return {
+    async find(id) {
+      const family = await currentUnit().findFamily(id);
+      if (family === undefined || family.revoked) return undefined;
+      const client = await clients.find(family.clientId);
+      return client && familyPayload(family, client);
+    },
+    async destroy(id) {
+      currentUnit().killFamily(
+        id,
+        route() === 'revocation' ? 'token_revoked' : (route() ?? 'revoked'),
+      );
+    },
+  };
+}
 
-/** The engine's payload of a family. */
-function familyPayload(family: FamilyRecord): AdapterPayload {
+/** The engine's payload of a family, with what its client may still have of the identity scopes. */
+function familyPayload(family: FamilyRecord, client: Client): AdapterPayload {
+  const { openid } = family.payload as { openid?: { scope?: string; claims?: string[] } };
+  const { scopes, claims } = withinAllowList(client, {
+    scopes: openid?.scope?.split(' ') ?? [],
+    claims: openid?.claims ?? [],
+    resources: {},
+  });
   return {
     ...family.payload,
+    openid: { scope: scopes.join(' '), claims },
     jti: family.id,
     kind: 'Grant',
     accountId: family.accountId,

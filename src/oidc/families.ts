@@ -4,6 +4,7 @@ import type { Permissions } from '../db/schema.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../lib/time.ts';
+import { withinAllowList } from './allow-list.ts';
 import { isConsoleClient } from './console-clients.ts';
 import type { FamilyRecord } from './records.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -55,15 +56,15 @@ async function findDecision(
   clientId: string,
 ): Promise<Decision | undefined> {
   if (isConsoleClient(clientId)) return { ...requested(ctx), version: undefined };
+  const record = await clients.find(clientId);
+  if (record === undefined) return undefined;
   const consent = await currentUnit().findConsent(accountId, clientId);
   if (consent !== undefined) {
     currentUnit().useConsent(consent);
-    return consent;
+    return { ...consent, granted: withinAllowList(record, consent.granted) };
   }
-  const record = await clients.find(clientId);
-  const confidential =
-    record !== undefined && record.metadata.token_endpoint_auth_method !== 'none';
-  return record?.firstParty && confidential ? { ...requested(ctx), version: undefined } : undefined;
+  const confidential = record.metadata.token_endpoint_auth_method !== 'none';
+  return record.firstParty && confidential ? { ...requested(ctx), version: undefined } : undefined;
 }
 
 /** All that is asked for, as far as the client may ask for it: for those of our own that skip consent. */
