@@ -13,6 +13,7 @@ import type { ResourceServerService } from '../resource-server/resource-server.s
 import { acr } from './acr.ts';
 import { createAdapter } from './adapter.ts';
 import { claimsOf, identityClaims } from './claims.ts';
+import { limitClaimsParameter } from './claims-parameter.ts';
 import { consoleClients } from './console-clients.ts';
 import { createLoadExistingGrant, FAMILY_TTL } from './families.ts';
 import type { KeySet } from './keys.service.ts';
@@ -109,7 +110,7 @@ function configuration({
     features: {
       devInteractions: { enabled: false },
       clientCredentials: { enabled: true },
-      claimsParameter: { enabled: true },
+      claimsParameter: { enabled: true, assertClaimsParameter: limitClaimsParameter },
       dPoP: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       introspection: {
@@ -129,7 +130,7 @@ function configuration({
       },
       resourceIndicators: {
         enabled: true,
-        defaultResource: (_ctx, _client, oneOf) => oneOf as unknown as string,
+        defaultResource,
         useGrantedResource: () => true,
         getResourceServerInfo: async (_ctx, identifier, client) =>
           resourceServerInfo(identifier, client.clientId),
@@ -213,6 +214,20 @@ function configuration({
     const server = await resourceServers.findById(asking.resourceServerId);
     return server !== undefined && token.aud === server.identifier;
   }
+}
+
+/**
+ * Where several were granted and none is named, the engine's answer is invalid_target; so is ours where a machine names
+ * none: its token would be for nobody, and nobody could check it (RFC 8707, section 2).
+ */
+function defaultResource(
+  ctx: KoaContextWithOIDC,
+  _client: Client,
+  oneOf?: readonly string[],
+): string {
+  if (ctx.oidc.params?.grant_type === 'client_credentials')
+    throw new errors.InvalidTarget('the resource is missing: name the API that the token is for');
+  return oneOf as unknown as string;
 }
 
 async function findAccount(_ctx: unknown, id: string): Promise<Account | undefined> {
