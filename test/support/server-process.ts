@@ -46,6 +46,9 @@ export async function startServerProcess(
     execArgv: [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
+  // One that a failed test has left behind keeps nobody waiting: it ends when its parent does.
+  child.unref();
+  child.channel?.unref();
   const ended = once(child, 'exit').then(() => undefined);
   const ask = async <T>(message: Record<string, unknown>): Promise<T> => {
     const answer = once(child, 'message');
