@@ -28,3 +28,13 @@ export class AppError extends Error {
     this.retryAfter = options.retryAfter;
   }
 }
+
+/** The database can't be reached right now: 503, to be tried again in five seconds. */
+export function unavailable(cause?: unknown): AppError {
+  return new AppError('unavailable', 'The service is not available right now.', {
+    status: 503,
+    expose: true,
+    retryAfter: 5,
+    cause,
+  });
+}

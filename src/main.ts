@@ -28,6 +28,14 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   });
 }
 
+// The engine tells its notices to the console: here they are lines of the log like any other. That it finds request bodies
+// read already is by design (see src/oidc/present-jwt.ts).
+for (const method of ['info', 'warn'] as const) {
+  console[method] = (notice: unknown) => {
+    if (!String(notice).includes('already parsed request body')) logger[method](String(notice));
+  };
+}
+
 const opened: Opened = {};
 const starting = start(config, logger, opened);
 endOnSignal();

@@ -66,7 +66,13 @@ export interface Server {
 const DRAIN_MS = 10_000;
 
 /** The composition root: the one place that knows every feature. */
-export async function createServer({ config, db, sealer, logger, metrics }: ServerParts): Promise<Server> {
+export async function createServer({
+  config,
+  db,
+  sealer,
+  logger,
+  metrics,
+}: ServerParts): Promise<Server> {
   const resourceServers = new ResourceServerService(db);
   const clients = new ClientService(db, resourceServers);
   const keys = new KeyService(db, sealer);
@@ -82,9 +88,19 @@ export async function createServer({ config, db, sealer, logger, metrics }: Serv
   const { color, onColor } = config.brand;
   const renderer = createRenderer({
     name: config.brand.name,
-    brand: color !== undefined && onColor !== undefined ? { brand: color, onBrand: onColor } : undefined,
+    brand:
+      color !== undefined && onColor !== undefined ? { brand: color, onBrand: onColor } : undefined,
   });
-  const engine = new Engine({ config, clients, resourceServers, sealer, pages: createEnginePages({ renderer, clients, issuer: config.issuer }) }, keys);
+  const engine = new Engine(
+    {
+      config,
+      clients,
+      resourceServers,
+      sealer,
+      pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
+    },
+    keys,
+  );
   await engine.load();
 
   const watch = new VersionWatch(db);
@@ -93,10 +109,23 @@ export async function createServer({ config, db, sealer, logger, metrics }: Serv
     resourceServers.refresh();
     clients.refresh();
   });
-  watch.on('keys', () => void engine.load().catch((err: unknown) => logger.error({ err }, 'the keys could not be read')));
+  watch.on(
+    'keys',
+    () =>
+      void engine
+        .load()
+        .catch((err: unknown) => logger.error({ err }, 'the keys could not be read')),
+  );
   await watch.start();
 
-  const smtp = config.smtpUrl === undefined ? undefined : new SmtpMailer({ url: config.smtpUrl, from: config.mailFrom, host: new URL(config.issuer).hostname });
+  const smtp =
+    config.smtpUrl === undefined
+      ? undefined
+      : new SmtpMailer({
+          url: config.smtpUrl,
+          from: config.mailFrom,
+          host: new URL(config.issuer).hostname,
+        });
   const mailbox = config.devMail ? new DevMailbox() : undefined;
   const mailer = smtp ?? mailbox;
   if (mailer === undefined) logger.warn('mails wait in the outbox until SMTP_URL is set');
@@ -104,13 +133,24 @@ export async function createServer({ config, db, sealer, logger, metrics }: Serv
     db,
     sealer,
     logger,
-    handlers: mailer === undefined ? {} : { mail: createMailHandler(mailer, { name: config.brand.name, issuer: config.issuer }) },
-    clockwork: { 'clock:clean': createCleaning(db), 'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths) },
+    handlers:
+      mailer === undefined
+        ? {}
+        : { mail: createMailHandler(mailer, { name: config.brand.name, issuer: config.issuer }) },
+    clockwork: {
+      'clock:clean': createCleaning(db),
+      'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths),
+    },
   });
 
   const app = new Koa();
   const listener = new Listener();
-  const health = new Health({ db, migrations: await knownMigrations(), hasKeys: () => engine.isReady, isDraining: () => listener.draining });
+  const health = new Health({
+    db,
+    migrations: await knownMigrations(),
+    hasKeys: () => engine.isReady,
+    isDraining: () => listener.draining,
+  });
   // The headers that this makes Koa believe are written by `identifyRequest`.
   app.proxy = true;
   app.on('error', (err) => logger.error({ err }, 'unhandled'));
@@ -146,7 +186,18 @@ export async function createServer({ config, db, sealer, logger, metrics }: Serv
   app.use(createVerifyRoutes({ config, renderer, registration }));
   app.use(createSetupRoutes({ config, renderer, accounts, setup }));
   const signIn = createConsoleSignIn({ config, engine, renderer });
-  app.use(accountRoutes({ issuer: config.issuer, engine, renderer, clients, resourceServers, consents, authenticators, signIn }).routes());
+  app.use(
+    accountRoutes({
+      issuer: config.issuer,
+      engine,
+      renderer,
+      clients,
+      resourceServers,
+      consents,
+      authenticators,
+      signIn,
+    }).routes(),
+  );
   app.use(renderFormPost(renderer));
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());
@@ -157,7 +208,12 @@ export async function createServer({ config, db, sealer, logger, metrics }: Serv
   return {
     async listen() {
       if (metrics !== undefined && config.metricsPort !== undefined)
-        await metricsListener.listen(config.metricsPort, config.metricsHost, metrics.handler(), 'METRICS_PORT');
+        await metricsListener.listen(
+          config.metricsPort,
+          config.metricsHost,
+          metrics.handler(),
+          'METRICS_PORT',
+        );
       const port = await listener.listen(config.port, config.host, app.callback());
       await worker.start();
       return port;

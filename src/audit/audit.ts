@@ -25,7 +25,6 @@ export type AuditType =
   | 'recovery_codes.used'
   | 'resource_server.created'
   | 'session.ended'
-  | 'session.started'
   | 'setup.link_issued'
   | 'sign_in'
   | 'token.refused';

@@ -1,7 +1,6 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
 import { z } from 'zod';
-import type { AuditOrigin } from '../audit/audit.ts';
 import type { AuthenticatorService } from '../authenticator/authenticator.service.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { ConsentService } from '../consent/consent.service.ts';
@@ -9,6 +8,7 @@ import { refuseCrossSite } from '../http/form.ts';
 import type { Pages } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
+import { requestOrigin } from '../http/request.ts';
 import { acr } from '../oidc/acr.ts';
 import { endBrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import type { Engine } from '../oidc/engine.ts';
@@ -64,7 +64,7 @@ export function accountRoutes(parts: AccountRoutesParts): Router {
       const clientId = clientIdSchema.safeParse(ctx.params.clientId).data;
       const removed =
         clientId !== undefined &&
-        (await consents.remove(signedIn(ctx).account.id, clientId, originOf(ctx)));
+        (await consents.remove(signedIn(ctx).account.id, clientId, requestOrigin(ctx)));
       see(ctx, removed ? `${home}?removed=${encodeURIComponent(clientId)}` : home);
     },
   );
@@ -107,14 +107,6 @@ async function describe(ctx: Context, parts: AccountRoutesParts): Promise<Pages[
     apps,
     removed: gone?.name,
     signOut: { action: `${home}/sign-out` },
-  };
-}
-
-function originOf(ctx: Context): AuditOrigin {
-  return {
-    requestId: ctx.state.requestId,
-    address: ctx.state.address,
-    userAgent: ctx.get('User-Agent') || undefined,
   };
 }
 

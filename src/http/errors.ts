@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { isUnavailable } from '../db/database.ts';
-import { AppError } from '../errors.ts';
+import { AppError, unavailable } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ErrorKind } from './pages.ts';
 import type { Renderer } from './render.ts';
@@ -34,16 +34,9 @@ function kindOf(error: AppError): ErrorKind {
 }
 
 /** Turns whatever was thrown into an error of ours; what is not known is ours to mend, and tells nothing. */
-export function toAppError(error: unknown): AppError {
+function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  if (isUnavailable(error)) {
-    return new AppError('unavailable', 'The service is not available right now.', {
-      status: 503,
-      expose: true,
-      retryAfter: 5,
-      cause: error,
-    });
-  }
+  if (isUnavailable(error)) return unavailable(error);
   const status =
     error instanceof Error && 'status' in error && typeof error.status === 'number'
       ? error.status
@@ -72,12 +65,27 @@ export function wayHome(issuer: string): Middleware {
   };
 }
 
-/** Answers with the error in the form that its reader expects: a page for browsers, an RFC 9457 problem for programs. */
-export function answerError(ctx: Context, renderer: Renderer, thrown: unknown): void {
-  const error = toAppError(thrown);
+/** The words of RFC 6749 (sections 4.1.2.1 and 5.2) for what is thrown on the way to the engine, or by it. */
+function oauthError({ status }: AppError): string {
+  if (status === 503) return 'temporarily_unavailable';
+  return status < 500 ? 'invalid_request' : 'server_error';
+}
+
+/**
+ * Answers with the error in the form that its reader expects: a page for browsers, an OAuth error where OAuth is spoken
+ * (`ctx.state.oauth`), an RFC 9457 problem for other programs.
+ */
+function answerError(ctx: Context, renderer: Renderer, error: AppError): void {
   for (const header of ['Set-Cookie', 'Location', 'ETag', 'Content-Length']) ctx.remove(header);
   if (error.retryAfter !== undefined) ctx.set('Retry-After', String(error.retryAfter));
   const ways = ctx.state.ways as Ways | undefined;
+  const title = error.expose ? error.message : 'Something went wrong on our side.';
+  if (ctx.state.oauth === true) {
+    ctx.status = error.status;
+    ctx.set('Cache-Control', 'no-store');
+    ctx.body = { error: oauthError(error), error_description: title };
+    return;
+  }
   if (ways !== undefined || ctx.accepts('json', 'html') === 'html') {
     renderPage(
       ctx,
@@ -98,7 +106,7 @@ export function answerError(ctx: Context, renderer: Renderer, thrown: unknown): 
   ctx.set('Cache-Control', 'no-store');
   ctx.body = {
     type: `urn:vouchsafe:error:${error.code}`,
-    title: error.expose ? error.message : 'Something went wrong on our side.',
+    title,
     status: error.status,
     request_id: ctx.state.requestId,
   };

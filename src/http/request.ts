@@ -15,6 +15,16 @@ export interface RequestState {
   local: boolean;
 }
 
+/** Whence a request came, for the audit. */
+export function requestOrigin(ctx: Context): {
+  requestId: string;
+  address: string;
+  userAgent: string | undefined;
+} {
+  const { requestId, address } = ctx.state as RequestState;
+  return { requestId, address, userAgent: ctx.get('User-Agent') || undefined };
+}
+
 export interface RequestOptions {
   readonly issuer: string;
   /** How many proxies of ours stand before us; each adds one entry to `X-Forwarded-For`. */

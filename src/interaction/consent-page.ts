@@ -9,7 +9,7 @@ import { currentUnit } from '../oidc/unit-of-work.ts';
 import { makeQuestion, type Question, readAnswer, readAsked } from './asked.ts';
 import { finishConsent, finishWithError } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
-import { originOf, type Visit } from './visit.ts';
+import { type Visit } from './visit.ts';
 
 const formSchema = z.object({
   decision: z.enum(['deny', 'allow']).optional().catch(undefined),
@@ -67,7 +67,7 @@ export function createConsentStep(parts: InteractionParts) {
     question: Question,
     form: z.output<typeof formSchema>,
   ): Promise<void> {
-    const event = { accountId: account.id, clientId, ...originOf(visit) };
+    const event = { accountId: account.id, clientId };
     if (form.decision === 'deny') {
       currentUnit().audit({
         type: 'consent.denied',

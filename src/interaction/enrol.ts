@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { ConfirmedTotp } from '../authenticator/authenticator.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
+import { requestOrigin } from '../http/request.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { readCode } from './fields.ts';
 import { lockAccount } from './interaction.store.ts';
@@ -10,7 +11,7 @@ import type { InteractionParts } from './parts.ts';
 import { type SealedPart, sealedPlace } from './progress.ts';
 import { factorGuess, statusOf } from './second-factor.ts';
 import type { Standing, Steps } from './steps.ts';
-import { advance, advanceInCommit, moved, originOf, redirect, type Visit } from './visit.ts';
+import { advance, advanceInCommit, moved, redirect, type Visit } from './visit.ts';
 
 /** What most people set up; they may say it otherwise. */
 const DEVICE = 'Phone';
@@ -97,8 +98,8 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
     currentUnit().enlist(async (db) => {
       await lockAccount(db, account.id);
       if (await authenticators.hasSecondFactor(account.id, db)) throw moved();
-      await authenticators.enrolTotp(db, account.id, confirmed, device, originOf(visit));
-      await authenticators.storeRecoveryCodes(db, account.id, codes, originOf(visit));
+      await authenticators.enrolTotp(db, account.id, confirmed, device, requestOrigin(visit.ctx));
+      await authenticators.storeRecoveryCodes(db, account.id, codes, requestOrigin(visit.ctx));
     });
     const amr = [...new Set([...visit.progress.amr, 'otp', 'mfa'])];
     advanceInCommit(visit, { amr, seed: undefined, codes: seal(visit, 'codes', codes) });

@@ -9,7 +9,7 @@ import {
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { InteractionParts } from './parts.ts';
-import { type Interaction, originOf, redirect, type Visit } from './visit.ts';
+import { type Interaction, redirect, type Visit } from './visit.ts';
 
 type Result = NonNullable<Interaction['result']>;
 
@@ -52,7 +52,6 @@ export async function finishSignIn(
     accountId: account.id,
     clientId: client?.id,
     data: { amr: login.amr, acr: login.acr },
-    ...originOf(visit),
   });
   parts.devices.remember(ctx, account.emailKey);
   const isSwitch =

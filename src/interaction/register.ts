@@ -1,13 +1,14 @@
 import { AccountRefused } from '../account/account.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
+import { requestOrigin } from '../http/request.ts';
 import { type NewAccountFields, readNewAccount } from './fields.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { startProgress } from './progress.ts';
 import { statusOf } from './second-factor.ts';
 import { rememberWaiting } from './verify.routes.ts';
-import { advance, originOf, redirect, type Visit } from './visit.ts';
+import { advance, redirect, type Visit } from './visit.ts';
 
 type Shown = Pick<Pages['register'], 'email' | 'name' | 'errors' | 'problem' | 'retryAfter'>;
 
@@ -40,7 +41,7 @@ export function createRegisterStep(parts: InteractionParts) {
       email: fields.email,
       address: visit.ctx.state.address,
     });
-    return parts.registration.register(fields, originOf(visit));
+    return parts.registration.register(fields, requestOrigin(visit.ctx));
   }
 
   return {

@@ -1,12 +1,13 @@
 import type { FactorGuess } from '../account/limits.service.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
+import { requestOrigin } from '../http/request.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { readCode } from './fields.ts';
 import type { Standing, Steps } from './steps.ts';
-import { originOf, type Visit } from './visit.ts';
+import { type Visit } from './visit.ts';
 
 type Problem = Pick<Pages['totp'], 'problem' | 'retryAfter'>;
 
@@ -69,7 +70,6 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
       outcome: 'refused',
       accountId: account.id,
       clientId: visit.client?.id,
-      ...originOf(visit),
     } as const;
     const right = await withinLimits(
       async () => {
@@ -110,7 +110,7 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
             parts.authenticators.useRecoveryCode(
               standing.account.id,
               readCode(fields),
-              originOf(visit),
+              requestOrigin(visit.ctx),
             ),
           showRecoveryCode,
         ),

@@ -10,9 +10,10 @@ import { readForm, refuseCrossSite } from '../http/form.ts';
 import type { Pages } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
+import { requestOrigin } from '../http/request.ts';
 import { readNewAccount } from './fields.ts';
 import { rememberEmail } from './hint.ts';
-import { originOf, redirect } from './visit.ts';
+import { redirect } from './visit.ts';
 
 export interface SetupRoutesParts {
   readonly config: Config;
@@ -59,7 +60,7 @@ export function createSetupRoutes({
       const account = await setup.redeemSetupLink(
         ctx.params.token as string,
         fields,
-        originOf({ ctx }),
+        requestOrigin(ctx),
       );
       rememberEmail(ctx, config, account.email);
       redirect(ctx, home);

@@ -10,7 +10,7 @@ import { startProgress } from './progress.ts';
 import { rememberedEmail } from './hint.ts';
 import { deviceKey } from './known-device.ts';
 import type { Steps } from './steps.ts';
-import { originOf, type Visit } from './visit.ts';
+import { type Visit } from './visit.ts';
 
 const formSchema = z.object({
   email: z.string().max(1_000).catch(''),
@@ -80,7 +80,6 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
         reason,
         accountId,
         clientId: visit.client?.id,
-        ...originOf(visit),
       });
     const counted = parts.limits.consumePasswordGuess(guess);
     const checked = await parts.accounts

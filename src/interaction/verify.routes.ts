@@ -4,8 +4,9 @@ import type { Pages } from '../http/pages.ts';
 import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
 import { renderPage } from '../http/render-page.ts';
+import { requestOrigin } from '../http/request.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
-import { originOf, type Visit } from './visit.ts';
+import { type Visit } from './visit.ts';
 
 const waitingCookie = 'vs_waiting';
 /** Seconds: as long as an interaction may take. */
@@ -54,7 +55,7 @@ export function createVerifyRoutes(
     await readForm(ctx);
     const verification = await registration.verifyLink(
       ctx.params.token as string,
-      originOf({ ctx }),
+      requestOrigin(ctx),
     );
     if (verification.status !== 'verified') showOver(ctx);
     else renderPage(ctx, renderer, 'verify-email-done', { continueUrl: continueUrl(ctx) });

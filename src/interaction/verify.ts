@@ -1,6 +1,7 @@
 import type { Account } from '../account/account.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
+import { requestOrigin } from '../http/request.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { readCode } from './fields.ts';
 import { limited, withinLimits } from './limited.ts';
@@ -8,7 +9,7 @@ import type { InteractionParts } from './parts.ts';
 import { statusOf } from './second-factor.ts';
 import type { Steps } from './steps.ts';
 import { rememberWaiting } from './verify.routes.ts';
-import { advance, originOf, redirect, type Visit } from './visit.ts';
+import { advance, redirect, type Visit } from './visit.ts';
 
 type Shown = Pick<Pages['register-sent'], 'problem' | 'retryAfter' | 'resent'>;
 type Waiting = NonNullable<Visit['progress']['waiting']>;
@@ -63,7 +64,11 @@ export function createVerifyStep(parts: InteractionParts, steps: Steps) {
     const verification = await withinLimits(
       async () => {
         await parts.limits.consumeCodeGuess(visit.ctx.state.address);
-        return parts.registration.verifyCode(waiting.ref, readCode(fields), originOf(visit));
+        return parts.registration.verifyCode(
+          waiting.ref,
+          readCode(fields),
+          requestOrigin(visit.ctx),
+        );
       },
       (retryAfter) => show(visit, waiting, { problem: 'too-many', retryAfter }),
     );

@@ -1,6 +1,5 @@
 import type { Context } from 'koa';
 import type Provider from 'oidc-provider';
-import type { AuditOrigin } from '../audit/audit.ts';
 import type { Client } from '../client/client.ts';
 import { AppError } from '../errors.ts';
 import type { App } from '../http/pages.ts';
@@ -113,15 +112,6 @@ export function moved(): AppError {
   return new AppError('interaction_moved', 'This was done in another tab meanwhile.', {
     status: 409,
   });
-}
-
-/** Whence the request came, for the audit. */
-export function originOf({ ctx }: Pick<Visit, 'ctx'>): AuditOrigin {
-  return {
-    requestId: ctx.state.requestId,
-    address: ctx.state.address,
-    userAgent: ctx.get('User-Agent') || undefined,
-  };
 }
 
 /** Shows another step; after a post, so that going back or reloading repeats nothing. */

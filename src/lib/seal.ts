@@ -99,6 +99,11 @@ export class Sealer {
     return Buffer.from(hkdfSync('sha256', master.key, 'vouchsafe', purpose, 32));
   }
 
+  /** Whether the master key is one of those that were given. */
+  has(keyId: string): boolean {
+    return this.#keys.some((candidate) => candidate.id.toString('hex') === keyId);
+  }
+
   get #current(): MasterKey {
     return this.#keys[0] as MasterKey;
   }

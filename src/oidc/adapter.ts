@@ -5,6 +5,7 @@ import { randomToken } from '../lib/hash.ts';
 import { fromEpoch, epochSeconds } from '../lib/time.ts';
 import { withinAllowList } from './allow-list.ts';
 import { clientMetadata } from './clients.ts';
+import { GRACE_SECONDS } from './commit.ts';
 import type { FamilyRecord, Payload, SessionRecord, TokenKind } from './records.ts';
 import type { TokenRead } from './reads.ts';
 import { sessionPayload, sessionWrite } from './session-record.ts';
@@ -14,9 +15,6 @@ import { currentUnit } from './unit-of-work.ts';
  * The engine's storage interface over the unit of work. It translates between the engine's payloads and our records,
  * and decides nothing but what a stored token is worth.
  */
-
-/** The graces within which a repetition is the same client's own, in seconds. */
-const GRACE_SECONDS = 5;
 
 /** Each kind of token wears its own prefix, so that a lookup is one read, and a leak is found by scanners. */
 export const prefixes: Record<Exclude<TokenKind, 'jwt'>, string> = {

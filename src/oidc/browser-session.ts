@@ -46,9 +46,6 @@ export function endBrowserSession(
     type: 'session.ended',
     outcome: 'success',
     accountId: session.account.id,
-    requestId: ctx.state.requestId,
-    address: ctx.state.address,
-    userAgent: ctx.get('User-Agent') || undefined,
     reason,
   });
   signedCookies(provider, ctx).set(provider.cookieName('session'), null, cookieOptions(ctx));

@@ -4,7 +4,7 @@ import { randomToken } from '../lib/hash.ts';
 
 /**
  * The engine wants a secret for clients that have one; it never compares it (see `compareClientSecret` in
- * provider.ts). Random for each process, so that nothing can be signed or encrypted with a known one.
+ * overrides.ts). Random for each process, so that nothing can be signed or encrypted with a known one.
  */
 const placeholderSecret = randomToken(32);
 

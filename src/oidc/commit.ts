@@ -27,7 +27,8 @@ export class LostRace extends Error {
 
 export const isWon = (row: CommitRow) => row.live && row.unused && row.session_live;
 
-const GRACE_SECONDS = 5;
+/** Within it a repetition is the same client's own: of a code or a refresh token, and by a session id just changed. */
+export const GRACE_SECONDS = 5;
 
 /** The statement for what a request leaves behind, or undefined where it leaves nothing. */
 export function commitStatement(
@@ -35,13 +36,15 @@ export function commitStatement(
   always: Always,
 ): Statement | undefined {
   const builder = new StatementBuilder();
-  const gates = outcome === undefined ? undefined : addGates(builder, outcome);
-  if (outcome !== undefined) addOutcome(builder, outcome);
+  if (outcome !== undefined) {
+    addGates(builder, outcome);
+    addOutcome(builder, outcome);
+  }
   addAlways(builder, always);
   if (builder.isEmpty || (outcome !== undefined && isEmpty(outcome) && isNothing(always)))
     return undefined;
   return builder.build(
-    gates === undefined
+    outcome === undefined
       ? 'true as live, true as unused, true as session_live, true as session_kept'
       : '(select ok from live) as live, (select ok from unused) as unused, (select ok from session_live) as session_live, (select kept from session_live) as session_kept',
   );
@@ -57,7 +60,7 @@ function isEmpty(outcome: Outcome): boolean {
   );
 }
 
-function addGates(b: StatementBuilder, outcome: Outcome): true {
+function addGates(b: StatementBuilder, outcome: Outcome): void {
   addLive(b, outcome);
   addUnused(b, outcome);
   addSession(b, outcome.session);
@@ -65,7 +68,6 @@ function addGates(b: StatementBuilder, outcome: Outcome): true {
     'gate',
     'select live.ok and unused.ok and session_live.ok as ok from live, unused, session_live',
   );
-  return true;
 }
 
 /**

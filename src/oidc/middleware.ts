@@ -1,11 +1,13 @@
 import type { Context, Middleware } from 'koa';
 import { isClientId } from '../client/client.ts';
 import { isUnavailable, type Database } from '../db/database.ts';
-import { AppError } from '../errors.ts';
+import { AppError, unavailable } from '../errors.ts';
+import { requestOrigin } from '../http/request.ts';
 import { type CommitResult, type Loss, UnitOfWork, withUnit } from './unit-of-work.ts';
 
 /** Where programs ask: an error answer there drops the outcome of the request. */
 const machineRoutes = new Set(['token', 'introspection', 'revocation', 'userinfo']);
+const machinePaths = new Set(['/token', '/introspect', '/revoke', '/userinfo']);
 
 interface EngineState {
   readonly oidc?: { readonly route?: string };
@@ -19,7 +21,9 @@ const routeOf = (ctx: Context) => (ctx as unknown as EngineState).oidc?.route;
  */
 export function unitOfWork(db: Database, cookieName: (type: 'session') => string): Middleware {
   return async (ctx, next) => {
-    const unit = new UnitOfWork(db);
+    const unit = new UnitOfWork(db, requestOrigin(ctx));
+    // What programs ask for is answered in OAuth's own form, errors too.
+    ctx.state.oauth = machinePaths.has(ctx.path);
     // With the client known, the session's read brings what was decided for it.
     const { client_id: clientId } = ctx.query;
     if (typeof clientId === 'string' && isClientId(clientId)) unit.clientIdHint = clientId;
@@ -32,12 +36,7 @@ export function unitOfWork(db: Database, cookieName: (type: 'session') => string
         await unit.commit(false).catch(() => undefined);
         throw error;
       }
-      if (ctx.state.unavailable === true)
-        throw new AppError('unavailable', 'The service is not available right now.', {
-          status: 503,
-          expose: true,
-          retryAfter: 5,
-        });
+      if (ctx.state.unavailable === true) throw unavailable();
       const failed =
         ctx.status >= 500 || (ctx.status >= 400 && machineRoutes.has(routeOf(ctx) ?? ''));
       settle(ctx, await unit.commit(!failed), cookieName('session'));

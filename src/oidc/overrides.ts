@@ -1,4 +1,5 @@
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
+import type { Client } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
@@ -18,6 +19,7 @@ export function applyOverrides(
   provider: Provider,
   { clients, sealer }: { clients: ClientService; sealer: Sealer },
 ): void {
+  keepBuiltClients(provider, clients);
   // Only hashes of secrets are kept, and there may be two of them.
   provider.Client.prototype.compareClientSecret = async function compareClientSecret(
     this: { clientId: string },
@@ -49,6 +51,27 @@ export function applyOverrides(
         ? successorId(sealer, family, rotated.jti)
         : randomToken(32);
     return `${prefixes.refresh}${id}`;
+  };
+}
+
+/**
+ * The engine looks built clients up by the hash of their JSON, in a cache of a hundred. Ours are the same object for as
+ * long as nothing changed, and are asked for each time, so that a disabled one stops at once.
+ */
+function keepBuiltClients(provider: Provider, clients: ClientService): void {
+  const built = new WeakMap<Client, Promise<InstanceType<Provider['Client']> | undefined>>();
+  const build = provider.Client.find.bind(provider.Client);
+  provider.Client.find = async (id) => {
+    const client = typeof id === 'string' ? await clients.find(id) : undefined;
+    // The consoles are the engine's own, and what is not there is its to say.
+    if (client === undefined || client.disabled) return build(id);
+    let building = built.get(client);
+    if (building === undefined) {
+      building = build(id);
+      built.set(client, building);
+      building.catch(() => built.delete(client));
+    }
+    return building;
   };
 }
 
@@ -103,6 +126,8 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
       data: { grant_type: knownGrantType(params?.grant_type) },
     });
   });
+  provider.on('introspection.error', auditRefusedClient);
+  provider.on('revocation.error', auditRefusedClient);
   provider.on('end_session.success', (ctx) => {
     const session = ctx.oidc.session as { accountId?: string; destroyed?: boolean } | undefined;
     if (session?.destroyed)
@@ -112,6 +137,16 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
         accountId: session.accountId,
         clientId: ctx.oidc.client?.clientId,
       });
+  });
+}
+
+function auditRefusedClient(ctx: KoaContextWithOIDC, error: Error): void {
+  if (error.message !== 'invalid_client') return;
+  currentUnit().auditAlways({
+    type: 'client.authentication',
+    outcome: 'refused',
+    clientId: ctx.oidc.client?.clientId,
+    reason: error.message,
   });
 }
 

@@ -12,6 +12,8 @@ export function successorId(
   family: Pick<FamilyRecord, 'id' | 'keyId'>,
   presented: string,
 ): string {
-  const key = sealer.derive('refresh token successor', family.keyId);
+  // A master key that was dropped takes nothing with it: from then on the current one derives.
+  const keyId = sealer.has(family.keyId) ? family.keyId : sealer.keyId;
+  const key = sealer.derive('refresh token successor', keyId);
   return createHmac('sha256', key).update(`${family.id} ${presented}`).digest('base64url');
 }

@@ -1,21 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { CompiledQuery, type Transaction } from 'kysely';
-import { type AuditEvent, auditWrite } from '../audit/audit.ts';
+import { type AuditEvent, type AuditOrigin, auditWrite } from '../audit/audit.ts';
 import type { Database } from '../db/database.ts';
 import type { Schema } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
 import type { OutboxWrite } from '../outbox/outbox.ts';
 import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
-import * as reads from './reads.ts';
-import type {
-  AccountRecord,
-  ConsentRecord,
-  FamilyRecord,
-  PresentedJwt,
-  SessionRecord,
-  TokenRecord,
-} from './records.ts';
+import type { TokenRecord } from './records.ts';
+import { RequestReads } from './request-reads.ts';
 import type {
   FamilyWrite,
   InteractionWrite,
@@ -41,16 +34,8 @@ export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
  * One request, one transaction. Reads are answered from what the request has read or written; writes are held back
  * and committed once, before the answer leaves. What the client was told is on disk.
  */
-export class UnitOfWork {
-  readonly db: Database;
-  /** The client the request names, so that a session brings the person's decision for it in the same read. */
-  clientIdHint: string | undefined;
-
-  readonly #families = new Map<string, FamilyRecord>();
-  readonly #accounts = new Map<string, AccountRecord | undefined>();
-  readonly #consents = new Map<string, ConsentRecord | undefined>();
-  readonly #sessions = new Map<string, SessionRecord>();
-  readonly #tokens = new Map<string, Promise<reads.TokenRead | undefined>>();
+export class UnitOfWork extends RequestReads {
+  readonly #origin: AuditOrigin;
   /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
   readonly #repeated = new Set<string>();
 
@@ -67,128 +52,15 @@ export class UnitOfWork {
   readonly #killed = new Map<string, string>();
   readonly #enlisted: Enlisted[] = [];
   readonly #alongside: (() => Promise<unknown>)[] = [];
-  readonly #interactionReads = new Map<string, reads.InteractionRead | undefined>();
-  readonly #presentedJwts = new Map<string, PresentedJwt>();
-  #browserSession: SessionRecord | undefined;
   #session: SessionWrite | undefined;
   #endedSession: string | undefined;
   #usedConsent: UsedConsent | undefined;
   #recorded: readonly AuditEvent[] = [];
 
-  constructor(db: Database) {
-    this.db = db;
-  }
-
-  // Reads
-
-  /** A token by its id, with all that stands behind it; the same read for every model that asks. */
-  findToken(id: string): Promise<reads.TokenRead | undefined> {
-    let pending = this.#tokens.get(id);
-    if (pending === undefined) {
-      pending = reads.findToken(this.db, sha256(id)).then((read) => {
-        if (read?.family) this.#families.set(read.family.id, read.family);
-        if (read?.account) this.#accounts.set(read.account.id, read.account);
-        if (read?.session) this.#sessions.set(read.session.uid, read.session);
-        return read;
-      });
-      this.#tokens.set(id, pending);
-    }
-    return pending;
-  }
-
-  /** Stands in for a JWT access token whose signature was verified: the engine takes no JWT, but looks a handle up. */
-  presentJwt(handle: string, jwt: PresentedJwt): void {
-    this.#presentedJwts.set(handle, jwt);
-  }
-
-  presentedJwt(handle: string): PresentedJwt | undefined {
-    return this.#presentedJwts.get(handle);
-  }
-
-  /** The same by the identifier in the JWT, which the engine knows the token by once it was found. */
-  presentedJwtOf(jti: string): PresentedJwt | undefined {
-    return [...this.#presentedJwts.values()].find((jwt) => jwt.jti === jti);
-  }
-
-  isMachineJwtLive(jti: string, clientId: string): Promise<boolean> {
-    return reads.isMachineJwtLive(this.db, sha256(jti), clientId);
-  }
-
-  async findSession(id: string): Promise<SessionRecord | undefined> {
-    this.#browserSession = this.#remember(
-      await reads.findSession(this.db, sha256(id), this.clientIdHint),
-    );
-    return this.#browserSession;
-  }
-
-  async findSessionByUid(uid: string): Promise<SessionRecord | undefined> {
-    return this.#sessions.get(uid) ?? this.#remember(await reads.findSessionByUid(this.db, uid));
-  }
-
-  /** The families of a session that this request has seen. */
-  familiesOf(sessionUid: string): FamilyRecord[] {
-    return [...this.#families.values()].filter((family) => family.sessionUid === sessionUid);
-  }
-
-  /** What `findSession` gave: the session of the browser that asks. */
-  get browserSession(): SessionRecord | undefined {
-    return this.#browserSession;
-  }
-
-  async findFamily(id: string): Promise<FamilyRecord | undefined> {
-    const known = this.#families.get(id);
-    if (known) return known;
-    const read = await reads.findFamily(this.db, id);
-    if (read) this.#families.set(id, read.family);
-    if (read?.account) this.#accounts.set(read.account.id, read.account);
-    return read?.family;
-  }
-
-  /** The family if this request has read or written it; a save does not go to the database for it. */
-  findKnownFamily(id: string): FamilyRecord | undefined {
-    return this.#families.get(id);
-  }
-
-  findKnownConsent(accountId: string, clientId: string): ConsentRecord | undefined {
-    return this.#consents.get(consentKey(accountId, clientId));
-  }
-
-  async findAccount(id: string): Promise<AccountRecord | undefined> {
-    if (!this.#accounts.has(id)) this.#accounts.set(id, await reads.findAccount(this.db, id));
-    return this.#accounts.get(id);
-  }
-
-  async findConsent(accountId: string, clientId: string): Promise<ConsentRecord | undefined> {
-    const key = consentKey(accountId, clientId);
-    if (!this.#consents.has(key))
-      this.#consents.set(key, await reads.findConsent(this.db, accountId, clientId));
-    return this.#consents.get(key);
-  }
-
-  async findInteraction(id: string): Promise<reads.InteractionRead | undefined> {
-    if (this.#interactionReads.has(id)) return this.#interactionReads.get(id);
-    const read = await reads.findInteraction(this.db, sha256(id));
-    this.#interactionReads.set(id, read);
-    if (read === undefined) return undefined;
-    if (read.session) this.#sessions.set(read.session.uid, read.session);
-    if (read.account) {
-      this.#accounts.set(read.account.id, read.account);
-      const clientId = (read.payload.params as { client_id?: string } | undefined)?.client_id;
-      if (clientId) this.#consents.set(consentKey(read.account.id, clientId), read.consent);
-    }
-    return read;
-  }
-
-  #remember(read: reads.SessionRead | undefined): SessionRecord | undefined {
-    if (read === undefined) return undefined;
-    this.#sessions.set(read.session.uid, read.session);
-    if (read.family) this.#families.set(read.family.id, read.family);
-    if (read.account) {
-      this.#accounts.set(read.account.id, read.account);
-      if (this.clientIdHint !== undefined)
-        this.#consents.set(consentKey(read.account.id, this.clientIdHint), read.consent);
-    }
-    return read.session;
+  /** @param origin whence the request came: every event of it that the audit hears of carries it. */
+  constructor(db: Database, origin: AuditOrigin = {}) {
+    super(db);
+    this.#origin = origin;
   }
 
   // Writes of the outcome
@@ -212,7 +84,7 @@ export class UnitOfWork {
   /** Starts a family, or changes what a living one holds; seen by later reads of this request. */
   saveFamily(write: FamilyWrite): void {
     this.#familyWrites.set(write.id, write);
-    this.#families.set(write.id, {
+    this.rememberFamily({
       id: write.id,
       accountId: write.accountId,
       clientId: write.clientId,
@@ -238,7 +110,7 @@ export class UnitOfWork {
   }
 
   saveInteraction(id: string, payload: InteractionWrite['payload'], expiresAt: Date): void {
-    const exists = this.#interactionReads.get(id) !== undefined;
+    const exists = this.hasReadInteraction(id);
     this.#interactions.set(id, { exists, idHash: sha256(id), payload, expiresAt });
   }
 
@@ -258,7 +130,7 @@ export class UnitOfWork {
   }
 
   audit(event: AuditEvent): void {
-    this.#outcomeAudit.push(auditWrite(event));
+    this.#outcomeAudit.push(auditWrite({ ...this.#origin, ...event }));
   }
 
   /** Takes the writes of a domain service into the commit, which then is a transaction: three waits more. */
@@ -277,7 +149,7 @@ export class UnitOfWork {
   killFamily(grantId: string, reason: string): void {
     if (this.#killed.has(grantId)) return;
     this.#killed.set(grantId, reason);
-    const family = this.#families.get(grantId);
+    const family = this.findKnownFamily(grantId);
     this.auditAlways({
       type: 'family.revoked',
       outcome: 'success',
@@ -289,7 +161,7 @@ export class UnitOfWork {
   }
 
   auditAlways(event: AuditEvent): void {
-    this.#alwaysAudit.push(auditWrite(event));
+    this.#alwaysAudit.push(auditWrite({ ...this.#origin, ...event }));
   }
 
   /** Within its grace a used code looks unused; if the repetition then fails otherwise, its family dies. */
@@ -374,8 +246,6 @@ export class UnitOfWork {
     };
   }
 }
-
-const consentKey = (accountId: string, clientId: string) => `${accountId} ${clientId}`;
 
 const storage = new AsyncLocalStorage<UnitOfWork>();
 
