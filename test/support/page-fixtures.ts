@@ -31,7 +31,7 @@ export const heron: App = {
   developer: 'Wader Works',
   verified: true,
 };
-export const quillet: App = {
+const quillet: App = {
   id: 'quillet-7f3a',
   name: 'Quillet',
   host: 'quillet.example',
