@@ -48,3 +48,16 @@ export async function endSessions(db: Db, filter: SessionFilter): Promise<number
   const result = await query.executeTakeFirst();
   return Number(result.numUpdatedRows);
 }
+
+/**
+ * Ends the sign-ins of an account that have come part of the way, or have come to their end and wait for the browser to
+ * take them up. Few do this, so that no index is kept for it.
+ */
+export async function endWaitingSignIns(db: Db, accountId: string): Promise<void> {
+  await db
+    .deleteFrom('interactions')
+    .where(
+      sql<boolean>`${accountId} in (progress->>'accountId', payload#>>'{result,login,accountId}', payload#>>'{lastSubmission,login,accountId}')`,
+    )
+    .execute();
+}

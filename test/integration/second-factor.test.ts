@@ -75,6 +75,33 @@ test('the password, then the code of the app', async () => {
   });
 });
 
+test('whoever has every factor done and waits with it has nothing once all access was ended', async () => {
+  const { accounts, authenticators } = server.services;
+  const ends = {
+    reset: (id: string) => authenticators.reset(id, 'test'),
+    disabled: async (id: string) => {
+      await accounts.setDisabled(id, true, 'test');
+      await accounts.setDisabled(id, false, 'test');
+    },
+  };
+  for (const end of Object.values(ends)) {
+    // Done, and the last redirect not followed; and half done in another browser.
+    const account = await server.createAccount({ totp: true });
+    const { browser, page } = await upToCode(account);
+    const half = await upToCode(account);
+    const done = await browser.submitOnce(page, { code: await totpCode(account.seed as string) });
+    await end(account.id);
+    const resumed = await browser.get(
+      new URL(done.headers.get('location') as string, page.url).href,
+    );
+    expect(resumed.title).not.toContain('Let Quillet');
+    expect((await half.browser.get(half.page.url.replace('/totp', ''))).title).not.toContain(
+      'Let Quillet',
+    );
+    expect(await sessions(account.id)).toBe(0);
+  }
+});
+
 test('half signed in, nobody is signed in: no code at the authorization endpoint, and no session', async () => {
   const account = await server.createAccount({ totp: true });
   const { browser, page } = await upToCode(account);
