@@ -9,7 +9,7 @@ import { currentUnit } from '../oidc/unit-of-work.ts';
 import { makeQuestion, type Question, readAnswer, readAsked } from './asked.ts';
 import { finishConsent, finishWithError } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
-import { type Visit } from './visit.ts';
+import { switchUrl, type Visit } from './visit.ts';
 
 const formSchema = z.object({
   decision: z.enum(['deny', 'allow']).optional().catch(undefined),
@@ -42,7 +42,7 @@ export function createConsentStep(parts: InteractionParts) {
     const model: Pages['consent'] = {
       action: `${visit.base}/consent`,
       app,
-      account: { email: account.email, switchUrl: `${visit.base}/sign-in?switch=yes` },
+      account: { email: account.email, switchUrl: switchUrl(visit) },
       claims: [...question.claims],
       scopes: [...question.scopes],
       stay: question.stay,

@@ -5,13 +5,20 @@ import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { readCode } from './fields.ts';
-import { lockAccount } from './interaction.store.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { type SealedPart, sealedPlace } from './progress.ts';
-import { factorGuess, statusOf } from './second-factor.ts';
+import { factorGuess } from './second-factor.ts';
 import type { Standing, Steps } from './steps.ts';
-import { advance, advanceInCommit, moved, redirect, type Visit } from './visit.ts';
+import {
+  advance,
+  advanceInCommit,
+  moved,
+  redirect,
+  statusOf,
+  switchUrl,
+  type Visit,
+} from './visit.ts';
 
 /** What most people set up; they may say it otherwise. */
 const DEVICE = 'Phone';
@@ -52,7 +59,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
     const model: Pages['totp-enrol'] = {
       action: `${visit.base}/enrol`,
       app: visit.app,
-      account: { email: account.email, switchUrl: steps.switchUrl(visit) },
+      account: { email: account.email, switchUrl: switchUrl(visit) },
       otpauthUri: uri,
       secret,
       ...shown,
@@ -96,7 +103,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
   function enrol({ visit, account }: Standing, confirmed: ConfirmedTotp, device: string): void {
     const codes = authenticators.newRecoveryCodes();
     currentUnit().enlist(async (db) => {
-      await lockAccount(db, account.id);
+      await parts.accounts.hold(db, account.id);
       if (await authenticators.hasSecondFactor(account.id, db)) throw moved();
       await authenticators.enrolTotp(db, account.id, confirmed, device, requestOrigin(visit.ctx));
       await authenticators.storeRecoveryCodes(db, account.id, codes, requestOrigin(visit.ctx));

@@ -19,8 +19,3 @@ export async function replaceProgress(
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
 }
-
-/** Holds the account's row until the transaction ends. */
-export async function lockAccount(db: Db, id: string): Promise<void> {
-  await db.selectFrom('accounts').select('id').where('id', '=', id).forUpdate().execute();
-}

@@ -6,9 +6,8 @@ import { type NewAccountFields, readNewAccount } from './fields.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { startProgress } from './progress.ts';
-import { statusOf } from './second-factor.ts';
 import { rememberWaiting } from './verify.routes.ts';
-import { advance, redirect, type Visit } from './visit.ts';
+import { advance, redirect, statusOf, type Visit } from './visit.ts';
 
 type Shown = Pick<Pages['register'], 'email' | 'name' | 'errors' | 'problem' | 'retryAfter'>;
 

@@ -7,7 +7,7 @@ import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { readCode } from './fields.ts';
 import type { Standing, Steps } from './steps.ts';
-import { type Visit } from './visit.ts';
+import { statusOf, switchUrl, type Visit } from './visit.ts';
 
 type Problem = Pick<Pages['totp'], 'problem' | 'retryAfter'>;
 
@@ -27,7 +27,7 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
     const model: Pages['totp'] = {
       action: `${visit.base}/totp`,
       app: visit.app,
-      account: { email: account.email, switchUrl: steps.switchUrl(visit) },
+      account: { email: account.email, switchUrl: switchUrl(visit) },
       deviceName: authenticator?.label,
       recoveryUrl: `${visit.base}/recovery-code`,
       problem,
@@ -46,7 +46,7 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
     const model: Pages['recovery-code'] = {
       action: `${visit.base}/recovery-code`,
       app: visit.app,
-      account: { email: account.email, switchUrl: steps.switchUrl(visit) },
+      account: { email: account.email, switchUrl: switchUrl(visit) },
       totpUrl: `${visit.base}/totp`,
       problem,
       retryAfter,
@@ -121,14 +121,4 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
 /** Whose second factor is guessed at, and whether in a browser that the person has signed in with before. */
 export function factorGuess(parts: InteractionParts, { visit, account }: Standing): FactorGuess {
   return { accountId: account.id, knownDevice: parts.devices.find(visit.ctx, account.emailKey) };
-}
-
-/** The status that a page answers with by what it has to say; with the seconds to wait, where there are any, in its header. */
-export function statusOf(
-  { ctx }: Visit,
-  { problem, retryAfter }: { problem?: string | undefined; retryAfter?: number | undefined },
-): number {
-  if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
-  if (problem === undefined) return 200;
-  return problem === 'too-many' ? 429 : 400;
 }

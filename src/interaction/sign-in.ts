@@ -10,7 +10,7 @@ import { startProgress } from './progress.ts';
 import { rememberedEmail } from './hint.ts';
 import { deviceKey } from './known-device.ts';
 import type { Steps } from './steps.ts';
-import { type Visit } from './visit.ts';
+import { statusOf, switchUrl, type Visit } from './visit.ts';
 
 const formSchema = z.object({
   email: z.string().max(1_000).catch(''),
@@ -49,7 +49,7 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
       hidden: isSwitch ? { switch: 'yes' } : undefined,
       app,
       email: email ?? (isSwitch ? undefined : emailHint(visit)),
-      confirm: fixed && { email: fixed.email, switchUrl: `${base}/sign-in?switch=yes` },
+      confirm: fixed && { email: fixed.email, switchUrl: switchUrl(visit) },
       registerUrl: parts.config.registration ? `${base}/register` : undefined,
       problem,
       retryAfter,
@@ -58,9 +58,10 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
           ? takeNotice(visit, pathOf(parts.config, '').slice(0, -1))
           : undefined,
     };
-    const status = problem === undefined ? 200 : problem === 'too-many' ? 429 : 400;
-    if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
-    renderPage(ctx, parts.renderer, 'sign-in', model, { status, leadsToApp: true });
+    renderPage(ctx, parts.renderer, 'sign-in', model, {
+      status: statusOf(visit, { problem, retryAfter }),
+      leadsToApp: true,
+    });
   }
 
   /**

@@ -73,11 +73,6 @@ export class Steps {
     redirect(visit.ctx, `${visit.base}/${missing}`);
   }
 
-  /** Behind "Not you?": the sign-in begins anew, for whomever. */
-  switchUrl({ base }: Visit): string {
-    return `${base}/sign-in?switch=yes`;
-  }
-
   #isSecondFactorRequired({ interaction }: Visit, account: Account): boolean {
     const wanted = interaction.prompt.details.acr;
     const isWanted = typeof wanted === 'string' && rankOf(wanted) >= rankOf(acr.twoFactors);

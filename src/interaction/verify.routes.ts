@@ -6,7 +6,7 @@ import { readForm, refuseCrossSite } from '../http/form.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
-import { type Visit } from './visit.ts';
+import type { Visit } from './visit.ts';
 
 const waitingCookie = 'vs_waiting';
 /** Seconds: as long as an interaction may take. */

@@ -6,10 +6,9 @@ import { epochSeconds } from '../lib/time.ts';
 import { readCode } from './fields.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
-import { statusOf } from './second-factor.ts';
 import type { Steps } from './steps.ts';
 import { rememberWaiting } from './verify.routes.ts';
-import { advance, redirect, type Visit } from './visit.ts';
+import { advance, redirect, statusOf, switchUrl, type Visit } from './visit.ts';
 
 type Shown = Pick<Pages['register-sent'], 'problem' | 'retryAfter' | 'resent'>;
 type Waiting = NonNullable<Visit['progress']['waiting']>;
@@ -39,7 +38,7 @@ export function createVerifyStep(parts: InteractionParts, steps: Steps) {
       app: visit.app,
       email: waiting.email,
       resend: { action: `${base}/verify/resend`, pausedFor: state?.pausedFor || undefined },
-      changeUrl: parts.config.registration ? `${base}/register` : steps.switchUrl(visit),
+      changeUrl: parts.config.registration ? `${base}/register` : switchUrl(visit),
       ...shown,
     };
     renderPage(visit.ctx, parts.renderer, 'register-sent', model, {

@@ -114,6 +114,21 @@ export function moved(): AppError {
   });
 }
 
+/** The status that a page answers with by what it has to say; with the seconds to wait, where there are any, in its header. */
+export function statusOf(
+  { ctx }: Visit,
+  { problem, retryAfter }: { problem?: string | undefined; retryAfter?: number | undefined },
+): number {
+  if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
+  if (problem === undefined) return 200;
+  return problem === 'too-many' ? 429 : 400;
+}
+
+/** Behind "Not you?": the sign-in begins anew, for whomever. */
+export function switchUrl({ base }: Pick<Visit, 'base'>): string {
+  return `${base}/sign-in?switch=yes`;
+}
+
 /** Shows another step; after a post, so that going back or reloading repeats nothing. */
 export function redirect(ctx: Context, target: string): void {
   ctx.status = 303;
