@@ -36,7 +36,7 @@ export function unitOfWork(db: Database, cookieName: (type: 'session') => string
         await unit.commit(false).catch(() => undefined);
         throw error;
       }
-      if (ctx.state.unavailable === true) throw unavailable();
+      if (ctx.state.unavailable !== undefined) throw unavailable(ctx.state.unavailable);
       const failed =
         ctx.status >= 500 || (ctx.status >= 400 && machineRoutes.has(routeOf(ctx) ?? ''));
       settle(ctx, await unit.commit(!failed), cookieName('session'));
@@ -82,5 +82,5 @@ function withoutCookie(ctx: Context, name: string): void {
 /** Marks what the engine answered with a 500 because the database could not be reached: it becomes a 503. */
 export function noteServerError(ctx: Context, error: unknown): void {
   if (isUnavailable(error) || (error instanceof Error && isUnavailable(error.cause)))
-    ctx.state.unavailable = true;
+    ctx.state.unavailable = error;
 }

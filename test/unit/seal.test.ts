@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Sealer } from '../../src/lib/seal.ts';
+import { successorId } from '../../src/oidc/successor.ts';
 
 const first = Buffer.alloc(32, 1);
 const second = Buffer.alloc(32, 2);
@@ -74,4 +75,14 @@ test('a master key has 32 bytes, and there is at least one', () => {
   expect(() => new Sealer([Buffer.alloc(31)])).toThrow(
     expect.objectContaining({ code: 'master_key_invalid' }),
   );
+});
+
+test('a family whose master key was dropped goes on under the current one, the same way each time', () => {
+  const [old, current] = [first, second];
+  const family = { id: 'family', keyId: new Sealer([old]).keyId };
+  const both = successorId(new Sealer([current, old]), family, 'presented');
+  expect(successorId(new Sealer([old]), family, 'presented')).toBe(both);
+  const dropped = successorId(new Sealer([current]), family, 'presented');
+  expect(dropped).not.toBe(both);
+  expect(successorId(new Sealer([current]), family, 'presented')).toBe(dropped);
 });

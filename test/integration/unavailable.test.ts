@@ -1,0 +1,115 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Server as SocketServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/process.ts';
+import {
+  type Credentials,
+  exchange,
+  post,
+  Seed,
+  type SignedInBrowser,
+} from '../support/protocol.ts';
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
+
+/** The database goes away under the server, and comes back. */
+
+let database: TestDatabase;
+let folder: string;
+let line: Line;
+let server: ServerProcess;
+let client: Credentials;
+let browser: SignedInBrowser;
+
+/** Stands between the server and PostgreSQL, and can be cut. */
+class Line {
+  readonly #path: string;
+  readonly #target: string;
+  readonly #sockets = new Set<Socket>();
+  #listener: SocketServer | undefined;
+
+  constructor(path: string, target: string) {
+    this.#path = path;
+    this.#target = target;
+  }
+
+  async open(): Promise<void> {
+    const listener = createServer((incoming) => {
+      const outgoing = connect(this.#target);
+      for (const [socket, other] of [
+        [incoming, outgoing],
+        [outgoing, incoming],
+      ] as const) {
+        this.#sockets.add(socket);
+        socket.on('error', () => other.destroy()).on('close', () => other.destroy());
+        socket.pipe(other);
+      }
+    });
+    this.#listener = listener;
+    await new Promise<void>((resolve) => listener.listen(this.#path, resolve));
+  }
+
+  async cut(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
+    await new Promise((resolve) => this.#listener?.close(resolve));
+  }
+}
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  const { host, port } = database.connection;
+  folder = await mkdtemp(join(tmpdir(), 'vouchsafe-line-'));
+  const socket = `.s.PGSQL.${port}`;
+  line = new Line(join(folder, socket), join(host, socket));
+  await line.open();
+  const behind = { ...database, connection: { ...database.connection, host: folder } };
+  const seed = new Seed(database.db);
+  client = await seed.client();
+  const accountId = await seed.account();
+  await seed.consent(accountId, client.clientId);
+  server = await startServerProcess(behind, 'http://localhost:3000', { LOG_LEVEL: 'silent' });
+  browser = await seed.signIn(accountId);
+});
+
+afterAll(async () => {
+  await server.stop();
+  await line.cut();
+  await rm(folder, { recursive: true, force: true });
+  await database.drop();
+});
+
+test('while it is away everything answers 503 in its own form, and afterwards goes on', async () => {
+  const authorization = await browser.authorize(server.url, client);
+  await line.cut();
+
+  const token = await exchange(server.url, client, authorization);
+  expect(token).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } });
+  const introspection = await post(server.url, '/introspect', client, {
+    token: `vs_at_${'x'.repeat(43)}`,
+  });
+  expect(introspection).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } });
+  const userinfo = await fetch(new URL('/userinfo', server.url), {
+    headers: { authorization: `Bearer vs_at_${'x'.repeat(43)}` },
+  });
+  expect(userinfo.status).toBe(503);
+  expect(userinfo.headers.get('retry-after')).toBe('5');
+  const { response: page } = await browser.tab().ask(server.url, client);
+  expect(page.status).toBe(503);
+  expect(page.headers.get('retry-after')).toBe('5');
+  expect(page.headers.getSetCookie()).toEqual([]);
+  const html = await page.text();
+  expect(html).toContain('<title>');
+  expect(html).not.toMatch(/ECONN|ENOENT|postgres|at .*\.ts/i);
+  // What needs no database is answered.
+  expect((await fetch(new URL('/jwks', server.url))).status).toBe(200);
+  expect((await fetch(new URL('/livez', server.url))).status).toBe(200);
+  expect((await fetch(new URL('/readyz', server.url))).status).toBe(503);
+
+  await line.open();
+  await until(async () => (await fetch(new URL('/readyz', server.url))).status === 200);
+  // Nothing of the failed exchange was done: the code is whole.
+  expect((await exchange(server.url, client, authorization)).status).toBe(200);
+});
