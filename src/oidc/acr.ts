@@ -4,11 +4,14 @@ export const acr = {
   twoFactors: 'urn:vouchsafe:acr:2fa',
 } as const;
 
-const ranks: Record<string, number> = { [acr.oneFactor]: 1, [acr.twoFactors]: 2 };
+const ranks = new Map<string, number>([
+  [acr.oneFactor, 1],
+  [acr.twoFactors, 2],
+]);
 
 /** The strength of a context class; 0 for an unknown one. */
 export function rankOf(value: string | undefined): number {
-  return value === undefined ? 0 : (ranks[value] ?? 0);
+  return value === undefined ? 0 : (ranks.get(value) ?? 0);
 }
 
 /** The first of the values that this server knows: the one the client would rather have. Unknown ones are ignored. */
