@@ -57,7 +57,14 @@ export function send(
   return new Promise((resolve, reject) => {
     let answered = false;
     const outgoing = request(
-      { hostname, port, path, method, headers: sent, agent: false },
+      {
+        hostname: hostname.replace(/^\[|\]$/g, ''),
+        port,
+        path,
+        method,
+        headers: sent,
+        agent: false,
+      },
       (response) => {
         answered = true;
         const chunks: Buffer[] = [];
