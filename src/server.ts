@@ -157,7 +157,7 @@ export async function createServer({
   app.use(answerHealth(config.issuer, health));
   if (metrics !== undefined) app.use(metrics.middleware());
   app.use(accessLog(logger));
-  app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy, logger }));
+  app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy }));
   app.use(securityHeaders(config.issuer));
   app.use(handleErrors(renderer, logger));
   app.use(mountAtIssuer(config.issuer));

@@ -2,6 +2,7 @@ import Router from '@koa/router';
 import type { Context } from 'koa';
 import { z } from 'zod';
 import type { AuthenticatorService } from '../authenticator/authenticator.service.ts';
+import { isClientId } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { ConsentService } from '../consent/consent.service.ts';
 import { refuseCrossSite } from '../http/form.ts';
@@ -28,11 +29,7 @@ export interface AccountRoutesParts {
   readonly signIn: ConsoleSignIn;
 }
 
-/** RFC 6749, appendix A.1. */
-const clientIdSchema = z
-  .string()
-  .max(2_000)
-  .regex(/^[\x20-\x7e]+$/);
+const clientIdSchema = z.string().refine(isClientId);
 
 /** The account's own pages: who is signed in, what else signing in takes, and the apps that may use the account. */
 export function accountRoutes(parts: AccountRoutesParts): Router {

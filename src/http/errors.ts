@@ -11,7 +11,6 @@ const kinds: Record<string, ErrorKind> = {
   cross_site: 'forged',
   interaction_expired: 'expired',
   other_browser: 'other-browser',
-  factor_unreachable: 'factor-unreachable',
 };
 
 function kindOf(error: AppError): ErrorKind {

@@ -25,11 +25,15 @@ export function requestOrigin(ctx: Context): {
   return { requestId, address, userAgent: ctx.get('User-Agent') || undefined };
 }
 
+/** What stands before every path of ours: the issuer's own path, empty where it has none. */
+export function issuerPath(issuer: string): string {
+  return new URL(issuer).pathname.replace(/\/$/, '');
+}
+
 export interface RequestOptions {
   readonly issuer: string;
   /** How many proxies of ours stand before us; each adds one entry to `X-Forwarded-For`. */
   readonly trustProxy: number;
-  readonly logger: Logger;
 }
 
 /**
@@ -118,7 +122,7 @@ export function securityHeaders(issuer: string): Middleware {
  * issuer (RFC 8414, section 3.1; OpenID Connect Discovery, section 4).
  */
 export function mountAtIssuer(issuer: string): Middleware {
-  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
+  const prefix = issuerPath(issuer);
   if (prefix === '') return (_ctx, next) => next();
   return (ctx, next) => {
     // Where the engine looks for what stands before its routes in the URLs that it makes.

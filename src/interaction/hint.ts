@@ -1,6 +1,7 @@
 import type { Context } from 'koa';
 import type { Config } from '../config.ts';
-import { pathOf } from './parts.ts';
+import { plainCookie } from '../http/cookies.ts';
+import { pathOfAll } from './parts.ts';
 
 const name = 'vs_email';
 /** Seconds: for the sign-in that follows at once. */
@@ -8,17 +9,8 @@ const KEPT = 600;
 
 /** Fills the address in on the next sign-in page of this browser. */
 export function rememberEmail(ctx: Context, config: Pick<Config, 'issuer'>, email: string): void {
-  const path = pathOf(config, '').slice(0, -1);
   const value = Buffer.from(email).toString('base64url');
-  ctx.cookies.set(name, value, {
-    path,
-    maxAge: KEPT * 1000,
-    httpOnly: true,
-    sameSite: 'lax',
-    secure: ctx.secure,
-    signed: false,
-    overwrite: true,
-  });
+  ctx.cookies.set(name, value, plainCookie(ctx, pathOfAll(config), KEPT));
 }
 
 export function rememberedEmail(ctx: Context): string | undefined {

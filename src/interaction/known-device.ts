@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Context } from 'koa';
+import { plainCookie } from '../http/cookies.ts';
 import { equalBytes, randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 
@@ -34,16 +35,7 @@ export class KnownDevices {
     const { device, macs } = read(ctx) ?? { device: randomToken(16), macs: [] };
     const mac = this.#mac(device, accountKey);
     const marks = [mac, ...macs.filter((one) => one !== mac)].slice(0, MAX_ACCOUNTS);
-    const options = {
-      maxAge: KNOWN * 1000,
-      httpOnly: true,
-      sameSite: 'lax',
-      secure: ctx.secure,
-      signed: false,
-      overwrite: true,
-      path: '/',
-    } as const;
-    ctx.cookies.set(nameOf(ctx), [device, ...marks].join('.'), options);
+    ctx.cookies.set(nameOf(ctx), [device, ...marks].join('.'), plainCookie(ctx, '/', KNOWN));
   }
 
   #mac(device: string, accountKey: string): string {

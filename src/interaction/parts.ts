@@ -6,6 +6,7 @@ import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import type { ConsentService } from '../consent/consent.service.ts';
 import type { Renderer } from '../http/render.ts';
+import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { Engine } from '../oidc/engine.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
@@ -27,7 +28,12 @@ export interface InteractionParts {
   readonly devices: KnownDevices;
 }
 
-/** The path of an interaction's first page, with the issuer's own path before it. */
-export function pathOf({ issuer }: Pick<Config, 'issuer'>, uid: string): string {
-  return `${new URL(issuer).pathname.replace(/\/$/, '')}/interaction/${uid}`;
+/** The path above every interaction, with the issuer's own path before it. */
+export function pathOfAll({ issuer }: Pick<Config, 'issuer'>): string {
+  return `${issuerPath(issuer)}/interaction`;
+}
+
+/** The path of an interaction's first page. */
+export function pathOf(config: Pick<Config, 'issuer'>, uid: string): string {
+  return `${pathOfAll(config)}/${uid}`;
 }

@@ -1,6 +1,8 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
+import { plainCookie } from '../http/cookies.ts';
 import type { Ways } from '../http/errors.ts';
+import { pathOfAll } from './parts.ts';
 import { redirect, type Visit } from './visit.ts';
 
 /** Seconds for which a browser remembers where a sign-in began: longer than it may take, so that it can start again. */
@@ -11,17 +13,6 @@ const NOTICE_SECONDS = 60;
 
 const againCookie = 'vs_again';
 const noticeCookie = 'vs_notice';
-
-const options = (ctx: Context, path: string, seconds: number) =>
-  ({
-    path,
-    maxAge: seconds * 1000,
-    httpOnly: true,
-    sameSite: 'lax',
-    secure: ctx.secure,
-    signed: false,
-    overwrite: true,
-  }) as const;
 
 /**
  * Lets this browser start again once the interaction is over: the authorization request, as the browser itself brought it,
@@ -34,13 +25,14 @@ export function rememberStart({ ctx, base, interaction }: Visit): void {
     for (const one of [value].flat()) if (typeof one === 'string') query.append(name, one);
   }
   const kept = Buffer.from(query.toString()).toString('base64url');
-  if (kept.length <= MAX_LENGTH) ctx.cookies.set(againCookie, kept, options(ctx, base, REMEMBERED));
+  if (kept.length <= MAX_LENGTH)
+    ctx.cookies.set(againCookie, kept, plainCookie(ctx, base, REMEMBERED));
 }
 
 /** Whether the person was sent here because the page before was left too long; told once. */
 export function takeNotice({ ctx }: Visit, path: string): 'expired' | undefined {
   if (ctx.cookies.get(noticeCookie) === undefined) return undefined;
-  ctx.cookies.set(noticeCookie, null, options(ctx, path, 0));
+  ctx.cookies.set(noticeCookie, null, plainCookie(ctx, path, 0));
   return 'expired';
 }
 
@@ -53,12 +45,12 @@ const overtaken = new Set(['interaction_moved', 'consent_removed']);
  * again where that is known, and every error page has a way on.
  */
 export function recoverInteractions({ issuer }: { issuer: string }): Middleware {
-  const mount = new URL(issuer).pathname.replace(/\/$/, '');
+  const all = pathOfAll({ issuer });
   const homeUrl = `${issuer}/account`;
   return async (ctx, next) => {
     const uid = /^\/interaction\/([\w-]+)(?:\/|$)/.exec(ctx.path)?.[1];
     if (uid === undefined) return next();
-    const base = `${mount}/interaction/${uid}`;
+    const base = `${all}/${uid}`;
     try {
       await next();
     } catch (error) {
@@ -68,7 +60,7 @@ export function recoverInteractions({ issuer }: { issuer: string }): Middleware 
         answerAnew(ctx, base);
       } else if (again !== undefined && ctx.method === 'POST') {
         answerAnew(ctx, again);
-        ctx.cookies.set(noticeCookie, '1', options(ctx, `${mount}/interaction`, NOTICE_SECONDS));
+        ctx.cookies.set(noticeCookie, '1', plainCookie(ctx, all, NOTICE_SECONDS));
       } else {
         const isOver = code === 'interaction_expired' || code === 'other_browser';
         ctx.state.ways = { startUrl: isOver ? again : base, homeUrl } satisfies Ways;

@@ -3,7 +3,7 @@ import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
-import { type InteractionParts, pathOf } from './parts.ts';
+import { type InteractionParts, pathOfAll } from './parts.ts';
 import { isLimit, limited, withinLimits } from './limited.ts';
 import { takeNotice } from './restart.ts';
 import { startProgress } from './progress.ts';
@@ -53,10 +53,7 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
       registerUrl: parts.config.registration ? `${base}/register` : undefined,
       problem,
       retryAfter,
-      notice:
-        problem === undefined
-          ? takeNotice(visit, pathOf(parts.config, '').slice(0, -1))
-          : undefined,
+      notice: problem === undefined ? takeNotice(visit, pathOfAll(parts.config)) : undefined,
     };
     renderPage(ctx, parts.renderer, 'sign-in', model, {
       status: statusOf(visit, { problem, retryAfter }),

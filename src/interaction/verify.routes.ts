@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { Pages } from '../http/pages.ts';
+import { plainCookie } from '../http/cookies.ts';
 import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
 import { renderPage } from '../http/render-page.ts';
@@ -15,15 +16,7 @@ const WAITING = 3_600;
 /** Lets the page behind the mail's link lead back to the sign-in that waits, if it is opened in the same browser. */
 export function rememberWaiting({ ctx, uid, base }: Visit): void {
   const path = base.replace(/\/interaction\/.*/, '/verify-email');
-  ctx.cookies.set(waitingCookie, uid, {
-    path,
-    maxAge: WAITING * 1000,
-    httpOnly: true,
-    sameSite: 'lax',
-    secure: ctx.secure,
-    signed: false,
-    overwrite: true,
-  });
+  ctx.cookies.set(waitingCookie, uid, plainCookie(ctx, path, WAITING));
 }
 
 /** The link in a verification mail. Opening it proves nothing, since mail scanners open links: its page has a button. */

@@ -7,6 +7,7 @@ import Provider, {
 } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
+import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
@@ -160,8 +161,7 @@ function configuration({
     clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: 'RS256' },
     interactions: {
       policy: createPolicy(config.requireSecondFactor),
-      url: (_ctx, interaction) =>
-        `${new URL(config.issuer).pathname.replace(/\/$/, '')}/interaction/${interaction.uid}`,
+      url: (_ctx, interaction) => `${issuerPath(config.issuer)}/interaction/${interaction.uid}`,
     },
     findAccount,
     loadExistingGrant: createLoadExistingGrant(clients),

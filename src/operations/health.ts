@@ -1,6 +1,7 @@
 import type { Middleware } from 'koa';
 import { sql } from 'kysely';
 import type { Database } from '../db/database.ts';
+import { issuerPath } from '../http/request.ts';
 
 const checkNames = ['database', 'migrations', 'signing_key', 'clock', 'accepting'] as const;
 type CheckName = (typeof checkNames)[number];
@@ -115,7 +116,7 @@ async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
  * it: the one thing that may be asked by any name of this server, and before any limit.
  */
 export function answerHealth(issuer: string, health: Health): Middleware {
-  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
+  const prefix = issuerPath(issuer);
   return async (ctx, next) => {
     const path =
       prefix !== '' && ctx.path.startsWith(`${prefix}/`) ? ctx.path.slice(prefix.length) : ctx.path;
