@@ -33,7 +33,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
   await sql`create index sessions_account on sessions (account_id)`.execute(db);
   await sql`create index sessions_expiry on sessions (expires_at)`.execute(db);
-  await sql`create index sessions_ended on sessions (ended_at) where ended_at is not null`.execute(db);
+  await sql`create index sessions_ended on sessions (ended_at) where ended_at is not null`.execute(
+    db,
+  );
   await sql`
     create table grants (
       id text primary key,
