@@ -17,7 +17,7 @@ export function presentJwts(options: {
   return async (ctx, next) => {
     if (
       ctx.method !== 'POST' ||
-      (ctx.path !== '/introspect' && ctx.path !== '/revoke') ||
+      !isTokenPath(ctx.path) ||
       !ctx.is('application/x-www-form-urlencoded')
     )
       return next();
@@ -38,6 +38,9 @@ export function presentJwts(options: {
     return next();
   };
 }
+
+/** As the engine's router reads paths: in any case, and with a slash behind it. */
+const isTokenPath = (path: string) => /^\/(introspect|revoke)\/?$/i.test(path);
 
 const isJwt = (token: string) => token.split('.').length >= 3;
 
