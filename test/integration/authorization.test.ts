@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { sql } from 'kysely';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
@@ -674,6 +675,14 @@ describe('must 9: redirects, framing, CORS', () => {
     expect(
       (await from('https://spa.example.com')).headers['access-control-allow-credentials'],
     ).toBeUndefined();
+    // The origin of a private scheme, as that of a sandboxed page, is `null`.
+    const sandboxed = await send(server.url, '/token', {
+      method: 'POST',
+      headers: { origin: 'null' },
+      body: form({ grant_type: 'refresh_token', refresh_token: 'x', client_id: native.clientId }),
+    });
+    expect(sandboxed.headers['access-control-allow-origin']).toBeUndefined();
+    expect(sandboxed.json.error).toBe('invalid_request');
   });
 
   test('no page can be framed, cached, sniffed, or tells where it was', async () => {
@@ -1404,6 +1413,146 @@ describe('table 27: endless and malformed input', () => {
       }
     }
   });
+});
+
+describe('whatever is sent', () => {
+  const text = fc.oneof(
+    fc.string({ maxLength: 40 }),
+    fc.string({ unit: 'binary', maxLength: 20 }),
+    fc.constantFrom(
+      '',
+      ' ',
+      '0',
+      '-1',
+      'null',
+      '[]',
+      '{}',
+      'openid',
+      'code',
+      'none',
+      'login',
+      'consent',
+      'form_post',
+      'fragment',
+      'https://evil.example/',
+      '//evil.example',
+      'e.e.e',
+      '%00',
+      '%',
+      '&',
+      '#',
+      '"><script>',
+    ),
+  );
+  const value = fc.oneof(
+    { weight: 4, arbitrary: text },
+    fc.array(text, { maxLength: 3 }),
+    fc.constant(undefined),
+  );
+  const some = (names: string[]) => fc.dictionary(fc.constantFrom(...names), value, { maxKeys: 4 });
+
+  test('the authorization endpoint answers with a page, an interaction, or the registered URI', async () => {
+    const names = [
+      'client_id',
+      'redirect_uri',
+      'response_type',
+      'response_mode',
+      'scope',
+      'state',
+      'nonce',
+      'prompt',
+      'max_age',
+      'claims',
+      'acr_values',
+      'login_hint',
+      'id_token_hint',
+      'resource',
+      'ui_locales',
+      'display',
+      'code_challenge',
+      'code_challenge_method',
+      'request',
+      'request_uri',
+      'registration',
+      'web_message_uri',
+      'authorization_details',
+      'dpop_jkt',
+      'vs_offline_access',
+      '__proto__',
+    ];
+    await fc.assert(
+      fc.asyncProperty(some(names), fc.boolean(), async (extra, signedIn) => {
+        const answer = await asking(web, extra, { browser: signedIn ? browser : undefined });
+        expect([200, 303, 400]).toContain(answer.status);
+        expect(answer.location ?? redirectUri).toMatch(
+          /^(https:\/\/app\.example\.com\/callback([?#]|$)|\/interaction\/[\w-]+$)/,
+        );
+        expect(answered(answer.location).error).not.toBe('server_error');
+        const target = /<form[^>]* action="([^"]*)"/.exec(answer.text)?.[1];
+        expect([undefined, redirectUri]).toContain(target);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  test('the machine endpoints answer with no 5xx and no token', async () => {
+    const names = [
+      'grant_type',
+      'code',
+      'code_verifier',
+      'redirect_uri',
+      'refresh_token',
+      'scope',
+      'resource',
+      'client_id',
+      'client_secret',
+      'client_assertion',
+      'client_assertion_type',
+      'token',
+      'token_type_hint',
+      'access_token',
+      'audience',
+      'authorization_details',
+      '__proto__',
+    ];
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom('/token', '/introspect', '/revoke', '/userinfo', '/logout/confirm'),
+        some(names),
+        fc.constantFrom({}, basic(web), basic(machine), { authorization: 'Bearer x' }),
+        async (path, fields, headers: Record<string, string>) => {
+          const answer = await send(server.url, path, {
+            method: 'POST',
+            headers,
+            body: form(fields),
+          });
+          expect(answer.status).toBeLessThan(500);
+          expect(answer.json).not.toHaveProperty('access_token');
+          expect(answer.json.active ?? false).toBe(false);
+        },
+      ),
+      { numRuns: 400 },
+    );
+  });
+});
+
+test('the audit holds nothing of what was sent: refusals are told in words of ours', async () => {
+  const { rows } = await sql<{
+    line: string;
+  }>`select row_to_json(a)::text as line from audit_events a where type = 'token.refused'`.execute(
+    database.db.kysely,
+  );
+  expect(rows.length).toBeGreaterThan(50);
+  for (const { line } of rows) {
+    const { reason, data } = JSON.parse(line) as { reason: string; data: Record<string, unknown> };
+    expect(reason).toMatch(
+      /^(invalid_(request|client|grant|scope|target)|unsupported_grant_type)$/,
+    );
+    expect(Object.keys(data)).toEqual(['grant_type']);
+    expect(['authorization_code', 'refresh_token', 'client_credentials', 'other']).toContain(
+      data.grant_type,
+    );
+  }
 });
 
 describe('request objects', () => {

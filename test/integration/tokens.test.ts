@@ -730,6 +730,24 @@ describe('JWT: table 28 and the line on JWTs', () => {
     expect(hits).toBe(0);
   });
 
+  test('the endpoint by another spelling of its path is the same endpoint', async () => {
+    const forged = await byStranger({ kid: key('ES256').kid });
+    for (const path of ['/introspect', '/introspect/', '/INTROSPECT', '/Introspect/']) {
+      expect((await post(one, path, jwtApi, { token })).body).toMatchObject({
+        active: true,
+        sub: claims.sub,
+      });
+      expect(await post(one, path, jwtApi, { token: forged })).toEqual(inactive);
+    }
+    for (const path of ['/revoke/', '/REVOKE']) {
+      const own = await byMachine(jwt);
+      expect((await post(one, path, client, { token: own })).status).toBe(200);
+      expect(await isActive(one, jwtApi, own)).toBe(true);
+      expect((await post(one, path, machine, { token: own })).status).toBe(200);
+      expect(await isActive(one, jwtApi, own)).toBe(false);
+    }
+  });
+
   test('none of that has revoked the token they were made from', async () => {
     for (const live of [token, machineToken]) expect(await isActive(two, jwtApi, live)).toBe(true);
   });
