@@ -58,7 +58,7 @@ export class OutboxWorker {
     this.nudge();
   }
 
-  /** Looks at once: called after a commit that has written a row. */
+  /** Looks at once, and not at the next poll. */
   nudge(): void {
     if (!this.#isStarted) return;
     if (this.#taking !== undefined) this.#again = true;
@@ -74,7 +74,7 @@ export class OutboxWorker {
     await Promise.all(this.#running);
   }
 
-  /** Takes what is due now, once, and waits for it; gives how many rows there were. For the command line and tests. */
+  /** Takes what is due now, once, and waits for it; gives how many rows there were. */
   async runDue(): Promise<number> {
     const taken = await this.#take();
     await Promise.all(this.#running);
