@@ -167,6 +167,7 @@ export async function createServer({
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
   const registration = new RegistrationService(db, accounts, passwords, sealer);
+  const limits = new Limits(db, sealer);
   app.use(
     createInteractionRoutes({
       config,
@@ -176,14 +177,14 @@ export async function createServer({
       accounts,
       authenticators,
       registration,
-      limits: new Limits(db, sealer),
+      limits,
       clients,
       consents,
       resourceServers,
       devices: new KnownDevices(sealer),
     }),
   );
-  app.use(createVerifyRoutes({ config, renderer, registration }));
+  app.use(createVerifyRoutes({ config, renderer, registration, limits }));
   app.use(createSetupRoutes({ config, renderer, accounts, setup }));
   const signIn = createConsoleSignIn({ config, engine, renderer });
   app.use(

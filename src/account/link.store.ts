@@ -16,9 +16,11 @@ export interface LinkRow {
 
 /** Where a link stands; `pausedFor` are the seconds until it may be sent again. All by the database's clock. */
 export interface LinkState {
+  readonly id_hash: Buffer;
   readonly purpose: LinkPurpose;
   readonly email: string | null;
   readonly attempts: number;
+  readonly payload_sealed: Buffer | null;
   readonly used: boolean;
   readonly expired: boolean;
   readonly paused_for: number;
@@ -105,7 +107,7 @@ export async function findLink(
 ): Promise<LinkState | undefined> {
   const mine = 'idHash' in key ? sql`id_hash = ${key.idHash}` : sql`token_hash = ${key.tokenHash}`;
   const { rows } = await sql<LinkState>`
-    select purpose, email, attempts, used_at is not null as used, expires_at <= now() as expired,
+    select id_hash, purpose, email, attempts, payload_sealed, used_at is not null as used, expires_at <= now() as expired,
       greatest(0, ceil(extract(epoch from sent_at + make_interval(secs => ${pauseSeconds}) - now())))::int as paused_for
     from action_links where ${mine}`.execute(db);
   return rows[0];

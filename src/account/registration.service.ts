@@ -11,7 +11,7 @@ import type { Account, AccountInput } from './account.ts';
 import type { AccountService } from './account.service.ts';
 import { verifyEmail } from './account.store.ts';
 import * as links from './link.store.ts';
-import type { Passwords } from './passwords.service.ts';
+import { normalizePassword, PASSWORD_MAX_BYTES, type Passwords } from './passwords.service.ts';
 
 /** Seconds for which a link and its code are good. */
 const LINK_TTL = 86_400;
@@ -28,10 +28,18 @@ export interface Waiting {
   readonly pausedFor: number;
 }
 
+/** What shows that who opens the link is who registered: the browser's own `ref`, or the password. */
+export interface Begun {
+  readonly ref?: string | undefined;
+  readonly password?: string | undefined;
+}
+
 export type Verification =
   | { readonly status: 'verified'; readonly account: Account }
   /** The code is wrong; there are guesses left. */
   | { readonly status: 'wrong_code' }
+  /** A registration's link, in another browser, without the password that was chosen. */
+  | { readonly status: 'wrong_password' }
   /** No guess is left: only a new mail helps. */
   | { readonly status: 'spent' }
   /** The link or code was used before, or its address has been confirmed in another way. */
@@ -170,17 +178,46 @@ export class RegistrationService {
   /** What the link's page is told before its button is pressed. Nothing is used up. */
   async findLink(
     token: string,
-  ): Promise<{ status: 'live'; email: string } | { status: 'used' | 'expired' }> {
+    ref?: string,
+  ): Promise<
+    { status: 'live'; email: string; needsPassword: boolean } | { status: 'used' | 'expired' }
+  > {
     const link = await links.findLink(this.#db.kysely, { tokenHash: sha256(token) });
     if (link === undefined || link.purpose === 'setup' || link.email === null)
       return { status: 'expired' };
     if (link.used) return { status: 'used' };
-    return link.expired ? { status: 'expired' } : { status: 'live', email: link.email };
+    return link.expired
+      ? { status: 'expired' }
+      : { status: 'live', email: link.email, needsPassword: !isBegunBy(link, ref) };
   }
 
-  /** Uses the link up: the address is confirmed, and a registration becomes an account. Its own commit. */
-  verifyLink(token: string, origin: AuditOrigin): Promise<Verification> {
-    return this.#redeem(sha256(token), origin);
+  /**
+   * Uses the link up: the address is confirmed, and a registration becomes an account. Its own commit. Whose mailbox it
+   * is may not be who registered: a stranger's password would open the account that the owner has confirmed. So a
+   * registration takes the `ref` of the browser that began it, or the password that was chosen there. Limits are consumed
+   * before (`consumeCodeGuess`) where a password is looked at.
+   * @throws AppError `busy` (429)
+   */
+  async verifyLink(token: string, origin: AuditOrigin, begun: Begun = {}): Promise<Verification> {
+    const tokenHash = sha256(token);
+    const link = await links.findLink(this.#db.kysely, { tokenHash });
+    const isLive = link !== undefined && !link.used && !link.expired;
+    if (isLive && !isBegunBy(link, begun.ref) && !(await this.#isChosen(link, begun.password))) {
+      await writeAudit(this.#db.kysely, {
+        type: 'account.email_verified',
+        outcome: 'refused',
+        reason: 'wrong_password',
+        ...origin,
+      });
+      return { status: 'wrong_password' };
+    }
+    return this.#redeem(tokenHash, origin);
+  }
+
+  /** Whether the password is the one that the registration was made with. */
+  async #isChosen(link: links.LinkState, password = ''): Promise<boolean> {
+    const isTooLong = Buffer.byteLength(normalizePassword(password)) > PASSWORD_MAX_BYTES;
+    return !isTooLong && (await this.#passwords.verify(this.#pending(link).passwordHash, password));
   }
 
   /**
@@ -232,9 +269,7 @@ export class RegistrationService {
   /** The account whose address is proven now; undefined where its address has changed, or has got an account meanwhile. */
   async #confirm(db: Db, link: links.LinkRow, origin: AuditOrigin): Promise<Account | undefined> {
     if (link.account_id !== null) return verifyEmail(db, link.account_id, link.email ?? '');
-    const pending = JSON.parse(
-      this.#sealer.open(link.payload_sealed ?? Buffer.alloc(0), place(link.id_hash)).toString(),
-    ) as Pending;
+    const pending = this.#pending(link);
     try {
       return await this.#accounts.insert(
         db,
@@ -245,6 +280,12 @@ export class RegistrationService {
       if (error instanceof AppError && error.code === 'email_taken') return undefined;
       throw error;
     }
+  }
+
+  #pending(link: Pick<links.LinkRow, 'id_hash' | 'payload_sealed'>): Pending {
+    return JSON.parse(
+      this.#sealer.open(link.payload_sealed ?? Buffer.alloc(0), place(link.id_hash)).toString(),
+    ) as Pending;
   }
 
   /** A link and a code; for an address that has an account, ones that nobody is ever told. */
@@ -283,5 +324,9 @@ export class RegistrationService {
     await insertOutbox(db, mailWrite(this.#sealer, mail));
   }
 }
+
+/** An account that is there already has a password that its address does not change: only registrations are bound. */
+const isBegunBy = (link: Pick<links.LinkState, 'id_hash' | 'purpose'>, ref: string | undefined) =>
+  link.purpose !== 'register' || (ref !== undefined && equalBytes(link.id_hash, sha256(ref)));
 
 const place = (idHash: Buffer) => `action_links:${idHash.toString('hex')}`;

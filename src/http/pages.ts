@@ -188,8 +188,17 @@ export interface Pages {
       changeUrl: string;
       problem?: 'wrong-code' | 'too-many' | undefined;
     };
-  /** Where the mail's link leads: a button, since mail scanners open links. */
-  'verify-email': Page & Form & { email?: string | undefined };
+  /**
+   * Where the mail's link leads: a button, since mail scanners open links. With `password`, it is another browser than the
+   * one that registered, and posts the `password` that was chosen there.
+   */
+  'verify-email': Page &
+    Form &
+    Limited & {
+      email?: string | undefined;
+      password?: boolean | undefined;
+      problem?: 'incorrect' | 'too-many' | undefined;
+    };
   /** `continueUrl`: back to the sign-in that waits, or to the account. */
   'verify-email-done': Page & { app?: App | undefined; continueUrl?: string | undefined };
   /** A link that was used or is too old. `nextUrl`: where a new one can be asked for, or sign-in. */

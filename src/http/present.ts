@@ -159,10 +159,25 @@ export const presenters: Presenters = {
       pause: pausedFor ? sent.pause(inSeconds(pausedFor, kit.locale)) : undefined,
     };
   },
-  'verify-email': ({ email }, { m }) => ({
-    ...asking(undefined, m.verify.title),
-    lead: email === undefined ? m.verify.lead : m.verify.leadFor(email),
-  }),
+  'verify-email': (model, kit) => {
+    const { email, password, problem } = model;
+    const { verify } = kit.m;
+    const incorrect = {
+      title: verify.incorrect,
+      items: [{ href: '#password', words: verify.incorrectDo }],
+    };
+    const summary =
+      problem === 'incorrect'
+        ? incorrect
+        : problem === 'too-many'
+          ? tooMany(model, kit)
+          : undefined;
+    return {
+      ...asking(undefined, verify.title, summary),
+      lead: email === undefined ? verify.lead : verify.leadFor(email),
+      elsewhere: password ? verify.elsewhere : undefined,
+    };
+  },
   'verify-email-done': ({ app }, { m }) => ({
     ...done(app?.id, m.verify.doneTitle),
     next: app ? m.verify.doneNextFor(app.name) : m.verify.doneNext,

@@ -62,7 +62,7 @@ export function createRegisterStep(parts: InteractionParts) {
           ...startProgress,
           waiting: { ref: waiting.ref, email: email.trim() },
         });
-        rememberWaiting(visit);
+        rememberWaiting(visit, waiting.ref);
         return redirect(visit.ctx, `${visit.base}/verify`);
       } catch (error) {
         if (!(error instanceof AccountRefused)) throw error;

@@ -26,7 +26,7 @@ export function createVerifyStep(parts: InteractionParts, steps: Steps) {
     if (waiting !== undefined) return { waiting, account };
     const { ref } = await parts.registration.startVerification(account);
     await advance(visit, { waiting: { ref, email: account.email } });
-    rememberWaiting(visit);
+    rememberWaiting(visit, ref);
     return { waiting: { ref, email: account.email }, account };
   }
 
@@ -82,6 +82,7 @@ export function createVerifyStep(parts: InteractionParts, steps: Steps) {
         return steps.goOn(visit, verification.account, { ...password, waiting: undefined });
       }
       case 'wrong_code':
+      case 'wrong_password':
       case 'spent':
         return show(visit, waiting, { problem: 'wrong-code' });
       case 'used':

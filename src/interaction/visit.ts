@@ -116,7 +116,7 @@ export function moved(): AppError {
 
 /** The status that a page answers with by what it has to say; with the seconds to wait, where there are any, in its header. */
 export function statusOf(
-  { ctx }: Visit,
+  { ctx }: Pick<Visit, 'ctx'>,
   { problem, retryAfter }: { problem?: string | undefined; retryAfter?: number | undefined },
 ): number {
   if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));

@@ -91,7 +91,9 @@ test('a registration’s mail goes from the outbox over SMTP to the address, and
   const token = /https:\/\/id\.example\.com\/verify-email\/([\w-]{43})/.exec(
     read(raw),
   )?.[1] as string;
-  expect(await people.registration.verifyLink(token, {})).toMatchObject({ status: 'verified' });
+  expect(await people.registration.verifyLink(token, {}, { password })).toMatchObject({
+    status: 'verified',
+  });
 });
 
 test('nothing in a letter adds a header or a recipient', async () => {

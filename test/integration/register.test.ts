@@ -98,6 +98,65 @@ test('by the link: its page has a button, and leads back to the sign-in that wai
   expect((await new Browser().get(`${server.issuer}/verify-email/never-was`)).status).toBe(410);
 });
 
+test('the link of what a stranger registered makes no account with the stranger’s password', async () => {
+  const email = newEmail();
+  const stranger = await register(email);
+  const [mail] = await server.mails(email);
+  const url = mail?.links[0] as string;
+  // The mailbox's owner presses the button in a browser of their own, with and without a guess.
+  const owner = new Browser();
+  const page = await owner.get(url);
+  expect(page.text).toContain('Enter the password that you chose');
+  for (const fields of [{}, { password: '' }, { password: 'my very own password' }]) {
+    const refused = await owner.submit(page, fields);
+    expect(refused.status).toBe(400);
+    expect(refused.title).toContain('Error: Confirm your email');
+  }
+  // Neither does one who is in the middle of a registration of another address.
+  const other = await register(newEmail());
+  expect((await other.browser.submit(page, { password: undefined })).status).toBe(400);
+  expect(await accountOf(email)).toBeUndefined();
+  expect(
+    (
+      await enterPassword(stranger.browser, await stranger.browser.get(stranger.asked.url), {
+        email,
+        password,
+      })
+    ).text,
+  ).toContain('Incorrect email or password');
+  // The owner can still have the account: the stranger's link is nothing then.
+  const mine = await register(email, owner);
+  const [newest] = await server.mails(email, 2);
+  expect((await owner.submit(mine.page, { code: newest?.code as string })).title).toContain(
+    'Let Quillet',
+  );
+  expect((await owner.submit(page, { password })).status).toBe(410);
+});
+
+test('whoever registered confirms it on another device by the password', async () => {
+  const email = newEmail();
+  await register(email);
+  const [mail] = await server.mails(email);
+  const phone = new Browser();
+  const done = await phone.submit(await phone.get(mail?.links[0] as string), { password });
+  expect(done.title).toContain('Your email is confirmed');
+  expect(done.link('Continue')).toBe(`${server.issuer}/account`);
+  expect(await accountOf(email)).toMatchObject({ emailVerified: true });
+});
+
+test('guesses at the password behind a link are limited', async () => {
+  await register(newEmail(), new Browser());
+  const email = newEmail();
+  await register(email);
+  const [mail] = await server.mails(email);
+  const phone = new Browser();
+  const page = await phone.get(mail?.links[0] as string);
+  const statuses: number[] = [];
+  for (let i = 0; i < 31; i++) statuses.push((await phone.submit(page, { password: 'x' })).status);
+  expect(statuses).toEqual([...Array<number>(30).fill(400), 429]);
+  expect(await accountOf(email)).toBeUndefined();
+});
+
 test('an address that has an account gets the same answer, and its owner a mail', async () => {
   const taken = await server.createAccount();
   const free = newEmail();

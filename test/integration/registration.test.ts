@@ -66,8 +66,13 @@ describe('registration', () => {
     expect(await people.registration.findLink(token)).toEqual({
       status: 'live',
       email: 'New@example.com',
+      needsPassword: true,
     });
-    const done = await people.registration.verifyLink(token, origin);
+    expect(await people.registration.findLink(token, ref)).toMatchObject({ needsPassword: false });
+    expect(await people.registration.verifyLink(token, origin)).toEqual({
+      status: 'wrong_password',
+    });
+    const done = await people.registration.verifyLink(token, origin, { password });
     expect(done).toMatchObject({
       status: 'verified',
       account: { email: 'New@example.com', name: 'New Person', emailVerified: true, admin: false },
@@ -81,7 +86,9 @@ describe('registration', () => {
       ['account.email_verified', 'success'],
     ]);
 
-    expect(await people.registration.verifyLink(token, origin)).toEqual({ status: 'used' });
+    expect(await people.registration.verifyLink(token, origin, { password })).toEqual({
+      status: 'used',
+    });
     expect(await people.registration.findLink(token)).toEqual({ status: 'used' });
     expect(await people.registration.verifyCode(ref, code, origin)).toEqual({ status: 'used' });
     expect(await people.registration.findWaiting(ref)).toBeUndefined();
@@ -96,7 +103,9 @@ describe('registration', () => {
       status: 'verified',
       account: { email: 'code@example.com' },
     });
-    expect(await people.registration.verifyLink(token, origin)).toEqual({ status: 'used' });
+    expect(await people.registration.verifyLink(token, origin, { password })).toEqual({
+      status: 'used',
+    });
   });
 
   test('keeps nothing in the database that the proof, or the password, can be read from', async () => {
@@ -232,7 +241,13 @@ describe('registration', () => {
       (await people.accounts.checkCredentials('both@example.com', 'chosen by somebody else'))
         .account,
     ).toBeUndefined();
-    expect(await people.registration.verifyLink(first.token, origin)).toEqual({ status: 'used' });
+    expect(
+      await people.registration.verifyLink(first.token, origin, {
+        password: 'chosen by somebody else',
+      }),
+    ).toEqual({
+      status: 'used',
+    });
     expect(
       (await people.accounts.checkCredentials('both@example.com', password)).account,
     ).toBeDefined();
@@ -247,7 +262,7 @@ describe('a link and a code', () => {
     const results = await Promise.all(
       Array.from({ length: 50 }, (_, i) =>
         i % 2 === 0
-          ? people.registration.verifyLink(token, origin)
+          ? people.registration.verifyLink(token, origin, { ref })
           : people.registration.verifyCode(ref, code, origin),
       ),
     );
@@ -266,7 +281,7 @@ describe('a link and a code', () => {
     expect((await link(ref)).attempts).toBe(5);
     // The right one comes too late; the link was not guessed at, and works.
     expect(await people.registration.verifyCode(ref, code, origin)).toEqual({ status: 'spent' });
-    expect(await people.registration.verifyLink(token, origin)).toMatchObject({
+    expect(await people.registration.verifyLink(token, origin, { password })).toMatchObject({
       status: 'verified',
     });
   });
@@ -286,7 +301,9 @@ describe('a link and a code', () => {
     const { token, code } = await proof('late@example.com');
     await age(ref, 86_401);
     expect(await people.registration.findLink(token)).toEqual({ status: 'expired' });
-    expect(await people.registration.verifyLink(token, origin)).toEqual({ status: 'expired' });
+    expect(await people.registration.verifyLink(token, origin, { password })).toEqual({
+      status: 'expired',
+    });
     expect(await people.registration.verifyCode(ref, code, origin)).toEqual({ status: 'expired' });
     expect(await people.registration.resend(ref)).toBeUndefined();
     expect(await people.accounts.findByEmail('late@example.com')).toBeUndefined();
@@ -310,7 +327,9 @@ describe('a link and a code', () => {
     const fresh = await proof('again@example.com');
     expect(fresh.token).not.toBe(old.token);
     expect(await people.registration.findLink(old.token)).toEqual({ status: 'expired' });
-    expect(await people.registration.verifyLink(old.token, origin)).toEqual({ status: 'expired' });
+    expect(await people.registration.verifyLink(old.token, origin, { password })).toEqual({
+      status: 'expired',
+    });
     expect((await link(ref)).attempts).toBe(0);
     // A new code is the old one once in a hundred million times.
     expect(await people.registration.verifyCode(ref, old.code, origin)).toEqual({
@@ -324,7 +343,9 @@ describe('a link and a code', () => {
   test('that nobody ever sent are expired, not errors', async () => {
     for (const made of ['', 'x', 'A'.repeat(43), '\u0000', '../..']) {
       expect(await people.registration.findLink(made)).toEqual({ status: 'expired' });
-      expect(await people.registration.verifyLink(made, origin)).toEqual({ status: 'expired' });
+      expect(await people.registration.verifyLink(made, origin, { password })).toEqual({
+        status: 'expired',
+      });
       expect(await people.registration.verifyCode(made, '12345678', origin)).toEqual({
         status: 'expired',
       });

@@ -171,7 +171,13 @@ add('register-sent', {
   'long-email': { ...sent, email: long.email },
   'wrong-code': { ...sent, problem: 'wrong-code' },
 });
-add('verify-email', { plain: form, email: { ...form, email: imani.email } });
+add('verify-email', {
+  plain: form,
+  email: { ...form, email: imani.email },
+  elsewhere: { ...form, email: imani.email, password: true },
+  incorrect: { ...form, email: imani.email, password: true, problem: 'incorrect' },
+  'too-many': { ...form, email: imani.email, password: true, problem: 'too-many', retryAfter: 840 },
+});
 add('verify-email-done', { plain: {}, app: { app: heron, continueUrl: '/continue' } });
 add('link-expired', {
   verify: { link: 'verify-email', nextUrl: '/account' },

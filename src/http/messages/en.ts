@@ -88,6 +88,10 @@ export const en = {
     title: 'Confirm your email',
     lead: 'One press, and we know that this address is yours.',
     leadFor: (email: string) => html`One press, and we know that <b>${email}</b> is yours.`,
+    elsewhere:
+      'The account was asked for in another browser. Enter the password that you chose there. If you didn’t ask for an account, close this page.',
+    incorrect: 'Incorrect password',
+    incorrectDo: 'Enter the one you chose for this account',
     submit: 'Confirm email',
     doneTitle: 'Your email is confirmed',
     doneLead: 'You can close this page, and go on where you were.',
