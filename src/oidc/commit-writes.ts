@@ -134,21 +134,6 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
     );
   }
   addAudit(b, 'outcome', outcome.audit, ok);
-  if (outcome.outbox.length > 0) {
-    const rows = outcome.outbox.map((one) => ({
-      id: one.id,
-      kind: one.kind,
-      payload_sealed: one.payloadSealed,
-      due_at: one.dueAt,
-    }));
-    b.insert(
-      'new_outbox',
-      'outbox',
-      { id: 'text', kind: 'text', payload_sealed: 'bytea', due_at: 'timestamptz' },
-      rows,
-      ok,
-    );
-  }
 }
 
 /** Merged, never overwritten: two tabs would lose a client otherwise. */

@@ -5,7 +5,6 @@ import type { Database } from '../db/database.ts';
 import type { Schema } from '../db/schema.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
-import type { OutboxWrite } from '../outbox/outbox.ts';
 import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
 import type { TokenRecord } from './records.ts';
 import { RequestReads } from './request-reads.ts';
@@ -46,7 +45,6 @@ export class UnitOfWork extends RequestReads {
   readonly #tokenWrites: TokenWrite[] = [];
   readonly #deletedTokens: Buffer[] = [];
   readonly #revokedJwts: { idHash: Buffer; expiresAt: Date }[] = [];
-  readonly #outbox: OutboxWrite[] = [];
   readonly #outcomeAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #alwaysAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #killed = new Map<string, string>();
@@ -123,10 +121,6 @@ export class UnitOfWork extends RequestReads {
   /** What the request gives rests on this decision: if it was changed or taken back meanwhile, nothing is given. */
   useConsent(consent: UsedConsent): void {
     this.#usedConsent = consent;
-  }
-
-  enqueue(write: OutboxWrite): void {
-    this.#outbox.push(write);
   }
 
   audit(event: AuditEvent): void {
@@ -242,7 +236,6 @@ export class UnitOfWork extends RequestReads {
       revokedJwts: this.#revokedJwts,
       usedConsent: this.#usedConsent,
       audit: this.#outcomeAudit,
-      outbox: this.#outbox,
     };
   }
 }

@@ -1,5 +1,4 @@
 import type { AuditWrite } from '../audit/audit.ts';
-import type { OutboxWrite } from '../outbox/outbox.ts';
 import type { Payload, SessionClientRecord, TokenKind } from './records.ts';
 
 /** What a request holds back until its commit. */
@@ -72,7 +71,6 @@ export interface Outcome {
   readonly revokedJwts: readonly { readonly idHash: Buffer; readonly expiresAt: Date }[];
   readonly usedConsent: UsedConsent | undefined;
   readonly audit: readonly AuditWrite[];
-  readonly outbox: readonly OutboxWrite[];
 }
 
 /** What is written whatever came of the request. */

@@ -6,7 +6,7 @@ import { insertRow } from './outbox.store.ts';
 
 /**
  * A row of the outbox for a handler of `kind`, its payload (JSON) sealed. It leaves at `dueAt`, and not before the
- * commit that it is written in: by `unit.enqueue` in a request, else by `insertOutbox`.
+ * commit that it is written in (`insertOutbox`).
  */
 export function outboxWrite(
   sealer: Sealer,
