@@ -256,17 +256,20 @@ test('prompt=login and max_age: the account stays fixed, and what was proven is 
   const account = await server.createAccount();
   const { browser } = await signIn(account);
   const before = (await sessionsOf(account.id))[0];
-  await t.db.kysely
-    .updateTable('sessions')
-    .set({
-      payload: JSON.stringify({
-        loginTs: 1_700_000_000,
-        acr: 'urn:vouchsafe:acr:2fa',
-        amr: ['pwd', 'otp', 'mfa'],
-      }),
-    })
-    .where('account_id', '=', account.id)
-    .execute();
+  /** A sign-in of long ago, with both factors. */
+  const makeOld = () =>
+    t.db.kysely
+      .updateTable('sessions')
+      .set({
+        payload: JSON.stringify({
+          loginTs: 1_700_000_000,
+          acr: 'urn:vouchsafe:acr:2fa',
+          amr: ['pwd', 'otp', 'mfa'],
+        }),
+      })
+      .where('account_id', '=', account.id)
+      .execute();
+  await makeOld();
   for (const extra of [{ prompt: 'login' }, { max_age: '60' }]) {
     const asked = ask(server, client, extra);
     const page = await browser.get(asked.url);
@@ -285,17 +288,7 @@ test('prompt=login and max_age: the account stays fixed, and what was proven is 
       amr: ['pwd', 'otp', 'mfa'],
     });
     expect(Number(idToken.auth_time)).toBeGreaterThan(Date.now() / 1000 - 60);
-    await t.db.kysely
-      .updateTable('sessions')
-      .set({
-        payload: JSON.stringify({
-          loginTs: 1_700_000_000,
-          acr: 'urn:vouchsafe:acr:2fa',
-          amr: ['pwd', 'otp', 'mfa'],
-        }),
-      })
-      .where('account_id', '=', account.id)
-      .execute();
+    await makeOld();
   }
   const sessions = await sessionsOf(account.id);
   expect(sessions.map(({ uid, ended_at }) => ({ uid, ended_at }))).toEqual([
