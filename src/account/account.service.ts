@@ -16,7 +16,7 @@ import {
 import * as store from './account.store.ts';
 import { type EmailAddress, readEmail, readName } from './email-address.ts';
 import { findPasswordProblem } from './password-policy.ts';
-import { normalizePassword, PASSWORD_MAX_BYTES, type Passwords } from './passwords.service.ts';
+import type { Passwords } from './passwords.service.ts';
 
 export interface AccountOptions {
   /** With a second factor for everyone 8 characters are enough, else 15 (NIST SP 800-63B-4, section 3.1.1.2). */
@@ -188,9 +188,8 @@ export class AccountService {
         : store.findAccount(this.#db.kysely, { emailKey: address.key }),
       counted,
     ]);
-    const isTooLong = Buffer.byteLength(normalizePassword(password)) > PASSWORD_MAX_BYTES;
     const hash = found?.passwordHash;
-    const right = !isTooLong && (await this.#passwords.verify(hash, password));
+    const right = await this.#passwords.verify(hash, password);
     const refuse = (
       reason: 'unknown_account' | 'wrong_password' | 'account_disabled',
     ): CredentialCheck => ({

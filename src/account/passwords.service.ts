@@ -41,13 +41,13 @@ export class Passwords {
 
   /**
    * Whether the password is the one of the hash. Without a hash (there is no such account, or it has no password) it
-   * takes the same time, and is not.
+   * takes the same time, and is not. One that is too long is nobody's, and is not hashed.
    * @throws AppError `busy` (429)
    */
   async verify(hash: string | undefined, password: string): Promise<boolean> {
-    const right = await this.#semaphore.run(() =>
-      argon2.verify(hash ?? this.#nobody, normalizePassword(password)),
-    );
+    const typed = normalizePassword(password);
+    if (Buffer.byteLength(typed) > PASSWORD_MAX_BYTES) return false;
+    const right = await this.#semaphore.run(() => argon2.verify(hash ?? this.#nobody, typed));
     return right && hash !== undefined;
   }
 

@@ -11,7 +11,7 @@ import type { Account, AccountInput } from './account.ts';
 import type { AccountService } from './account.service.ts';
 import { verifyEmail } from './account.store.ts';
 import * as links from './link.store.ts';
-import { normalizePassword, PASSWORD_MAX_BYTES, type Passwords } from './passwords.service.ts';
+import type { Passwords } from './passwords.service.ts';
 
 /** Seconds for which a link and its code are good. */
 const LINK_TTL = 86_400;
@@ -215,9 +215,8 @@ export class RegistrationService {
   }
 
   /** Whether the password is the one that the registration was made with. */
-  async #isChosen(link: links.LinkState, password = ''): Promise<boolean> {
-    const isTooLong = Buffer.byteLength(normalizePassword(password)) > PASSWORD_MAX_BYTES;
-    return !isTooLong && (await this.#passwords.verify(this.#pending(link).passwordHash, password));
+  #isChosen(link: links.LinkState, password = ''): Promise<boolean> {
+    return this.#passwords.verify(this.#pending(link).passwordHash, password);
   }
 
   /**

@@ -14,7 +14,7 @@ import { statusOf, switchUrl, type Visit } from './visit.ts';
 
 const formSchema = z.object({
   email: z.string().max(1_000).catch(''),
-  /** As long as the body lets it be: the service refuses what is too long in the time that any other takes. */
+  /** As long as the body lets it be: the service refuses what is too long, whether or not there is the account. */
   password: z.string().catch(''),
   switch: z.literal('yes').optional().catch(undefined),
 });
