@@ -43,15 +43,27 @@ export interface CommandDefinition<Input> extends Omit<Command, 'run'> {
   readonly run: (input: Input, session: Session) => Promise<Output>;
 }
 
+/** For what a schema has no words of its own: zod's are made for programmers. */
+const inWords: z.core.$ZodErrorMap = (issue) => {
+  if (issue.code === 'invalid_value') return `expected one of ${issue.values.join(', ')}`;
+  const unit = issue.origin === 'string' ? ' characters' : '';
+  if (issue.code === 'too_small')
+    return unit !== '' && issue.minimum === 1
+      ? 'must not be empty'
+      : `expected at least ${issue.minimum}${unit}`;
+  if (issue.code === 'too_big') return `expected at most ${issue.maximum}${unit}`;
+  return undefined;
+};
+
 export function defineCommand<Input>({ input, run, ...rest }: CommandDefinition<Input>): Command {
   return {
     ...rest,
     async run(values, session) {
-      const parsed = input.safeParse(values);
+      const parsed = input.safeParse(values, { error: inWords });
       if (parsed.success) return run(parsed.data, session);
       const mistakes = parsed.error.issues.map(({ path: [name, ...place], message }) => {
         const item =
-          typeof place[0] === 'number' && place[0] > 0 ? ` (the ${place[0] + 1}. one)` : '';
+          typeof place[0] === 'number' && place[0] > 0 ? ` (number ${place[0] + 1})` : '';
         return name === undefined ? message : `--${String(name)}${item}: ${message}`;
       });
       throw new UsageError(mistakes.join('\n'));
