@@ -269,7 +269,7 @@ export class AccountService {
  */
 export async function endAccess(db: Db, accountId: string, reason: string): Promise<void> {
   await store.lockAccount(db, accountId);
-  await endSessions(db, { accountId }, reason);
+  await endSessions(db, accountId, reason);
 }
 
 function unknownAccount(emailOrId: string): AppError {

@@ -40,7 +40,6 @@ function toAccount(row: AccountRow): Account {
     locale: row.locale ?? undefined,
     admin: row.admin,
     disabled: row.disabled_at !== null,
-    hasPassword: row.password_hash !== null,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
   };

@@ -11,7 +11,6 @@ export interface Account {
   readonly locale: string | undefined;
   readonly admin: boolean;
   readonly disabled: boolean;
-  readonly hasPassword: boolean;
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }

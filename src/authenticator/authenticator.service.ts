@@ -129,13 +129,6 @@ export class AuthenticatorService {
     await this.#tell(db, { template: 'recovery_codes_regenerated', to: email, at: now() });
   }
 
-  /** Makes ten codes, stores them in the transaction and gives them, to be shown this once. */
-  async generateRecoveryCodes(db: Db, accountId: string, origin: AuditOrigin): Promise<string[]> {
-    const codes = this.newRecoveryCodes();
-    await this.storeRecoveryCodes(db, accountId, codes, origin);
-    return codes;
-  }
-
   /**
    * Uses a recovery code up, however it is typed; gives how many are left, or undefined where it is wrong or was used. A
    * commit of its own.
@@ -158,10 +151,6 @@ export class AuthenticatorService {
       });
       return { remaining };
     });
-  }
-
-  countRecoveryCodes(accountId: string): Promise<number> {
-    return store.countRecoveryCodes(this.#db.kysely, accountId);
   }
 
   /**

@@ -1,11 +1,10 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 
-/** Which families: those of an account, of a client, of both, or of a session. */
+/** Which families: those of an account, of a client, or of both. */
 export type FamilyFilter =
-  | { readonly accountId: string; readonly clientId?: string; readonly exceptSession?: string }
-  | { readonly clientId: string }
-  | { readonly sessionUid: string };
+  | { readonly accountId: string; readonly clientId?: string }
+  | { readonly clientId: string };
 
 /** Ends the families in one statement, and with them every token; gives how many. */
 export async function revokeFamilies(
@@ -20,10 +19,6 @@ export async function revokeFamilies(
   if ('accountId' in filter) query = query.where('account_id', '=', filter.accountId);
   if ('clientId' in filter && filter.clientId !== undefined)
     query = query.where('client_id', '=', filter.clientId);
-  if ('sessionUid' in filter) query = query.where('session_uid', '=', filter.sessionUid);
-  if ('exceptSession' in filter && filter.exceptSession !== undefined) {
-    query = query.where('session_uid', 'is distinct from', filter.exceptSession);
-  }
   const result = await query.executeTakeFirst();
   return Number(result.numUpdatedRows);
 }

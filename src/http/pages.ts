@@ -142,7 +142,6 @@ export type ErrorKind =
   | 'too-many'
   | 'too-large'
   | 'bad-request'
-  | 'factor-unreachable'
   | 'unavailable'
   | 'ours';
 

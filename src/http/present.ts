@@ -60,7 +60,6 @@ function mender(kind: ErrorKind, app: string | undefined, { m, house }: Kit) {
     case 'app-unknown':
     case 'app-redirect':
     case 'app-request':
-    case 'factor-unreachable':
       return { mender: app === undefined ? m.error.byApp : m.error.byAppNamed(app), yours: false };
     case 'ours':
     case 'forbidden':

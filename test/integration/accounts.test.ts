@@ -39,7 +39,6 @@ describe('an account', () => {
       emailVerified: true,
       admin: false,
       disabled: false,
-      hasPassword: true,
     });
     expect(made.id).toMatch(/^u_[\w-]{22}$/);
     expect((await row(made.id)).password_hash).toMatch(/^\$argon2id\$/);

@@ -769,6 +769,9 @@ describe('identity scopes', () => {
     const { browser } = await person();
     // The person has allowed the scopes, but not these single claims.
     expect((await codeFor(browser, { scope: 'openid', claims })).error).toBe('consent_required');
+    // What belongs to none of its scopes is not even asked for, as if it were not known.
+    const unknown = JSON.stringify({ userinfo: { name: { essential: true }, phone_number: null } });
+    expect((await codeFor(browser, { scope: 'openid', claims: unknown })).error).toBeUndefined();
     // Nobody asks for a first-party client: it gets what belongs to its scopes.
     const ours = await seed.client({ firstParty: true, scopes: ['openid', 'email'] });
     const accountId = await seed.account();

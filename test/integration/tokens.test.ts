@@ -972,6 +972,30 @@ describe('table 22, table 23: disabled and deleted', () => {
     await everything();
   });
 
+  test('the row of the account alone is enough: nothing rests on what else was ended with it', async () => {
+    const tokens = await issue();
+    const bound = (
+      await exchange(one, client, await tokens.browser.authorize(one, client, { scope: 'openid' }))
+    ).body.access_token;
+    const code = await tokens.browser.authorize(one, client);
+    const disable = (at: string) =>
+      sql`update accounts set disabled_at = ${sql.raw(at)} where id = ${tokens.accountId}`.execute(
+        database.db.kysely,
+      );
+    await disable('now()');
+    const before = await countRows(database.db);
+    await expectDead({ ...tokens, own: bound });
+    for (const server of [one, two]) {
+      for (const token of [tokens.own, bound, tokens.refresh])
+        expect(await introspect(server, client, token)).toEqual(inactive);
+      expect((await exchange(server, client, code)).body.error).toBe('invalid_grant');
+      expect(await silently(server, tokens.browser)).toBe('login_required');
+    }
+    expect(await countRows(database.db)).toEqual(before);
+    await disable('null');
+    await expectAlive(tokens);
+  });
+
   test('a disabled client: its tokens are dead at once, itself within 2 s, and nothing of it comes back', async () => {
     const given = await person(client);
     const disabled = await seed.client({ apis });

@@ -279,7 +279,6 @@ add('error', {
   'too-many': { ...trouble, kind: 'too-many', retryAfter: 130 },
   'too-large': { ...trouble, kind: 'too-large' },
   'bad-request': { ...trouble, kind: 'bad-request' },
-  factor: { ...trouble, kind: 'factor-unreachable', app: heron, homeUrl: '/account' },
   unavailable: { ...trouble, kind: 'unavailable' },
   ours: { ...trouble, kind: 'ours' },
 });

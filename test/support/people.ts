@@ -146,3 +146,14 @@ export function createPeople(db: Database, figures: ConstructorParameters<typeof
 }
 
 export type People = ReturnType<typeof createPeople>;
+
+/** How many recovery codes of the account are still good. */
+export async function unusedCodes(db: Database, accountId: string): Promise<number> {
+  const rows = await db.kysely
+    .selectFrom('recovery_codes')
+    .select('code_hash')
+    .where('account_id', '=', accountId)
+    .where('used_at', 'is', null)
+    .execute();
+  return rows.length;
+}

@@ -306,11 +306,6 @@ export const en = {
         title: 'We couldn’t read that',
         say: () => 'Something in the request was missing or malformed. Go back and try again.',
       },
-      'factor-unreachable': {
-        title: 'This needs a stronger sign-in',
-        say: (app: string) =>
-          html`<bdi>${app}</bdi> asks for a way of signing in that your account doesn’t have yet. You’ve shared nothing.`,
-      },
       unavailable: {
         title: 'We’ll be back in a moment',
         say: () =>
