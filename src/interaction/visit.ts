@@ -4,6 +4,7 @@ import type { Client } from '../client/client.ts';
 import { AppError } from '../errors.ts';
 import type { App } from '../http/pages.ts';
 import { toApp } from '../oidc/apps.ts';
+import { isBegunHere } from '../oidc/begun-here.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
 import { replaceProgress } from './interaction.store.ts';
@@ -34,7 +35,7 @@ export async function loadVisit(
   parts: InteractionParts,
 ): Promise<Visit> {
   const { provider } = parts.engine;
-  if (ownUid(ctx, provider) !== uid) throw await foreign(uid);
+  if (ownUid(ctx, provider) !== uid || !isBegunHere(ctx, uid)) throw await foreign(uid);
   const interaction = await provider
     .interactionDetails(ctx.req, ctx.res)
     .catch((error: unknown) => {

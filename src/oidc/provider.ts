@@ -12,6 +12,7 @@ import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { acr } from './acr.ts';
+import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { claimsOf, identityClaims } from './claims.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
@@ -163,7 +164,10 @@ function configuration({
     clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: 'RS256' },
     interactions: {
       policy: createPolicy(config.requireSecondFactor),
-      url: (_ctx, interaction) => `${issuerPath(config.issuer)}/interaction/${interaction.uid}`,
+      url: (ctx, interaction) => {
+        markBegun(ctx, interaction.uid);
+        return `${issuerPath(config.issuer)}/interaction/${interaction.uid}`;
+      },
     },
     findAccount,
     loadExistingGrant: createLoadExistingGrant(clients),

@@ -103,6 +103,33 @@ test('whoever has every factor done and waits with it has nothing once all acces
   }
 });
 
+test('nobody signs in for somebody else whose cookies a sibling host has planted', async () => {
+  const account = await server.createAccount({ totp: true });
+  const attacker = new Browser();
+  const page = await attacker.get(ask(server, client).url);
+  // What another host of the domain can set: cookies with a path, and not those that only this host can.
+  const victim = new Browser();
+  for (const name of ['vs_interaction', 'vs_interaction.sig'])
+    victim.setCookie(name, attacker.cookies()[name] as string, page.path);
+  const shown = await victim.get(page.url);
+  expect(shown.status).toBe(400);
+  expect(shown.forms).toEqual([]);
+  const { email, password } = account;
+  const posted = await victim.post(`${page.url}/sign-in`, { email, password });
+  expect(posted.status).toBe(400);
+  expect((await attacker.get(page.url)).title).toContain('Sign in to continue');
+  expect(await sessions(account.id)).toBe(0);
+});
+
+test('many sign-ins that wait in one browser do not swell its requests', async () => {
+  const browser = new Browser();
+  for (let i = 0; i < 20; i++) await browser.get(ask(server, client).url);
+  const marks = Object.keys(browser.cookies()).filter((name) => name.startsWith('vs_begun_'));
+  expect(marks).toHaveLength(12);
+  const page = await browser.get(ask(server, client).url);
+  expect(page.title).toContain('Sign in to continue');
+});
+
 test('half signed in, nobody is signed in: no code at the authorization endpoint, and no session', async () => {
   const account = await server.createAccount({ totp: true });
   const { browser, page } = await upToCode(account);
