@@ -32,6 +32,7 @@ import { createSetupRoutes } from './interaction/setup.routes.ts';
 import { createVerifyRoutes } from './interaction/verify.routes.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
+import { refuseForeignResume } from './oidc/begun-here.ts';
 import { cacheJwks, Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { renderFormPost } from './oidc/form-post.ts';
@@ -199,6 +200,7 @@ export async function createServer({
       signIn,
     }).routes(),
   );
+  app.use(refuseForeignResume(() => engine.provider.cookieName('resume')));
   app.use(renderFormPost(renderer));
   app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
   app.use(engine.middleware());

@@ -79,9 +79,11 @@ function clientAddress(ctx: Context, trustProxy: number): string {
   return plain(forwarded.at(-trustProxy) ?? peer);
 }
 
-/** IPv4 mapped into IPv6 is one address with its IPv4 form. */
+/** IPv4 mapped into IPv6 is one address with its IPv4 form; a port that a proxy wrote along is no part of it. */
 function plain(address: string): string {
-  return address.startsWith('::ffff:') ? address.slice(7) : address;
+  const bare =
+    /^\[([^\]]+)\](?::\d+)?$/.exec(address)?.[1] ?? address.replace(/^([\d.]+):\d+$/, '$1');
+  return bare.startsWith('::ffff:') ? bare.slice(7) : bare;
 }
 
 const marksOfProxies = [

@@ -1,4 +1,5 @@
-import type { Context } from 'koa';
+import type { Context, Middleware } from 'koa';
+import { AppError } from '../errors.ts';
 import { plainCookie } from '../http/cookies.ts';
 
 /** Seconds: as long as an interaction may take. */
@@ -31,4 +32,17 @@ export function markBegun(ctx: Context, uid: string): void {
 /** Whether the interaction began in the browser that asks. */
 export function isBegunHere(ctx: Context, uid: string): boolean {
   return ctx.cookies.get(nameOf(ctx, uid)) === uid;
+}
+
+/**
+ * The way back into the authorization request is of the same browser, too: or somebody would be signed in as who began it.
+ * @param cookieName the engine's cookie for it; without that, the engine has nothing to go on with.
+ */
+export function refuseForeignResume(cookieName: () => string): Middleware {
+  return (ctx, next) => {
+    const uid = /^\/authorize\/([\w-]+)$/.exec(ctx.path)?.[1];
+    if (uid !== undefined && ctx.cookies.get(cookieName()) !== undefined && !isBegunHere(ctx, uid))
+      throw new AppError('other_browser', 'This began in another browser.', { status: 400 });
+    return next();
+  };
 }

@@ -845,6 +845,41 @@ describe('table 21: session fixation', () => {
       expect(answered((await interaction.resume()).location).code).toMatch(/^vs_ac_/);
     });
 
+    test('with its cookies planted, but for the one that no sibling host can plant, it leads to a page by every path', async () => {
+      const { browser, accountId } = await person();
+      const interaction = await paused(browser, { prompt: 'login' });
+      await interaction.answerWith(login(accountId));
+      const planted = new SignedInBrowser(
+        '',
+        new Map([...browser.cookies].filter(([name]) => !name.includes('vs_begun'))),
+      );
+      expect(planted.cookies.size).toBe(browser.cookies.size - 1);
+      const { uid } = interaction;
+      const before = await countRows(database.db);
+      for (const path of [
+        uid,
+        `${uid}/`,
+        'another',
+        'an!other',
+        '%61',
+        `${uid}%20`,
+        `${uid}.`,
+        `${uid};x`,
+      ]) {
+        for (const route of ['/authorize', '/AUTHORIZE', '/Authorize']) {
+          const answer = await get(one, planted.tab(), `${route}/${path}`);
+          expect({ path, route, status: answer.status, location: answer.location }).toEqual({
+            path,
+            route,
+            status: 400,
+            location: undefined,
+          });
+        }
+      }
+      expect(await countRows(database.db)).toEqual(before);
+      expect(answered((await interaction.resume()).location).code).toMatch(/^vs_ac_/);
+    });
+
     test('before it is answered it gives nothing', async () => {
       const { browser } = await person();
       const interaction = await paused(browser, { prompt: 'login' });

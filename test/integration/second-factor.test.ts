@@ -121,6 +121,25 @@ test('nobody signs in for somebody else whose cookies a sibling host has planted
   expect(await sessions(account.id)).toBe(0);
 });
 
+test('nobody is signed in as somebody else by the cookie for the way back, planted', async () => {
+  const account = await server.createAccount();
+  const attacker = new Browser();
+  const form = await attacker.get(ask(server, client).url);
+  const done = await attacker.submitOnce(form, {
+    email: account.email,
+    password: account.password,
+  });
+  const back = done.headers.get('location') as string;
+  const victim = new Browser();
+  for (const name of ['vs_resume', 'vs_resume.sig'])
+    victim.setCookie(name, attacker.cookies()[name] as string, new URL(back).pathname);
+  expect((await victim.get(back)).status).toBe(400);
+  expect(victim.cookies()).not.toHaveProperty('vs_session');
+  expect(await sessions(account.id)).toBe(0);
+  // The browser that began goes on.
+  expect((await attacker.get(back)).title).toContain('Let Quillet');
+});
+
 test('many sign-ins that wait in one browser do not swell its requests', async () => {
   const browser = new Browser();
   for (let i = 0; i < 20; i++) await browser.get(ask(server, client).url);
