@@ -1,4 +1,6 @@
 import { once } from 'node:events';
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 import { z } from 'zod';
 import { AccountRefused } from '../account/account.ts';
 import type { AccountService, CheckedAccount } from '../account/account.service.ts';
@@ -12,17 +14,31 @@ const byEmail = z.object({ email: z.string().min(1) });
 /** More than any password may have: what is longer is not read on. */
 const LONGEST_LINE = 65_536;
 
-/** The first line of standard input, without its end. */
+/** The first line of standard input, without its end; typed at a terminal, it is not shown. */
 async function readFirstLine(input: NodeJS.ReadStream): Promise<string> {
-  if (input.isTTY) process.stderr.write('Password: ');
+  if (input.isTTY) return askUnseen(input);
   let text = '';
   input.setEncoding('utf8');
   input.on('data', (chunk: string) => {
     text += chunk;
     if (text.includes('\n') || text.length > LONGEST_LINE) input.destroy();
   });
-  await once(input, 'close');
+  // A file that ends is never closed; a pipe that is destroyed never ends.
+  await Promise.race([once(input, 'end'), once(input, 'close')]);
   return text.split('\n', 1)[0]?.replace(/\r$/, '') ?? '';
+}
+
+async function askUnseen(input: NodeJS.ReadStream): Promise<string> {
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input, output: nowhere, terminal: true });
+  lines.on('SIGINT', () => process.exit(130));
+  process.stderr.write('Password: ');
+  try {
+    return await lines.question('');
+  } finally {
+    lines.close();
+    process.stderr.write('\n');
+  }
 }
 
 /** @throws AppError `account_refused`, with what a password must have. */

@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import {
+  access,
   chmod,
   chown,
   lchown,
@@ -58,7 +60,9 @@ export async function findPlace(dataDir: string): Promise<Place> {
   try {
     return await settle(resolve(dataDir));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall !== undefined && code !== 'EACCES' && code !== 'EPERM')
+      throw unusable(dataDir, code, error);
     if (code !== 'EACCES' && code !== 'EPERM') throw error;
     const owner = await stat(dataDir).then(
       ({ uid }) => `It belongs to ${userName(uid)}; this`,
@@ -72,6 +76,23 @@ export async function findPlace(dataDir: string): Promise<Place> {
   }
 }
 
+const reasons: Record<string, string> = {
+  ENOENT: 'it can not be made there',
+  ENOTDIR: 'it, or what it lies in, is a file',
+  EEXIST: 'it is a file',
+  EROFS: 'it lies on a file system that is read-only',
+  ENOSPC: 'there is no space left',
+};
+
+function unusable(dataDir: string, code: string | undefined, cause?: unknown): AppError {
+  const reason = reasons[code ?? ''] ?? `the system answers ${code}`;
+  return new AppError(
+    'embedded_failed',
+    `The data folder ${dataDir} can't be used: ${reason}. Choose another one by DATA_DIR, or set DATABASE_URL to a PostgreSQL.`,
+    { cause },
+  );
+}
+
 async function settle(dataDir: string): Promise<Place> {
   const asRoot = ownUid() === 0;
   const serverUid = asRoot ? nobody.uid : ownUid();
@@ -83,10 +104,13 @@ async function settle(dataDir: string): Promise<Place> {
   await mkdir(dirname(dataDir), { recursive: true });
   await mkdir(dataDir, { mode: 0o700 }).catch(unless('EEXIST'));
   const dataFolder = await realpath(dataDir);
+  if (!(await stat(dataFolder)).isDirectory()) throw unusable(dataDir, 'ENOTDIR');
   const reachable = async (folder: string) => !asRoot || (await canEnter(folder, spawnOptions));
   await letServerThrough(dataFolder, reachable);
 
   const existing = await findCluster(dataFolder, serverUid);
+  // Whose database is there says more than that nothing can be written beside it.
+  await access(dataFolder, constants.W_OK | constants.X_OK);
   if (existing !== undefined && !(await reachable(existing))) {
     throw new AppError(
       'embedded_owner',
@@ -141,7 +165,13 @@ export async function pointToCluster({ dataFolder, cluster }: Place): Promise<vo
   if (cluster !== entry) await symlink(cluster, entry).catch(unless('EEXIST'));
 }
 
-/** A data folder that root made for itself alone is opened just so far that the server's group may pass through. */
+/** What a data folder holds of ours: its database, log and links, and the key that seals. */
+const ours = /^(postgres|\.?master\.key|\.)/;
+
+/**
+ * A data folder that root made for itself alone is opened just so far that the server's group may pass through; one that
+ * holds anything else is somebody's for other things, and stays as it is.
+ */
 async function letServerThrough(
   folder: string,
   reachable: (folder: string) => Promise<boolean>,
@@ -149,6 +179,7 @@ async function letServerThrough(
   if ((await reachable(folder)) || !(await reachable(dirname(folder)))) return;
   const { uid, gid } = await stat(folder);
   if (uid !== 0 || gid !== 0) return;
+  if (!(await readdir(folder)).every((name) => ours.test(name))) return;
   await chown(folder, 0, nobody.gid);
   await chmod(folder, 0o710);
 }

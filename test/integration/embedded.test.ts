@@ -289,6 +289,8 @@ test('a server that was killed is started anew, by those who are present too', a
   expect(await query(next, 'SELECT id FROM kept')).toEqual([{ id: 42 }]);
   await next.close();
 
+  // Where `next` was the only one present, it stopped the server, and who is left starts it again.
+  await eventually(() => serverPid(dataDir) !== undefined);
   const killedAgain = serverPid(dataDir) as number;
   process.kill(killedAgain, 'SIGKILL');
   await eventually(() => ![undefined, killedAgain].includes(serverPid(dataDir)));
@@ -418,6 +420,34 @@ function makeProject(uid: number): { folder: string; task: Partial<ChildTask> } 
     folder,
     task: { module: join(folder, 'src/db/embedded.ts'), uid: asRoot ? uid : undefined },
   };
+}
+
+test('a data folder that is a file is refused in words, and stays as it is', async () => {
+  const folder = freshPath();
+  mkdirSync(folder);
+  const file = join(folder, 'a-file');
+  writeFileSync(file, 'somebody’s', { mode: 0o600 });
+  const before = statSync(file);
+  for (const dataDir of [file, join(file, 'below')])
+    await expect(openEmbedded(dataDir, { settings })).rejects.toMatchObject({
+      code: 'embedded_failed',
+      message: expect.stringContaining(`The data folder ${dataDir} can't be used`),
+    });
+  const { mode, uid, gid } = statSync(file);
+  expect({ mode, uid, gid }).toEqual({ mode: before.mode, uid: before.uid, gid: before.gid });
+});
+
+if (asRoot) {
+  test('a folder in which root keeps other things is not opened to the server', async () => {
+    const dataDir = freshPath();
+    mkdirSync(dataDir, { mode: 0o700 });
+    writeFileSync(join(dataDir, 'other-things'), '');
+    const database = await openEmbedded(dataDir, { settings });
+    expect(statSync(dataDir)).toMatchObject({ gid: 0 });
+    expect(statSync(dataDir).mode & 0o777).toBe(0o700);
+    expect(database.notice).toContain('/var/lib/vouchsafe');
+    await database.close();
+  });
 }
 
 test('an ordinary user needs no install script', async () => {
