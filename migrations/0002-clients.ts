@@ -34,6 +34,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       verified boolean not null default false,
       developer text,
       disabled_at timestamptz,
+      -- no token from before lives: what was disabled does not come back with the client
+      tokens_since timestamptz,
       created_at timestamptz not null default now(),
       updated_at timestamptz not null default now()
     )`.execute(db);

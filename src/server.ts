@@ -24,7 +24,13 @@ import { readBody } from './http/form.ts';
 import { Listener } from './http/listener.ts';
 import { createRenderer } from './http/render.ts';
 import { serveAssets } from './http/render-page.ts';
-import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
+import {
+  accessLog,
+  identifyRequest,
+  issuerPath,
+  mountAtIssuer,
+  securityHeaders,
+} from './http/request.ts';
 import { createInteractionRoutes } from './interaction/interaction.routes.ts';
 import { KnownDevices } from './interaction/known-device.ts';
 import { recoverInteractions } from './interaction/restart.ts';
@@ -38,6 +44,7 @@ import { createEnginePages } from './oidc/engine-pages.ts';
 import { renderFormPost } from './oidc/form-post.ts';
 import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
+import { takePosts } from './oidc/posts.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
@@ -89,6 +96,7 @@ export async function createServer({
   const { color, onColor } = config.brand;
   const renderer = createRenderer({
     name: config.brand.name,
+    base: issuerPath(config.issuer),
     brand:
       color !== undefined && onColor !== undefined ? { brand: color, onBrand: onColor } : undefined,
   });
@@ -165,6 +173,7 @@ export async function createServer({
   app.use(serveAssets(renderer));
   if (mailbox !== undefined) app.use(devMailRoutes({ mails: mailbox, renderer }));
   app.use(cacheJwks());
+  app.use(takePosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
   const registration = new RegistrationService(db, accounts, passwords, sealer);

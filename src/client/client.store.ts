@@ -77,6 +77,7 @@ export async function insertClient(db: Db, client: ClientInsert): Promise<void> 
       verified: client.verified,
       developer: client.developer ?? null,
       disabled_at: null,
+      tokens_since: null,
     })
     .execute();
 }
@@ -141,6 +142,7 @@ export async function setDisabled(db: Db, id: string, disabled: boolean): Promis
     .updateTable('clients')
     .set({
       disabled_at: disabled ? sql<Date>`coalesce(disabled_at, now())` : null,
+      ...(disabled ? { tokens_since: sql<Date>`now()` } : {}),
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)

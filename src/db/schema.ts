@@ -79,6 +79,7 @@ export interface ClientsTable {
   verified: Generated<boolean>;
   developer: string | null;
   disabled_at: Date | null;
+  tokens_since: Date | null;
   created_at: Now;
   updated_at: Now;
 }

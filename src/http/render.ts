@@ -13,6 +13,8 @@ export interface RendererOptions {
   /** What the server is called; "Vouchsafe" unless the operator says otherwise. */
   name?: string | undefined;
   brand?: Brand | undefined;
+  /** The path at which the issuer stands, before every path of ours; empty unless told. */
+  base?: string | undefined;
   /** The clock that "2 hours ago" is told by. */
   now?: (() => Date) | undefined;
 }
@@ -41,17 +43,16 @@ function compileViews(): Eta {
 
 /** @throws if a template does not compile, or the brand is malformed or too faint (`brandStylesheet`). */
 export function createRenderer(options: RendererOptions = {}): Renderer {
-  const { name: house = 'Vouchsafe', brand, now = () => new Date() } = options;
+  const { name: house = 'Vouchsafe', brand, base = '', now = () => new Date() } = options;
   const eta = compileViews();
   const assets = new Assets(join(VIEWS, 'assets'));
   if (brand) assets.add('brand.css', Buffer.from(brandStylesheet(brand)));
-  const stylesheets = ['vouchsafe.css', ...(brand ? ['brand.css'] : [])].map((file) =>
-    assets.url(file),
-  );
+  const urlOf = (file: string) => `${base}${assets.url(file)}`;
+  const stylesheets = ['vouchsafe.css', ...(brand ? ['brand.css'] : [])].map(urlOf);
   const tools = {
     house,
     stylesheets,
-    assetUrl: (file: string) => assets.url(file),
+    assetUrl: urlOf,
     token: (app: App, size: number, joined: boolean) =>
       token(app.id, { size, joined, outline: !app.verified }),
   };
@@ -73,6 +74,6 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
       });
     },
     asset: (path) => assets.find(path),
-    assetUrl: (file) => assets.url(file),
+    assetUrl: urlOf,
   };
 }

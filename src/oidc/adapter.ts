@@ -127,7 +127,7 @@ async function findToken(
   if (jwt !== undefined) {
     if (jwt.kind !== kind) return undefined;
     if (kind === 'machine')
-      return (await unit.isMachineJwtLive(jwt.jti, jwt.clientId)) ? { ...jwt.payload } : undefined;
+      return (await unit.isMachineJwtLive(jwt)) ? { ...jwt.payload } : undefined;
     const read = await unit.findToken(jwt.jti);
     return read?.token.kind === 'jwt' && isLive(read)
       ? { ...jwt.payload, grantId: read.token.grantId, ...sessionOf(read) }

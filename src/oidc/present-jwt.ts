@@ -77,6 +77,7 @@ function presented(claims: JWTPayload): PresentedJwt {
     kind: machine ? 'machine' : 'access',
     jti,
     clientId,
+    issuedAt: claims.iat as number,
     payload: {
       ...rest,
       kind: machine ? 'ClientCredentials' : 'AccessToken',

@@ -59,7 +59,7 @@ const boundSession = (
 const readToken =
   prepared(`select t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid, t.expires_at,
   extract(epoch from now() - t.consumed_at)::float8 as consumed_age,
-  (c.id is not null and c.disabled_at is null) as client_live,
+  (c.id is not null and c.disabled_at is null and (c.tokens_since is null or t.issued_at > c.tokens_since)) as client_live,
   ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
   from tokens t
   left join grants g on g.id = t.grant_id
@@ -69,7 +69,8 @@ const readToken =
   where t.id_hash = $1`);
 
 const readMachineJwt = prepared(`select
-  exists (select from clients where id = $2 and disabled_at is null) as client_live,
+  exists (select from clients where id = $2 and disabled_at is null
+    and (tokens_since is null or to_timestamp($3) > tokens_since)) as client_live,
   exists (select from revoked_tokens where id_hash = $1) as revoked`);
 
 const readSession =
@@ -228,10 +229,10 @@ export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead
 export async function isMachineJwtLive(
   db: Database,
   idHash: Buffer,
-  clientId: string,
+  { clientId, issuedAt }: { readonly clientId: string; readonly issuedAt: number },
 ): Promise<boolean> {
   const [row] = await db.run<{ client_live: boolean; revoked: boolean }>(
-    readMachineJwt(idHash, clientId),
+    readMachineJwt(idHash, clientId, issuedAt),
   );
   return row?.client_live === true && !row.revoked;
 }

@@ -79,5 +79,7 @@ export interface PresentedJwt {
   readonly kind: 'access' | 'machine';
   readonly jti: string;
   readonly clientId: string;
+  /** Epoch seconds. */
+  readonly issuedAt: number;
   readonly payload: Readonly<Record<string, unknown>>;
 }

@@ -57,8 +57,8 @@ export class RequestReads {
     return [...this.#presentedJwts.values()].find((jwt) => jwt.jti === jti);
   }
 
-  isMachineJwtLive(jti: string, clientId: string): Promise<boolean> {
-    return reads.isMachineJwtLive(this.db, sha256(jti), clientId);
+  isMachineJwtLive(jwt: PresentedJwt): Promise<boolean> {
+    return reads.isMachineJwtLive(this.db, sha256(jwt.jti), jwt);
   }
 
   async findSession(id: string): Promise<SessionRecord | undefined> {

@@ -591,6 +591,10 @@ test('an issuer with a path of its own', async () => {
     const asked = ask(below, client);
     const page = await browser.get(asked.url);
     expect(page.path).toMatch(/^\/id\/interaction\//);
+    const linked = [...page.html.matchAll(/(?:href|src)="([^"]*\/assets\/[^"]*)"/g)];
+    expect(linked.length).toBeGreaterThan(1);
+    for (const [, path = ''] of linked)
+      expect((await fetch(new URL(path, below.issuer))).status).toBe(200);
     const consent = await enterPassword(browser, page, account);
     expect(
       (await redeem(below, client, asked, await browser.submit(consent, {}, 'allow'))).idToken.sub,

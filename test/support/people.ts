@@ -74,6 +74,7 @@ export function createPeople(db: Database, figures: ConstructorParameters<typeof
           metadata: '{}',
           resource_server_id: null,
           developer: null,
+          tokens_since: null,
           disabled_at: null,
         })
         .execute();
