@@ -1,11 +1,7 @@
 import { decodeJwt } from 'jose';
 import type { Account } from '../account/account.ts';
-import { acrOf, rankOf } from '../oidc/acr.ts';
-import {
-  type BrowserSession,
-  endBrowserSession,
-  findBrowserSession,
-} from '../oidc/browser-session.ts';
+import { acrOf } from '../oidc/acr.ts';
+import { endBrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { InteractionParts } from './parts.ts';
@@ -37,12 +33,13 @@ export async function finishSignIn(
     return;
   }
   const session = await findBrowserSession(parts.engine.provider, ctx);
-  const isSame = session?.account.id === account.id;
-  if (session !== undefined && !isSame)
+  if (session !== undefined && session.account.id !== account.id)
     endBrowserSession(parts.engine.provider, ctx, session, 'another_account');
   const login = {
     accountId: account.id,
-    ...merged(amr, isSame ? session : undefined),
+    // What this sign-in has proven: the session adds it to what was proven before (see `neverLowerSessions`).
+    amr: [...amr],
+    acr: acrOf(amr),
     ts: epochSeconds(),
     remember: true,
   };
@@ -58,19 +55,6 @@ export async function finishSignIn(
     interaction.session !== undefined && interaction.session.accountId !== account.id;
   if (isSwitch) delete interaction.session;
   await finish(visit, { ...(isSwitch ? {} : interaction.lastSubmission), login });
-}
-
-function merged(
-  amr: readonly string[],
-  session: BrowserSession | undefined,
-): { amr: string[]; acr: string } {
-  const all = [...new Set([...(session?.amr ?? []), ...amr])];
-  const reached = acrOf(amr);
-  return {
-    amr: all,
-    acr:
-      session?.acr !== undefined && rankOf(session.acr) > rankOf(reached) ? session.acr : reached,
-  };
 }
 
 /**

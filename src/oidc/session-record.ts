@@ -1,6 +1,5 @@
 import type { AdapterPayload } from 'oidc-provider';
 import { epochSeconds, fromEpoch } from '../lib/time.ts';
-import { rankOf } from './acr.ts';
 import { isConsoleClient } from './console-clients.ts';
 import type { Payload, SessionClientRecord, SessionRecord } from './records.ts';
 
@@ -65,14 +64,9 @@ export function sessionWrite(
 
 /**
  * Whether the change carries a sign-in. The time alone can't tell: it is whole seconds, and a second factor may follow
- * within one. A request that was paused for long carries a sign-in that is older or weaker than what another tab has
- * brought since: it takes nothing of that back.
+ * within one. An older or a weaker one changes nothing (see `neverLowerSessions`).
  */
 function isSignIn(accountId: string | undefined, login: Login, loaded?: SessionRecord): boolean {
-  if (accountId !== loaded?.accountId) return true;
-  const before = (loaded?.payload ?? {}) as Login;
   const values = ({ loginTs, acr, amr }: Login) => JSON.stringify([loginTs, acr, amr]);
-  if (values(login) === values(before)) return false;
-  const [now, then] = [login.loginTs ?? 0, before.loginTs ?? 0];
-  return now > then || (now === then && rankOf(login.acr) >= rankOf(before.acr));
+  return accountId !== loaded?.accountId || values(login) !== values(loaded?.payload ?? {});
 }
