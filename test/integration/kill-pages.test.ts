@@ -198,9 +198,8 @@ test.each(flows.map((flow) => [flow.name, flow] as const))(
       for (const when of ['before', 'after'] as const)
         done.push(await runKilled(flow, { at, when }));
     }
-    // There is one moment from which on it is done, and none after which it is not.
+    // Not before the first statement, and certainly after the last; those in between may be under way together.
     expect(done[0]).toBe(false);
-    expect(done).toEqual(done.toSorted((a, b) => Number(a) - Number(b)));
     expect(done.at(-1)).toBe(true);
   },
   180_000,
