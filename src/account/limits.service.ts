@@ -182,19 +182,23 @@ export class Limits {
   }
 
   /**
-   * Takes a point from each bucket at once. What is refused costs the client's own buckets alone, so that nobody uses up
-   * what belongs to others besides by going on when he is refused already.
+   * Takes a point from each bucket, the client's own first: what they refuse never touches what belongs to others besides,
+   * not even for a moment, or a burst from one address would refuse everybody else's guesses while it lasts.
    */
   async #consume({ narrow, wide }: Buckets): Promise<void> {
-    const seconds = Math.max(
-      ...(await Promise.all([...narrow, ...wide].map((take) => this.#take(take)))),
-    );
-    if (seconds === 0) return;
-    await this.#giveBack(wide);
+    const own = await this.#takeAll(narrow);
+    const shared = own === 0 ? await this.#takeAll(wide) : 0;
+    if (own + shared === 0) return;
+    if (shared > 0) await this.#giveBack(wide);
     throw new AppError('too_many_attempts', 'Too many tries. Wait a while, then try again.', {
       status: 429,
-      retryAfter: seconds,
+      retryAfter: Math.max(own, shared),
     });
+  }
+
+  /** Takes from all at once; gives the seconds until the last of the empty ones has points again, or 0. */
+  async #takeAll(takes: readonly Take[]): Promise<number> {
+    return Math.max(0, ...(await Promise.all(takes.map((take) => this.#take(take)))));
   }
 
   /** Gives 0 where there was a point left, else the seconds until there are points again. */

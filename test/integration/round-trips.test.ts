@@ -176,7 +176,7 @@ test('what a browser asks for', async () => {
     const before = new Browser();
     await before.submit(await before.get(ask(at, app).url), { email, password });
     const signIn = await one.get(ask(at, app).url);
-    const entered = await step('sign-in form post, password right', 3, 3, () =>
+    const entered = await step('sign-in form post, password right', 3, 4, () =>
       one.submitOnce(signIn, { email, password }),
     );
     const resumed = await step('resume after sign-in', 2, 2, () => follow(entered));
