@@ -1,10 +1,17 @@
 import { z } from 'zod';
 import { createIntrospectionClient } from '../client/client.service.ts';
-import { newResourceServerSchema } from '../resource-server/resource-server.ts';
+import {
+  newResourceServerSchema,
+  resourceServerChangesSchema,
+  signingAlgs,
+} from '../resource-server/resource-server.ts';
+import { seconds } from './client-settings.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { actor } from './session.ts';
 
-const { identifier, name, scopes, tokenFormat, accessTokenTtl } = newResourceServerSchema.shape;
+const { identifier, name, scopes, tokenFormat, tokenTyp, signingAlg, accessTokenTtl } =
+  newResourceServerSchema.shape;
+const changed = resourceServerChangesSchema.shape;
 
 const createInput = z
   .object({
@@ -12,20 +19,56 @@ const createInput = z
     name,
     scope: z.preprocess((texts) => (texts as string[]).map(readScope), scopes),
     'token-format': tokenFormat,
-    'access-token-ttl': z
-      .string()
-      .regex(/^\d{1,9}$/, 'expected a number of seconds')
-      .transform(Number)
-      .optional()
-      .pipe(accessTokenTtl),
+    'token-typ': tokenTyp,
+    'signing-alg': signingAlg,
+    'access-token-ttl': seconds.pipe(accessTokenTtl),
   })
   .transform((input) => ({
     identifier: input.identifier,
     name: input.name,
     scopes: input.scope,
     tokenFormat: input['token-format'],
+    tokenTyp: input['token-typ'],
+    signingAlg: input['signing-alg'],
     accessTokenTtl: input['access-token-ttl'],
   }));
+
+const changesInput = z
+  .object({
+    identifier,
+    name: changed.name,
+    'token-format': changed.tokenFormat,
+    'token-typ': changed.tokenTyp,
+    'signing-alg': changed.signingAlg,
+    'access-token-ttl': seconds.pipe(changed.accessTokenTtl),
+  })
+  .transform((input) => ({
+    identifier: input.identifier,
+    changes: {
+      name: input.name,
+      tokenFormat: input['token-format'],
+      tokenTyp: input['token-typ'],
+      signingAlg: input['signing-alg'],
+      accessTokenTtl: input['access-token-ttl'],
+    },
+  }));
+
+/** How its tokens are made. */
+const tokenOptions = {
+  'token-format': { value: 'opaque|jwt', help: 'opaque unless told' },
+  'token-typ': {
+    value: 'at+jwt|JWT',
+    help: 'the typ of JWT access tokens; JWT for decoders that know no RFC 9068',
+  },
+  'signing-alg': {
+    value: signingAlgs.join('|'),
+    help: 'what JWT access tokens are signed with; ES256 unless told',
+  },
+  'access-token-ttl': {
+    value: 'SECONDS',
+    help: 'how long its access tokens live, 60 to 86400; 3600 unless told',
+  },
+} as const;
 
 /** `scope`, or `scope=the words that people read`. */
 function readScope(text: string): { scope: string; description: string } {
@@ -50,11 +93,7 @@ export const apiCommands: Command[] = [
         multiple: true,
         help: 'a scope, as in read or "read=See your invoices", with the words that people read',
       },
-      'token-format': { value: 'opaque|jwt', help: 'opaque unless told' },
-      'access-token-ttl': {
-        value: 'SECONDS',
-        help: 'how long its access tokens live, 60 to 86400; 3600 unless told',
-      },
+      ...tokenOptions,
     },
     input: createInput,
     async run(input, session) {
@@ -82,6 +121,23 @@ export const apiCommands: Command[] = [
           '',
           'The API introspects tokens as this client. The secret is shown this once: only its hash is kept.',
         ].join('\n'),
+      };
+    },
+  }),
+  defineCommand({
+    words: 'api update',
+    summary: 'Changes how tokens for an API are made from now on',
+    options: {
+      identifier: { value: 'URI', required: true, help: 'the API' },
+      name: { value: 'N', help: 'the name that people see' },
+      ...tokenOptions,
+    },
+    input: changesInput,
+    async run(input, session) {
+      await (await session.resourceServers()).update(input.identifier, input.changes, actor);
+      return {
+        json: { identifier: input.identifier },
+        text: `The API ${input.identifier} was changed. Tokens that are out stay as they are until they expire.`,
       };
     },
   }),

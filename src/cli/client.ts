@@ -1,6 +1,17 @@
 import { z } from 'zod';
-import { clientTypes, identityScopes, newClientSchema } from '../client/client.ts';
+import {
+  clientChangesSchema,
+  clientTypes,
+  identityScopes,
+  newClientSchema,
+} from '../client/client.ts';
 import type { ClientCredentials } from '../client/client.service.ts';
+import {
+  givenCryptography,
+  givenSettings,
+  settingsInput,
+  settingsOptions,
+} from './client-settings.ts';
 import { type Command, defineCommand, type Output, table } from './command.ts';
 import { actor } from './session.ts';
 
@@ -26,6 +37,7 @@ const createInput = z
     'first-party': z.boolean().default(false),
     verified: z.boolean().default(false),
     developer,
+    ...settingsInput,
   })
   .transform((input) => ({
     name: input.name,
@@ -37,6 +49,23 @@ const createInput = z
     firstParty: input['first-party'],
     verified: input.verified,
     developer: input.developer,
+    settings: givenSettings(input),
+    ...givenCryptography(input),
+  }));
+
+const changesInput = z
+  .object({
+    'client-id': z.string().min(1),
+    name: clientChangesSchema.shape.name,
+    ...settingsInput,
+  })
+  .transform((input) => ({
+    clientId: input['client-id'],
+    changes: {
+      ...(input.name === undefined ? {} : { name: input.name }),
+      ...givenSettings(input),
+      ...givenCryptography(input),
+    },
   }));
 
 function credentials(said: string, { clientId, clientSecret }: ClientCredentials): Output {
@@ -93,6 +122,7 @@ export const clientCommands: Command[] = [
       },
       verified: { help: 'its name was looked into: the consent page does not warn' },
       developer: { value: 'D', help: 'who is behind it' },
+      ...settingsOptions,
     },
     input: createInput,
     async run(input, session) {
@@ -112,6 +142,23 @@ export const clientCommands: Command[] = [
         'The client has a new secret.',
         await (await session.clients()).addSecret(input['client-id'], actor),
       );
+    },
+  }),
+  defineCommand({
+    words: 'client update',
+    summary: 'Changes how a client is served from now on',
+    options: {
+      'client-id': clientId,
+      name: { value: 'N', help: 'the name that people see' },
+      ...settingsOptions,
+    },
+    input: changesInput,
+    async run(input, session) {
+      await (await session.clients()).update(input.clientId, input.changes, actor);
+      return {
+        json: { client_id: input.clientId },
+        text: `The client ${input.clientId} was changed. Tokens that are out stay as they are until they expire.`,
+      };
     },
   }),
   ...[true, false].map((disabled) =>

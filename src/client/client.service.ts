@@ -13,6 +13,12 @@ import {
   isClientId,
   type NewClient,
 } from './client.ts';
+import {
+  type ClientChanges,
+  type ClientSettings,
+  clientSettingsSchema,
+  cryptographyMetadata,
+} from './client-settings.ts';
 import * as store from './client.store.ts';
 
 const MAX_SECRETS = 2;
@@ -110,6 +116,8 @@ export class ClientService {
         { status: 400 },
       );
     }
+    const metadata = metadataOf(input);
+    checkSettings(clientSettingsSchema.parse(input.settings), metadata, allowedApis(input));
     for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])
       checkRedirectUri(uri, input.type);
     const id = `c_${randomToken(16)}`;
@@ -119,7 +127,8 @@ export class ClientService {
         id,
         name: input.name,
         type: input.type,
-        metadata: metadataOf(input),
+        metadata,
+        settings: input.settings,
         firstParty: input.firstParty,
         verified: input.verified,
         developer: input.developer,
@@ -134,6 +143,43 @@ export class ClientService {
     });
     this.refresh();
     return { clientId: id, clientSecret: secret?.value };
+  }
+
+  /**
+   * Changes what is given, for tokens that are made from now on; those that are out stay as they are.
+   * @throws AppError `unknown_client`, `invalid_client`
+   */
+  async update(id: string, changes: ClientChanges, actor: string): Promise<void> {
+    const { name, idTokenSigningAlg, introspectionSigningAlg, introspectionEncryptionAlg, jwks } =
+      changes;
+    const cryptography = cryptographyMetadata({
+      idTokenSigningAlg,
+      introspectionSigningAlg,
+      introspectionEncryptionAlg,
+      jwks,
+    });
+    const given = Object.keys(clientSettingsSchema.shape).flatMap((key) => {
+      const value = changes[key as keyof ClientSettings];
+      return value === undefined ? [] : [[key, value] as const];
+    });
+    await this.#db.transaction(async (db) => {
+      const stored = await store.lockClient(db, id);
+      const client = stored && (await store.findClient(db, id));
+      if (stored === undefined || client === undefined) throw unknownClient(id);
+      const metadata = { ...stored.metadata, ...cryptography };
+      const settings = { ...stored.settings, ...Object.fromEntries(given) };
+      checkSettings(clientSettingsSchema.parse(settings), metadata, client.allowed);
+      await store.updateClient(db, id, { name, metadata, settings });
+      await writeAudit(db, {
+        type: 'client.changed',
+        outcome: 'success',
+        clientId: id,
+        actor,
+        data: { changed: Object.keys(changes).filter((key) => key in changes) },
+      });
+      await raiseVersion(db, 'clients');
+    });
+    this.refresh();
   }
 
   /**
@@ -221,7 +267,31 @@ function metadataOf(input: NewClient): Record<string, unknown> {
     ...(kind.grantTypes.includes('client_credentials')
       ? {}
       : { scope: (input.scopes ?? identityScopes).join(' ') }),
+    ...cryptographyMetadata(input),
   };
+}
+
+const allowedApis = (input: NewClient) =>
+  new Map(input.apis.map(({ identifier, scopes }) => [identifier, new Set(scopes)]));
+
+/**
+ * Whether settings and metadata go together.
+ * @throws AppError `invalid_client`
+ */
+function checkSettings(
+  settings: ClientSettings,
+  metadata: Record<string, unknown>,
+  allowed: ReadonlyMap<string, unknown>,
+): void {
+  const refuse = (reason: string): never => {
+    throw new AppError('invalid_client', reason, { status: 400 });
+  };
+  if (settings.refreshRotation === 'keep' && metadata.token_endpoint_auth_method === 'none')
+    refuse('A public client keeps no refresh token: whoever finds it could use it for ever.');
+  if (settings.defaultResource !== undefined && !allowed.has(settings.defaultResource))
+    refuse('The default API must be one of those that the client may ask for.');
+  if (metadata.introspection_encrypted_response_alg !== undefined && metadata.jwks === undefined)
+    refuse('Encrypted introspection answers need a public key of the client (jwks).');
 }
 
 function newSecret(): { id: string; value: string; hash: Buffer; lastFour: string } {

@@ -1,12 +1,14 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { Client } from './client.ts';
+import { clientSettingsSchema } from './client-settings.ts';
 
 interface ClientRow {
   id: string;
   name: string;
   type: Client['type'];
   metadata: Record<string, unknown>;
+  settings: Record<string, unknown>;
   resource_server_id: string | null;
   first_party: boolean;
   verified: boolean;
@@ -23,6 +25,7 @@ function toClient(row: ClientRow): Client {
     name: row.name,
     type: row.type,
     metadata: row.metadata,
+    settings: clientSettingsSchema.parse(row.settings),
     resourceServerId: row.resource_server_id ?? undefined,
     firstParty: row.first_party,
     verified: row.verified,
@@ -42,7 +45,7 @@ function toClient(row: ClientRow): Client {
 /** A client with its secrets and its allow-list, in one read. */
 export async function findClient(db: Db, id: string): Promise<Client | undefined> {
   const { rows } = await sql<ClientRow>`
-    select c.id, c.name, c.type, c.metadata, c.resource_server_id, c.first_party, c.verified, c.developer, c.disabled_at, c.created_at,
+    select c.id, c.name, c.type, c.metadata, c.settings, c.resource_server_id, c.first_party, c.verified, c.developer, c.disabled_at, c.created_at,
       (select coalesce(jsonb_agg(jsonb_build_object('hash', encode(s.secret_hash, 'hex'), 'expires_at', s.expires_at)), '[]')
        from client_secrets s where s.client_id = c.id) as secrets,
       (select coalesce(jsonb_object_agg(a.identifier, a.scopes), '{}') from (
@@ -58,6 +61,7 @@ export interface ClientInsert {
   readonly name: string;
   readonly type: Client['type'];
   readonly metadata: Record<string, unknown>;
+  readonly settings?: Record<string, unknown> | undefined;
   readonly resourceServerId?: string | undefined;
   readonly firstParty: boolean;
   readonly verified: boolean;
@@ -72,6 +76,7 @@ export async function insertClient(db: Db, client: ClientInsert): Promise<void> 
       name: client.name,
       type: client.type,
       metadata: JSON.stringify(client.metadata),
+      settings: JSON.stringify(client.settings ?? {}),
       resource_server_id: client.resourceServerId ?? null,
       first_party: client.firstParty,
       verified: client.verified,
@@ -133,6 +138,40 @@ export async function insertAllowed(
       scopes.map((scope) => ({ client_id: clientId, resource_server_id: resourceServerId, scope })),
     )
     .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** Locks the client until the end of the transaction; undefined where there is none. */
+export async function lockClient(
+  db: Db,
+  id: string,
+): Promise<{ metadata: Record<string, unknown>; settings: Record<string, unknown> } | undefined> {
+  return db
+    .selectFrom('clients')
+    .select(['metadata', 'settings'])
+    .where('id', '=', id)
+    .forUpdate()
+    .executeTakeFirst();
+}
+
+export async function updateClient(
+  db: Db,
+  id: string,
+  change: {
+    readonly name: string | undefined;
+    readonly metadata: Record<string, unknown>;
+    readonly settings: Record<string, unknown>;
+  },
+): Promise<void> {
+  await db
+    .updateTable('clients')
+    .set({
+      name: change.name,
+      metadata: JSON.stringify(change.metadata),
+      settings: JSON.stringify(change.settings),
+      updated_at: sql<Date>`now()`,
+    })
+    .where('id', '=', id)
     .execute();
 }
 

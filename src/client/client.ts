@@ -1,5 +1,12 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
+import {
+  clientCryptographySchema,
+  type ClientSettings,
+  givenSettingsSchema,
+} from './client-settings.ts';
+
+export { clientChangesSchema, defaultSettings } from './client-settings.ts';
 
 export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;
 export type ClientType = (typeof clientTypes)[number];
@@ -11,6 +18,7 @@ export interface Client {
   readonly type: ClientType | 'resource_server';
   /** RFC 7591 metadata; never a secret. */
   readonly metadata: Readonly<Record<string, unknown>>;
+  readonly settings: ClientSettings;
   /** Set where these are the credentials with which an API introspects. */
   readonly resourceServerId: string | undefined;
   readonly firstParty: boolean;
@@ -52,6 +60,8 @@ export const newClientSchema = z.strictObject({
   firstParty: z.boolean().default(false),
   verified: z.boolean().default(false),
   developer: z.string().trim().max(100).optional(),
+  settings: givenSettingsSchema.default({}),
+  ...clientCryptographySchema.shape,
 });
 export type NewClient = z.output<typeof newClientSchema>;
 

@@ -1,5 +1,5 @@
 import Provider, { type Adapter, type AdapterPayload } from 'oidc-provider';
-import type { Client } from '../client/client.ts';
+import { type Client, defaultSettings } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import { fromEpoch, epochSeconds } from '../lib/time.ts';
@@ -35,7 +35,7 @@ const kinds: Record<string, Exclude<TokenKind, 'jwt'>> = {
 export function createAdapter(clients: ClientService): (name: string) => Adapter {
   return (name) => {
     const kind = kinds[name];
-    if (kind !== undefined) return tokenAdapter(kind);
+    if (kind !== undefined) return tokenAdapter(kind, clients);
     switch (name) {
       case 'Session':
         return { ...refusals, ...sessionAdapter };
@@ -72,16 +72,20 @@ function route(): string | undefined {
 
 // Tokens
 
-function tokenAdapter(kind: Exclude<TokenKind, 'jwt'>): Adapter {
+function tokenAdapter(kind: Exclude<TokenKind, 'jwt'>, clients: ClientService): Adapter {
   return {
     ...refusals,
-    find: (id) => findToken(kind, id),
+    find: (id) => findToken(kind, id, clients),
     async upsert(id, payload) {
       const { jti: _, ...rest } = payload;
       currentUnit().addToken({ ...tokenWrite(kind, id, payload), payload: rest });
     },
     async consume(id) {
-      currentUnit().consumeToken(id, kind === 'refresh' ? GRACE_SECONDS : 0);
+      const clientId = (await currentUnit().findToken(id))?.token.clientId;
+      currentUnit().consumeToken(
+        id,
+        kind === 'refresh' ? await refreshGrace(clients, clientId) : 0,
+      );
     },
     async destroy(id) {
       const unit = currentUnit();
@@ -121,6 +125,7 @@ export function tokenWrite(kind: TokenKind, id: string, payload: TokenOrigin) {
 async function findToken(
   kind: Exclude<TokenKind, 'jwt'>,
   id: string,
+  clients: ClientService,
 ): Promise<AdapterPayload | undefined> {
   const unit = currentUnit();
   const jwt = unit.presentedJwt(id);
@@ -142,7 +147,9 @@ async function findToken(
   // A used refresh token still names its family to who wants it revoked: a refresh may have overtaken the revocation.
   if (route() === 'revocation') return found;
   if (route() !== 'token') return undefined;
-  if (age > GRACE_SECONDS) {
+  const grace =
+    kind === 'refresh' ? await refreshGrace(clients, read.token.clientId) : GRACE_SECONDS;
+  if (age > grace) {
     if (read.token.grantId !== undefined)
       unit.killFamily(
         read.token.grantId,
@@ -153,6 +160,12 @@ async function findToken(
   // Within the grace it looks unused; the commit decides.
   if (kind === 'code') unit.noteRepetition(read.token);
   return found;
+}
+
+/** Within how many seconds a repeated refresh is the client's own. */
+async function refreshGrace(clients: ClientService, clientId: string | undefined): Promise<number> {
+  const client = clientId === undefined ? undefined : await clients.find(clientId);
+  return (client?.settings ?? defaultSettings).refreshGrace;
 }
 
 /** A token is worth as much as its family, its account and its client. */

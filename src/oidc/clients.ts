@@ -17,6 +17,9 @@ export function clientMetadata(client: Client): AdapterPayload {
     metadata = {
       client_id: client.id,
       client_name: client.name,
+      ...(client.settings.accessTokenTtl === undefined
+        ? {}
+        : { access_token_ttl: client.settings.accessTokenTtl }),
       ...client.metadata,
       ...(client.metadata.token_endpoint_auth_method === 'none'
         ? {}

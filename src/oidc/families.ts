@@ -1,4 +1,5 @@
 import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
+import { defaultSettings } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Permissions } from '../db/schema.ts';
 import { randomToken } from '../lib/hash.ts';
@@ -8,9 +9,6 @@ import { withinAllowList } from './allow-list.ts';
 import { isConsoleClient } from './console-clients.ts';
 import type { FamilyRecord } from './records.ts';
 import { currentUnit } from './unit-of-work.ts';
-
-/** The longest chain of refreshes, in seconds: an absolute end that no refresh moves. */
-export const FAMILY_TTL = 14 * 86_400;
 
 interface Decision {
   readonly granted: Permissions;
@@ -32,20 +30,27 @@ export function createLoadExistingGrant(
     if (decision === undefined) return undefined;
     const familyId = session.grantIdFor(client.clientId);
     const family = familyId === undefined ? undefined : await currentUnit().findFamily(familyId);
-    return family && isUsable(family, account.accountId, client.clientId)
+    const { familyTtl } = (await clients.find(client.clientId))?.settings ?? defaultSettings;
+    return family && isUsable(family, account.accountId, client.clientId, familyTtl)
       ? buildGrant(ctx, family.id, decision, epochSeconds(family.expiresAt))
-      : buildGrant(ctx, randomToken(16), decision, epochSeconds() + FAMILY_TTL);
+      : buildGrant(ctx, randomToken(16), decision, epochSeconds() + familyTtl);
   };
 }
 
 /** One that would die soon makes room for a new one, so that a person who comes daily is not asked to sign in again. */
-function isUsable(family: FamilyRecord, accountId: string, clientId: string): boolean {
+function isUsable(
+  family: FamilyRecord,
+  accountId: string,
+  clientId: string,
+  familyTtl: number,
+): boolean {
   const left = epochSeconds(family.expiresAt) - epochSeconds();
   return (
     !family.revoked &&
     family.accountId === accountId &&
     family.clientId === clientId &&
-    left > FAMILY_TTL / 2
+    left > familyTtl / 2 &&
+    left <= familyTtl
   );
 }
 

@@ -1,24 +1,20 @@
-import Provider, {
-  type Account,
-  type Client,
-  type Configuration,
-  errors,
-  type KoaContextWithOIDC,
-} from 'oidc-provider';
+import Provider, { type Account, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { epochSeconds } from '../lib/time.ts';
+import { signingAlgs } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './acr.ts';
 import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { claimsOf, identityClaims } from './claims.ts';
-import { limitClaimsParameter } from './claims-parameter.ts';
 import { consoleClients } from './console-clients.ts';
-import { createLoadExistingGrant, FAMILY_TTL } from './families.ts';
+import { createLoadExistingGrant } from './families.ts';
+import { createFeatures } from './features.ts';
 import type { KeySet } from './keys.service.ts';
+import { lifetimes } from './lifetimes.ts';
 import { offlineAccessHook } from './offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy } from './policy.ts';
@@ -46,16 +42,6 @@ export interface ProviderOptions {
 
 /** How confidential clients authenticate. */
 const authMethods = ['client_secret_basic', 'client_secret_post'] as const;
-
-/** Seconds. */
-const ttl = {
-  code: 60,
-  accessToken: 3_600,
-  idToken: 3_600,
-  interaction: 3_600,
-  sessionIdle: 14 * 86_400,
-  sessionAbsolute: 30 * 86_400,
-};
 
 /**
  * The protocol engine with everything of ours applied: storage, policy, keys, pages, overrides and listeners. It reads
@@ -109,35 +95,7 @@ function configuration({
       jwks: '/jwks',
       end_session: '/logout',
     },
-    features: {
-      devInteractions: { enabled: false },
-      clientCredentials: { enabled: true },
-      claimsParameter: { enabled: true, assertClaimsParameter: limitClaimsParameter },
-      dPoP: { enabled: false },
-      pushedAuthorizationRequests: { enabled: false },
-      introspection: {
-        enabled: true,
-        allowedPolicy: (_ctx, client, token) => mayIntrospect(client, token),
-      },
-      revocation: {
-        enabled: true,
-        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
-      },
-      userinfo: { enabled: true },
-      rpInitiatedLogout: {
-        enabled: true,
-        logoutSource: (ctx, form) =>
-          pages.signOut(ctx, { action: attribute(form, 'action'), xsrf: attribute(form, 'value') }),
-        postLogoutSuccessSource: (ctx) => pages.signedOut(ctx),
-      },
-      resourceIndicators: {
-        enabled: true,
-        defaultResource,
-        useGrantedResource: () => true,
-        getResourceServerInfo: async (_ctx, identifier, client) =>
-          resourceServerInfo(identifier, client.clientId),
-      },
-    },
+    features: createFeatures({ clients, resourceServers, pages }),
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...authMethods, 'none'],
     discovery: {
@@ -145,8 +103,11 @@ function configuration({
       revocation_endpoint_auth_methods_supported: [...authMethods, 'none'],
     },
     enabledJWA: {
-      idTokenSigningAlgValues: ['RS256', 'PS256', 'ES256'],
-      userinfoSigningAlgValues: ['RS256', 'PS256', 'ES256'],
+      idTokenSigningAlgValues: [...signingAlgs],
+      userinfoSigningAlgValues: [...signingAlgs],
+      introspectionSigningAlgValues: [...signingAlgs],
+      introspectionEncryptionAlgValues: ['RSA-OAEP-256', 'ECDH-ES'],
+      introspectionEncryptionEncValues: ['A256GCM'],
     },
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
     extraParams: offlineAccessHook,
@@ -173,89 +134,20 @@ function configuration({
     loadExistingGrant: createLoadExistingGrant(clients),
     issueRefreshToken: async (_ctx, client, code) =>
       client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
-    rotateRefreshToken: true,
+    rotateRefreshToken: async (ctx) =>
+      (await clients.find(ctx.oidc.client?.clientId ?? ''))?.settings.refreshRotation !== 'keep',
+    extraTokenClaims: accessTokenClaims,
+    formats: { customizers: { jwt: createJwtCustomizer(resourceServers) } },
+    extraClientMetadata: { properties: ['access_token_ttl'] },
     expiresWithSession: async (_ctx, code) => !code.scopes.has('offline_access'),
     renderError: (ctx, out, cause) =>
       pages.error(ctx, out as { error: string; error_description?: string }, cause),
-    ttl: {
-      AuthorizationCode: ttl.code,
-      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? ttl.accessToken,
-      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? ttl.accessToken,
-      IdToken: ttl.idToken,
-      Interaction: ttl.interaction,
-      Grant: FAMILY_TTL,
-      RefreshToken: refreshTokenTtl,
-      Session: sessionTtl,
-    },
+    ttl: lifetimes,
   };
-
-  async function resourceServerInfo(identifier: string, clientId: string) {
-    const server = await resourceServers.find(identifier);
-    const allowed = (await clients.find(clientId))?.allowed.get(identifier);
-    const scopes = [...(server?.scopes.keys() ?? [])].filter((scope) => allowed?.has(scope));
-    // Not telling which of the two it was: a client learns nothing of APIs that are not open to it.
-    if (server === undefined || scopes.length === 0)
-      throw new errors.InvalidTarget('the resource is unknown, or not open to this client');
-    return {
-      scope: scopes.join(' '),
-      audience: server.identifier,
-      accessTokenTTL: server.accessTokenTtl,
-      accessTokenFormat: server.tokenFormat,
-      jwt: { sign: { alg: server.signingAlg as 'ES256' } },
-    };
-  }
-
-  /**
-   * A token is told of to the client it was issued to, and to the API that it is for; to nobody else. A public client
-   * has nothing to authenticate with, as who asks must (RFC 7662, section 2.1).
-   */
-  async function mayIntrospect(
-    { clientId, clientAuthMethod }: Client,
-    token: { clientId?: string | undefined; aud?: string | string[] | undefined },
-  ): Promise<boolean> {
-    if (clientAuthMethod === 'none') return false;
-    if (token.clientId === clientId) return true;
-    const asking = await clients.find(clientId);
-    if (asking?.resourceServerId === undefined) return false;
-    const server = await resourceServers.findById(asking.resourceServerId);
-    return server !== undefined && token.aud === server.identifier;
-  }
-}
-
-/**
- * Where several were granted and none is named, the engine's answer is invalid_target; so is ours where a machine names
- * none: its token would be for nobody, and nobody could check it (RFC 8707, section 2).
- */
-function defaultResource(
-  ctx: KoaContextWithOIDC,
-  _client: Client,
-  oneOf?: readonly string[],
-): string {
-  if (ctx.oidc.params?.grant_type === 'client_credentials')
-    throw new errors.InvalidTarget('the resource is missing: name the API that the token is for');
-  return oneOf as unknown as string;
 }
 
 async function findAccount(_ctx: unknown, id: string): Promise<Account | undefined> {
   const account = await currentUnit().findAccount(id);
   if (account === undefined || account.disabled) return undefined;
   return { accountId: account.id, claims: async () => ({ sub: account.id, ...claimsOf(account) }) };
-}
-
-/** A family has an absolute end, and no refresh token outlives it. */
-function refreshTokenTtl(ctx: KoaContextWithOIDC): number {
-  const end = ctx.oidc.entities.RotatedRefreshToken?.exp ?? ctx.oidc.entities.Grant?.exp;
-  return end === undefined ? FAMILY_TTL : Math.max(1, end - epochSeconds());
-}
-
-/** Every visit renews, up to an absolute end that counts from the sign-in. */
-function sessionTtl(_ctx: KoaContextWithOIDC, session: { loginTs?: number | undefined }): number {
-  if (session.loginTs === undefined) return ttl.interaction;
-  const left = session.loginTs + ttl.sessionAbsolute - epochSeconds();
-  return Math.max(1, Math.min(ttl.sessionIdle, left));
-}
-
-/** The value of an attribute in the form that the engine hands over; it holds nothing that was sent by anybody. */
-function attribute(form: string, name: string): string {
-  return new RegExp(`${name}="([^"]*)"`).exec(form)?.[1] ?? '';
 }

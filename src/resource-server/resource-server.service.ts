@@ -3,8 +3,16 @@ import { type Database, type Db, isUniqueViolation } from '../db/database.ts';
 import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
-import type { NewResourceServer, ResourceServer } from './resource-server.ts';
-import { insertResourceServer, listResourceServers } from './resource-server.store.ts';
+import type {
+  NewResourceServer,
+  ResourceServer,
+  ResourceServerChanges,
+} from './resource-server.ts';
+import {
+  insertResourceServer,
+  listResourceServers,
+  updateResourceServer,
+} from './resource-server.store.ts';
 
 /** The APIs: few, so all of them are kept in memory and read anew when one has changed. */
 export class ResourceServerService {
@@ -93,6 +101,26 @@ export class ResourceServerService {
         });
       throw cause;
     }
+  }
+
+  /**
+   * Changes how tokens for the API are made from now on; those that are out stay as they are.
+   * @throws AppError `unknown_api`
+   */
+  async update(identifier: string, changes: ResourceServerChanges, actor: string): Promise<void> {
+    await this.#db.transaction(async (db) => {
+      const id = await updateResourceServer(db, identifier, changes);
+      if (id === undefined)
+        throw new AppError('unknown_api', `There is no API ${identifier}.`, { status: 404 });
+      await writeAudit(db, {
+        type: 'resource_server.changed',
+        outcome: 'success',
+        actor,
+        data: { resource_server: id, ...changes },
+      });
+      await raiseVersion(db, 'resource_servers');
+    });
+    this.refresh();
   }
 
   async #load(): Promise<Map<string, ResourceServer>> {

@@ -1,6 +1,10 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
-import type { NewResourceServer, ResourceServer } from './resource-server.ts';
+import type {
+  NewResourceServer,
+  ResourceServer,
+  ResourceServerChanges,
+} from './resource-server.ts';
 
 /** Every API with its scopes, in the order in which they were given. */
 export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
@@ -10,9 +14,10 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     name: string;
     token_format: 'opaque' | 'jwt';
     access_token_ttl: number;
-    signing_alg: string;
+    signing_alg: ResourceServer['signingAlg'];
+    token_typ: ResourceServer['tokenTyp'];
     scopes: [string, string][];
-  }>`select r.id, r.identifier, r.name, r.token_format, r.access_token_ttl, r.signing_alg,
+  }>`select r.id, r.identifier, r.name, r.token_format, r.access_token_ttl, r.signing_alg, r.token_typ,
        (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description) order by s.position), '[]')
         from resource_server_scopes s where s.resource_server_id = r.id) as scopes
      from resource_servers r order by r.name, r.id`.execute(db);
@@ -23,6 +28,7 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     tokenFormat: row.token_format,
     accessTokenTtl: row.access_token_ttl,
     signingAlg: row.signing_alg,
+    tokenTyp: row.token_typ,
     scopes: new Map(row.scopes),
   }));
 }
@@ -40,7 +46,8 @@ export async function insertResourceServer(
       name: input.name,
       token_format: input.tokenFormat,
       access_token_ttl: input.accessTokenTtl,
-      signing_alg: 'ES256',
+      signing_alg: input.signingAlg,
+      token_typ: input.tokenTyp,
     })
     .execute();
   await db
@@ -54,4 +61,26 @@ export async function insertResourceServer(
       })),
     )
     .execute();
+}
+
+/** Changes what is given of the API; gives its id, or undefined where there is none. */
+export async function updateResourceServer(
+  db: Db,
+  identifier: string,
+  changes: ResourceServerChanges,
+): Promise<string | undefined> {
+  const row = await db
+    .updateTable('resource_servers')
+    .set({
+      name: changes.name,
+      token_format: changes.tokenFormat,
+      token_typ: changes.tokenTyp,
+      signing_alg: changes.signingAlg,
+      access_token_ttl: changes.accessTokenTtl,
+      updated_at: sql<Date>`now()`,
+    })
+    .where('identifier', '=', identifier)
+    .returning('id')
+    .executeTakeFirst();
+  return row?.id;
 }

@@ -1,5 +1,9 @@
 import { z } from 'zod';
 
+/** The algorithms that tokens are signed with: each has a key of its own (see oidc/keys.service.ts). */
+export const signingAlgs = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const;
+export type SigningAlg = (typeof signingAlgs)[number];
+
 /** An API: its identifier is the audience of its tokens (RFC 8707). */
 export interface ResourceServer {
   readonly id: string;
@@ -8,7 +12,10 @@ export interface ResourceServer {
   readonly tokenFormat: 'opaque' | 'jwt';
   /** Seconds. */
   readonly accessTokenTtl: number;
-  readonly signingAlg: string;
+  /** Of its JWT access tokens. */
+  readonly signingAlg: SigningAlg;
+  /** The `typ` in their header: RFC 9068's own, or the plain one for decoders that refuse what they do not know. */
+  readonly tokenTyp: 'at+jwt' | 'JWT';
   /** Scope → what it allows, in words that users read. */
   readonly scopes: ReadonlyMap<string, string>;
 }
@@ -39,19 +46,37 @@ const scopeSchema = z
     message: 'expected a scope that is not one of the identity scopes',
   });
 
+const name = z.string().trim().min(1).max(100);
+const tokenFormat = z.enum(['opaque', 'jwt']);
+const tokenTyp = z.enum(['at+jwt', 'JWT']);
+const signingAlg = z.enum(signingAlgs);
+const accessTokenTtl = z.number().int().min(60).max(86_400);
+
 export const newResourceServerSchema = z.strictObject({
   identifier,
-  name: z.string().trim().min(1).max(100),
+  name,
   scopes: z
     .array(
       z.strictObject({ scope: scopeSchema, description: z.string().trim().max(200).default('') }),
     )
     .min(1)
     .max(200),
-  tokenFormat: z.enum(['opaque', 'jwt']).default('opaque'),
-  accessTokenTtl: z.number().int().min(60).max(86_400).default(3_600),
+  tokenFormat: tokenFormat.default('opaque'),
+  tokenTyp: tokenTyp.default('at+jwt'),
+  signingAlg: signingAlg.default('ES256'),
+  accessTokenTtl: accessTokenTtl.default(3_600),
 });
 export type NewResourceServer = z.output<typeof newResourceServerSchema>;
+
+/** What may change of an API; its identifier is the audience of tokens that are out, and stays. */
+export const resourceServerChangesSchema = z.strictObject({
+  name: name.optional(),
+  tokenFormat: tokenFormat.optional(),
+  tokenTyp: tokenTyp.optional(),
+  signingAlg: signingAlg.optional(),
+  accessTokenTtl: accessTokenTtl.optional(),
+});
+export type ResourceServerChanges = z.output<typeof resourceServerChangesSchema>;
 
 const reading = new Set(['read', 'readonly', 'view', 'list', 'get', 'see', 'search']);
 const writing = new Set([

@@ -1,0 +1,87 @@
+import { z } from 'zod';
+import { signingAlgs } from '../resource-server/resource-server.ts';
+
+const seconds = (min: number, max: number) => z.number().int().min(min).max(max);
+
+/** Policy of ours for one client; lifetimes in seconds. */
+const settings = {
+  /** Its access tokens live this long, or as long as the API says if that is shorter. */
+  accessTokenTtl: seconds(60, 86_400),
+  /** The absolute end of what one sign-in gave it: no refresh moves it. */
+  familyTtl: seconds(300, 31_536_000),
+  /** How long a refresh token that was used gives the same successor again; 0 takes every repetition for a replay. */
+  refreshGrace: seconds(0, 60),
+  /**
+   * `keep` gives the same refresh token again. Only where it is of use to nobody else: to a client that authenticates
+   * (RFC 9700, section 2.2.2).
+   */
+  refreshRotation: z.enum(['rotate', 'keep']),
+  /** The API that its tokens are for where it names none in `resource`. Such tokens do not open userinfo. */
+  defaultResource: z.string().max(2000),
+};
+
+/** As they count: with what holds where nothing was said. */
+export const clientSettingsSchema = z.object({
+  accessTokenTtl: settings.accessTokenTtl.optional(),
+  familyTtl: settings.familyTtl.default(14 * 86_400),
+  refreshGrace: settings.refreshGrace.default(5),
+  refreshRotation: settings.refreshRotation.default('rotate'),
+  defaultResource: settings.defaultResource.optional(),
+});
+export type ClientSettings = z.output<typeof clientSettingsSchema>;
+
+/** What holds for a client of which nothing was said. */
+export const defaultSettings: ClientSettings = clientSettingsSchema.parse({});
+
+/** A JWK Set of public keys (RFC 7517): nobody has to give us a private one. */
+const jwksSchema = z.strictObject({
+  keys: z
+    .array(
+      z
+        .record(z.string(), z.unknown())
+        .refine(
+          (key) => !['d', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth'].some((name) => name in key),
+          {
+            message: 'expected public keys alone: this one has a private part',
+          },
+        )
+        .refine((key) => ['RSA', 'EC', 'OKP'].includes(String(key.kty)), {
+          message: 'expected a key of type RSA, EC or OKP',
+        }),
+    )
+    .min(1)
+    .max(20),
+});
+
+/** How answers that are signed for a client, or encrypted to it, are made; RFC 7591's metadata. */
+export const clientCryptographySchema = z.object({
+  idTokenSigningAlg: z.enum(signingAlgs).optional(),
+  introspectionSigningAlg: z.enum(signingAlgs).optional(),
+  /** Its introspection answers are encrypted as well (RFC 9701), to a key in `jwks`. */
+  introspectionEncryptionAlg: z.enum(['RSA-OAEP-256', 'ECDH-ES']).optional(),
+  jwks: jwksSchema.optional(),
+});
+export type ClientCryptography = z.output<typeof clientCryptographySchema>;
+
+/** What is said of one client: everything may be left out. */
+export const givenSettingsSchema = z.strictObject(settings).partial();
+
+/** What may change of a client: only what is given. */
+export const clientChangesSchema = givenSettingsSchema.extend({
+  ...clientCryptographySchema.shape,
+  name: z.string().trim().min(1).max(100).optional(),
+});
+export type ClientChanges = z.output<typeof clientChangesSchema>;
+
+/** The metadata that says it to the engine; what is undefined stays out. */
+export function cryptographyMetadata(input: ClientCryptography): Record<string, unknown> {
+  const metadata = {
+    id_token_signed_response_alg: input.idTokenSigningAlg,
+    introspection_signed_response_alg: input.introspectionSigningAlg,
+    introspection_encrypted_response_alg: input.introspectionEncryptionAlg,
+    introspection_encrypted_response_enc:
+      input.introspectionEncryptionAlg === undefined ? undefined : 'A256GCM',
+    jwks: input.jwks,
+  };
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,53 @@
+import { errors, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import type { ClientService } from '../client/client.service.ts';
+import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+
+type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
+
+/** Tokens are for one API, which is named in `resource` (RFC 8707): what it is, and what the client may ask for there. */
+export function createResourceIndicators(
+  clients: ClientService,
+  resourceServers: ResourceServerService,
+): ResourceIndicators {
+  return {
+    enabled: true,
+    defaultResource: async (ctx, client, oneOf) =>
+      (await defaultResource(ctx, client, oneOf)) as string,
+    useGrantedResource: () => true,
+    getResourceServerInfo: async (_ctx, identifier, client) =>
+      resourceServerInfo(identifier, client.clientId),
+  };
+
+  /**
+   * The client's own default API where it names none. Where several were granted and none is named, the engine's answer
+   * is invalid_target; so is ours where a machine names none and has no default: its token would be for nobody, and
+   * nobody could check it (section 2).
+   */
+  async function defaultResource(
+    ctx: KoaContextWithOIDC,
+    { clientId }: Client,
+    oneOf?: readonly string[],
+  ): Promise<string | readonly string[] | undefined> {
+    const preferred = (await clients.find(clientId))?.settings.defaultResource;
+    if (preferred !== undefined && (oneOf?.includes(preferred) ?? true)) return preferred;
+    if (ctx.oidc.params?.grant_type === 'client_credentials')
+      throw new errors.InvalidTarget('the resource is missing: name the API that the token is for');
+    return oneOf;
+  }
+
+  async function resourceServerInfo(identifier: string, clientId: string) {
+    const server = await resourceServers.find(identifier);
+    const allowed = (await clients.find(clientId))?.allowed.get(identifier);
+    const scopes = [...(server?.scopes.keys() ?? [])].filter((scope) => allowed?.has(scope));
+    // Not telling which of the two it was: a client learns nothing of APIs that are not open to it.
+    if (server === undefined || scopes.length === 0)
+      throw new errors.InvalidTarget('the resource is unknown, or not open to this client');
+    return {
+      scope: scopes.join(' '),
+      audience: server.identifier,
+      accessTokenTTL: server.accessTokenTtl,
+      accessTokenFormat: server.tokenFormat,
+      jwt: { sign: { alg: server.signingAlg } },
+    };
+  }
+}
