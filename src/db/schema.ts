@@ -14,6 +14,7 @@ export interface AccountsTable {
   password_hash: string | null;
   password_changed_at: Date | null;
   admin: Generated<boolean>;
+  roles: Generated<string[]>;
   disabled_at: Date | null;
   created_at: Now;
   updated_at: Now;
@@ -58,6 +59,7 @@ export interface ResourceServersTable {
   token_format: 'opaque' | 'jwt';
   access_token_ttl: number;
   signing_alg: string;
+  token_typ: Generated<'at+jwt' | 'JWT'>;
   created_at: Now;
   updated_at: Now;
 }
@@ -74,6 +76,7 @@ export interface ClientsTable {
   name: string;
   type: 'web' | 'spa' | 'native' | 'machine' | 'device' | 'resource_server';
   metadata: JSONColumnType<Record<string, unknown>>;
+  settings: ColumnType<Record<string, unknown>, string | undefined, string>;
   resource_server_id: string | null;
   first_party: Generated<boolean>;
   verified: Generated<boolean>;
@@ -97,6 +100,18 @@ export interface ClientScopesTable {
   client_id: string;
   resource_server_id: string;
   scope: string;
+}
+
+export interface GatewayRulesTable {
+  id: string;
+  resource_server_id: string;
+  position: number;
+  methods: string[];
+  path: string;
+  scopes: string[];
+  roles: string[];
+  public: boolean;
+  created_at: Now;
 }
 
 export interface ConfigVersionsTable {
@@ -262,6 +277,7 @@ export interface Schema {
   clients: ClientsTable;
   client_secrets: ClientSecretsTable;
   client_scopes: ClientScopesTable;
+  gateway_rules: GatewayRulesTable;
   config_versions: ConfigVersionsTable;
   consents: ConsentsTable;
   sessions: SessionsTable;

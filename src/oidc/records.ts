@@ -14,6 +14,8 @@ export interface AccountRecord {
   readonly name: string | undefined;
   readonly locale: string | undefined;
   readonly admin: boolean;
+  /** What the rules of a gateway may ask for; the roles of a disabled account count for nothing. */
+  readonly roles: readonly string[];
   readonly disabled: boolean;
   readonly updatedAt: Date;
 }
