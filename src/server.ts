@@ -36,6 +36,7 @@ import { KnownDevices } from './interaction/known-device.ts';
 import { recoverInteractions } from './interaction/restart.ts';
 import { createSetupRoutes } from './interaction/setup.routes.ts';
 import { createVerifyRoutes } from './interaction/verify.routes.ts';
+import { IntrospectionService } from './introspection/introspection.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { refuseForeignResume } from './oidc/begun-here.ts';
@@ -45,7 +46,7 @@ import { renderFormPost } from './oidc/form-post.ts';
 import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { takePosts } from './oidc/posts.ts';
-import { presentJwts } from './oidc/present-jwt.ts';
+import { createVerifyJwt, presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
@@ -107,9 +108,22 @@ export async function createServer({
       resourceServers,
       sealer,
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
+      tellOf: (clientId, token) => introspection.answerById(clientId, token),
     },
     keys,
   );
+  const verifyJwt = createVerifyJwt({
+    issuer: config.issuer,
+    keys: () => engine.verificationKeys,
+    resourceServers,
+  });
+  const introspection = new IntrospectionService({
+    db,
+    issuer: config.issuer,
+    clients,
+    resourceServers,
+    verifyJwt,
+  });
   await engine.load();
 
   const watch = new VersionWatch(db);
@@ -211,7 +225,7 @@ export async function createServer({
   );
   app.use(refuseForeignResume(() => engine.provider.cookieName('resume')));
   app.use(renderFormPost(renderer));
-  app.use(presentJwts({ issuer: config.issuer, keys: () => engine.verificationKeys, readBody }));
+  app.use(presentJwts({ verify: verifyJwt, readBody }));
   app.use(engine.middleware());
 
   const metricsListener = new Listener();

@@ -6,6 +6,8 @@ import { fromEpoch, epochSeconds } from '../lib/time.ts';
 import { withinAllowList } from './allow-list.ts';
 import { clientMetadata } from './clients.ts';
 import { GRACE_SECONDS } from './commit.ts';
+import { prefixes } from './live-token.ts';
+import { jwtPayload } from './present-jwt.ts';
 import type { FamilyRecord, Payload, SessionRecord, TokenKind } from './records.ts';
 import type { TokenRead } from './reads.ts';
 import { sessionPayload, sessionWrite } from './session-record.ts';
@@ -15,14 +17,6 @@ import { currentUnit } from './unit-of-work.ts';
  * The engine's storage interface over the unit of work. It translates between the engine's payloads and our records,
  * and decides nothing but what a stored token is worth.
  */
-
-/** Each kind of token wears its own prefix, so that a lookup is one read, and a leak is found by scanners. */
-export const prefixes: Record<Exclude<TokenKind, 'jwt'>, string> = {
-  access: 'vs_at_',
-  machine: 'vs_mt_',
-  refresh: 'vs_rt_',
-  code: 'vs_ac_',
-};
 
 const kinds: Record<string, Exclude<TokenKind, 'jwt'>> = {
   AccessToken: 'access',
@@ -90,7 +84,7 @@ function tokenAdapter(kind: Exclude<TokenKind, 'jwt'>, clients: ClientService): 
     async destroy(id) {
       const unit = currentUnit();
       const jwt = unit.presentedJwtOf(id);
-      if (jwt?.kind === 'machine') unit.revokeJwt(id, fromEpoch(jwt.payload.exp as number));
+      if (jwt?.kind === 'machine') unit.revokeJwt(id, fromEpoch(jwt.expiresAt));
       else unit.deleteToken(id);
     },
     // Tokens die with their family: see `destroy` of Grant.
@@ -131,18 +125,17 @@ async function findToken(
   const jwt = unit.presentedJwt(id);
   if (jwt !== undefined) {
     if (jwt.kind !== kind) return undefined;
-    if (kind === 'machine')
-      return (await unit.isMachineJwtLive(jwt)) ? { ...jwt.payload } : undefined;
+    if (kind === 'machine') return (await unit.isMachineJwtLive(jwt)) ? jwtPayload(jwt) : undefined;
     const read = await unit.findToken(jwt.jti);
-    return read?.token.kind === 'jwt' && isLive(read)
-      ? { ...jwt.payload, grantId: read.token.grantId, ...sessionOf(read) }
+    return read?.token.kind === 'jwt' && read.standing
+      ? { ...jwtPayload(jwt), grantId: read.token.grantId, ...sessionOf(read) }
       : undefined;
   }
   if (!id.startsWith(prefixes[kind])) return undefined;
   const read = await unit.findToken(id);
-  if (read === undefined || read.token.kind !== kind || !isLive(read)) return undefined;
+  if (read === undefined || read.token.kind !== kind || !read.standing) return undefined;
   const found = { ...read.token.payload, jti: id };
-  const age = read.token.consumedAge;
+  const age = read.consumedAge;
   if (age === undefined) return found;
   // A used refresh token still names its family to who wants it revoked: a refresh may have overtaken the revocation.
   if (route() === 'revocation') return found;
@@ -166,13 +159,6 @@ async function findToken(
 async function refreshGrace(clients: ClientService, clientId: string | undefined): Promise<number> {
   const client = clientId === undefined ? undefined : await clients.find(clientId);
   return (client?.settings ?? defaultSettings).refreshGrace;
-}
-
-/** A token is worth as much as its family, its account and its client. */
-function isLive({ token, family, account }: TokenRead): boolean {
-  if (!token.clientLive) return false;
-  if (token.grantId !== undefined && (family === undefined || family.revoked)) return false;
-  return token.accountId === undefined || (account !== undefined && !account.disabled);
 }
 
 const sessionOf = ({ token }: TokenRead) =>

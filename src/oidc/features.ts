@@ -1,21 +1,31 @@
-import type { Client, Configuration } from 'oidc-provider';
+import type { Configuration } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
+import type { LiveToken } from './live-token.ts';
 import type { EnginePages } from './provider.ts';
 import { createResourceIndicators } from './resources.ts';
+import { currentUnit } from './unit-of-work.ts';
 
 export interface FeatureOptions {
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
   readonly pages: EnginePages;
+  readonly tellOf: TellOf;
 }
+
+/** What an authenticated client is told of a token; undefined stands for one that is not live. */
+export type TellOf = (
+  clientId: string,
+  token: LiveToken | undefined,
+) => Promise<Readonly<Record<string, unknown>>>;
 
 /** What the engine does of what it can, and our policy for each. */
 export function createFeatures({
   clients,
   resourceServers,
   pages,
+  tellOf,
 }: FeatureOptions): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
@@ -25,7 +35,12 @@ export function createFeatures({
     pushedAuthorizationRequests: { enabled: false },
     introspection: {
       enabled: true,
-      allowedPolicy: (_ctx, client, token) => mayIntrospect(client, token),
+      // The answer is ours (src/introspection): the engine is told no, and leaves it as it is.
+      allowedPolicy: async (ctx, { clientId }) => {
+        const token = await currentUnit().findLiveToken(String(ctx.oidc.params?.token));
+        ctx.body = await tellOf(clientId, token);
+        return false;
+      },
     },
     // RFC 9701: an introspection answer that is signed, and encrypted where the caller has a key for it.
     jwtIntrospection: { enabled: true },
@@ -42,22 +57,6 @@ export function createFeatures({
     },
     resourceIndicators: createResourceIndicators(clients, resourceServers),
   };
-
-  /**
-   * A token is told of to the client it was issued to, and to the API that it is for; to nobody else. A public client
-   * has nothing to authenticate with, as who asks must (RFC 7662, section 2.1).
-   */
-  async function mayIntrospect(
-    { clientId, clientAuthMethod }: Client,
-    token: { clientId?: string | undefined; aud?: string | string[] | undefined },
-  ): Promise<boolean> {
-    if (clientAuthMethod === 'none') return false;
-    if (token.clientId === clientId) return true;
-    const asking = await clients.find(clientId);
-    if (asking?.resourceServerId === undefined) return false;
-    const server = await resourceServers.findById(asking.resourceServerId);
-    return server !== undefined && token.aud === server.identifier;
-  }
 }
 
 /** The value of an attribute in the form that the engine hands over; it holds nothing that was sent by anybody. */

@@ -5,8 +5,9 @@ import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { rankOf } from './acr.ts';
-import { prefixes, tokenWrite } from './adapter.ts';
+import { tokenWrite } from './adapter.ts';
 import { saveAcceptedFamily } from './families.ts';
+import { prefixes } from './live-token.ts';
 import { successorId } from './successor.ts';
 import { currentUnit } from './unit-of-work.ts';
 

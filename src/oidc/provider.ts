@@ -12,7 +12,7 @@ import { createAdapter } from './adapter.ts';
 import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import { createLoadExistingGrant } from './families.ts';
-import { createFeatures } from './features.ts';
+import { createFeatures, type TellOf } from './features.ts';
 import type { KeySet } from './keys.service.ts';
 import { lifetimes } from './lifetimes.ts';
 import { offlineAccessHook } from './offline-access.ts';
@@ -38,6 +38,7 @@ export interface ProviderOptions {
   readonly resourceServers: ResourceServerService;
   readonly sealer: Sealer;
   readonly pages: EnginePages;
+  readonly tellOf: TellOf;
 }
 
 /** How confidential clients authenticate. */
@@ -61,6 +62,7 @@ function configuration({
   clients,
   resourceServers,
   pages,
+  tellOf,
 }: ProviderOptions): Configuration {
   const https = !config.loopback;
   return {
@@ -95,7 +97,7 @@ function configuration({
       jwks: '/jwks',
       end_session: '/logout',
     },
-    features: createFeatures({ clients, resourceServers, pages }),
+    features: createFeatures({ clients, resourceServers, pages, tellOf }),
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...authMethods, 'none'],
     discovery: {

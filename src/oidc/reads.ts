@@ -8,7 +8,7 @@ import type {
   SessionClientRecord,
   SessionRecord,
   TokenKind,
-  TokenRecord,
+  TokenWorth,
 } from './records.ts';
 
 /**
@@ -56,17 +56,38 @@ const boundSession = (
   'uid', ${s}.uid, 'accountId', ${s}.account_id, 'payload', ${s}.payload, 'createdAt', extract(epoch from ${s}.created_at),
   'expiresAt', extract(epoch from ${s}.expires_at), 'clients', '{}'::jsonb) end as ${as}`;
 
-const readToken =
-  prepared(`select t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid, t.expires_at,
-  extract(epoch from now() - t.consumed_at)::float8 as consumed_age,
-  (c.id is not null and c.disabled_at is null and (c.tokens_since is null or t.issued_at > c.tokens_since)) as client_live,
-  ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
-  from tokens t
-  left join grants g on g.id = t.grant_id
+/** A token rests on its client, its family and its account: where one of them is gone, it is worth nothing to anybody. */
+const standing = `(c.id is not null and c.disabled_at is null and (c.tokens_since is null or t.issued_at > c.tokens_since)
+  and (t.grant_id is null or (g.id is not null and g.revoked_at is null))
+  and (t.account_id is null or (a.id is not null and a.disabled_at is null)))`;
+
+/** It stands, its time and that of its family is not over, it was not used up, and the session that it ends with lives. */
+const live = `(${standing} and t.consumed_at is null and t.expires_at > now()
+  and (t.grant_id is null or (g.expires_at > now() and g.client_id = t.client_id and g.account_id is not distinct from t.account_id))
+  and (t.session_uid is null
+    or coalesce(s.expires_at > now() and s.account_id = t.account_id and g.session_uid = t.session_uid, false)))`;
+
+/** An address is told only where the person let the client have it, and the client may still. */
+const username = `case when 'email' = any(string_to_array(g.payload->'openid'->>'scope', ' '))
+  and (c.metadata->>'scope' is null or 'email' = any(string_to_array(c.metadata->>'scope', ' '))) then a.email end`;
+
+const tokenColumns = `t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid,
+  ${live} as live, ${username} as username`;
+
+const tokenJoins = `left join grants g on g.id = t.grant_id
   left join accounts a on a.id = t.account_id
   left join clients c on c.id = t.client_id
-  left join sessions s on s.uid = t.session_uid and s.ended_at is null
-  where t.id_hash = $1`);
+  left join sessions s on s.uid = t.session_uid and s.ended_at is null`;
+
+const readToken = prepared(`select ${tokenColumns}, ${standing} as standing,
+  extract(epoch from now() - t.consumed_at)::float8 as consumed_age,
+  ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
+  from tokens t ${tokenJoins} where t.id_hash = $1`);
+
+/** Of each of several tokens what it is worth, found one by one by primary key whatever the planner thinks of their number. */
+const readLiveTokens =
+  prepared(`select ids.place, found.* from unnest($1::bytea[]) with ordinality as ids (id_hash, place)
+  cross join lateral (select ${tokenColumns} from tokens t ${tokenJoins} where t.id_hash = ids.id_hash limit 1) found`);
 
 const readMachineJwt = prepared(`select
   exists (select from clients where id = $2 and disabled_at is null
@@ -174,8 +195,11 @@ export interface SessionRead {
   readonly consent: ConsentRecord | undefined;
 }
 
-export interface TokenRead {
-  readonly token: TokenRecord;
+export interface TokenRead extends TokenWorth {
+  /** What it rests on is there: see `standing`. */
+  readonly standing: boolean;
+  /** Seconds since it was used up, by the database's clock; undefined while it was not. */
+  readonly consumedAge: number | undefined;
   readonly account: AccountRecord | undefined;
   readonly family: FamilyRecord | undefined;
   readonly session: SessionRecord | undefined;
@@ -190,23 +214,18 @@ export interface InteractionRead {
   readonly consent: ConsentRecord | undefined;
 }
 
-/** A token of any kind by the hash of its id, with its family, account, client status and session. */
-export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead | undefined> {
-  const [row] = await db.run<{
-    kind: TokenKind;
-    payload: Payload | null;
-    grant_id: string | null;
-    client_id: string;
-    account_id: string | null;
-    session_uid: string | null;
-    expires_at: Date;
-    consumed_age: number | null;
-    client_live: boolean;
-    account: RawAccount | null;
-    family: RawFamily | null;
-    session: RawSession | null;
-  }>(readToken(idHash));
-  if (row === undefined) return undefined;
+interface TokenRow {
+  kind: TokenKind;
+  payload: Payload | null;
+  grant_id: string | null;
+  client_id: string;
+  account_id: string | null;
+  session_uid: string | null;
+  live: boolean;
+  username: string | null;
+}
+
+function toTokenWorth(row: TokenRow): TokenWorth {
   return {
     token: {
       kind: row.kind,
@@ -215,14 +234,43 @@ export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead
       clientId: row.client_id,
       accountId: row.account_id ?? undefined,
       sessionUid: row.session_uid ?? undefined,
-      expiresAt: row.expires_at,
-      consumedAge: row.consumed_age ?? undefined,
-      clientLive: row.client_live,
     },
+    live: row.live,
+    username: row.username ?? undefined,
+  };
+}
+
+/** A token of any kind by the hash of its id, with its family, account, client status and session. */
+export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead | undefined> {
+  const [row] = await db.run<
+    TokenRow & {
+      standing: boolean;
+      consumed_age: number | null;
+      account: RawAccount | null;
+      family: RawFamily | null;
+      session: RawSession | null;
+    }
+  >(readToken(idHash));
+  if (row === undefined) return undefined;
+  return {
+    ...toTokenWorth(row),
+    standing: row.standing,
+    consumedAge: row.consumed_age ?? undefined,
     account: toAccount(row.account),
     family: toFamily(row.family),
     session: toSession(row.session, Buffer.alloc(0), false),
   };
+}
+
+/** What tokens are worth, in the order of their hashes: one read for all of them. */
+export async function findTokenWorths(
+  db: Database,
+  idHashes: readonly Buffer[],
+): Promise<(TokenWorth | undefined)[]> {
+  const rows = await db.run<TokenRow & { place: number }>(readLiveTokens(idHashes));
+  const worths: (TokenWorth | undefined)[] = idHashes.map(() => undefined);
+  for (const row of rows) worths[row.place - 1] = toTokenWorth(row);
+  return worths;
 }
 
 /** Whether a machine's JWT access token stands: it has no row, only a place in the denylist once revoked. */

@@ -69,19 +69,25 @@ export interface TokenRecord {
   readonly clientId: string;
   readonly accountId: string | undefined;
   readonly sessionUid: string | undefined;
-  readonly expiresAt: Date;
-  /** Seconds since it was used up, by the database's clock; undefined while it was not. */
-  readonly consumedAge: number | undefined;
-  /** The client is there and is not disabled. */
-  readonly clientLive: boolean;
 }
 
-/** A verified JWT access token of ours: whose it is, and what the engine's model of it holds. */
+/** A token as it is stored, and what that is worth now. */
+export interface TokenWorth {
+  readonly token: TokenRecord;
+  /** It would be taken by whoever it is for: see `live` in reads.ts, the one place that decides it. */
+  readonly live: boolean;
+  /** The address of its person, where the person let the client have it. */
+  readonly username: string | undefined;
+}
+
+/** A verified JWT access token of ours: whose it is, and what it says besides. */
 export interface PresentedJwt {
   readonly kind: 'access' | 'machine';
   readonly jti: string;
   readonly clientId: string;
+  readonly accountId: string | undefined;
   /** Epoch seconds. */
   readonly issuedAt: number;
-  readonly payload: Readonly<Record<string, unknown>>;
+  readonly expiresAt: number;
+  readonly claims: Readonly<Record<string, unknown>>;
 }

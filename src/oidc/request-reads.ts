@@ -1,5 +1,7 @@
 import type { Database } from '../db/database.ts';
 import { sha256 } from '../lib/hash.ts';
+import { epochSeconds } from '../lib/time.ts';
+import { kindOf, type LiveToken, liveJwt, liveOpaque } from './live-token.ts';
 import * as reads from './reads.ts';
 import type {
   AccountRecord,
@@ -22,6 +24,7 @@ export class RequestReads {
   readonly #tokens = new Map<string, Promise<reads.TokenRead | undefined>>();
   readonly #interactionReads = new Map<string, reads.InteractionRead | undefined>();
   readonly #presentedJwts = new Map<string, PresentedJwt>();
+  readonly #machineJwts = new Map<string, Promise<boolean>>();
   #browserSession: SessionRecord | undefined;
 
   constructor(db: Database) {
@@ -58,7 +61,23 @@ export class RequestReads {
   }
 
   isMachineJwtLive(jwt: PresentedJwt): Promise<boolean> {
-    return reads.isMachineJwtLive(this.db, sha256(jwt.jti), jwt);
+    let pending = this.#machineJwts.get(jwt.jti);
+    if (pending === undefined) {
+      pending = reads.isMachineJwtLive(this.db, sha256(jwt.jti), jwt);
+      this.#machineJwts.set(jwt.jti, pending);
+    }
+    return pending;
+  }
+
+  /** What the token that was presented is worth, a JWT by its handle; from the same read as the models that asked for it. */
+  async findLiveToken(presented: string): Promise<LiveToken | undefined> {
+    const jwt = this.presentedJwt(presented);
+    if (jwt?.kind === 'machine')
+      return (await this.isMachineJwtLive(jwt)) ? liveJwt(jwt, undefined) : undefined;
+    if (jwt !== undefined) return liveJwt(jwt, await this.findToken(jwt.jti));
+    const kind = kindOf(presented);
+    if (kind === undefined) return undefined;
+    return liveOpaque(kind, await this.findToken(presented), epochSeconds());
   }
 
   async findSession(id: string): Promise<SessionRecord | undefined> {

@@ -1,0 +1,77 @@
+import type { Client } from '../client/client.ts';
+import type { ClientService } from '../client/client.service.ts';
+import type { Database } from '../db/database.ts';
+import { sha256 } from '../lib/hash.ts';
+import { epochSeconds } from '../lib/time.ts';
+import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../oidc/live-token.ts';
+import type { VerifyJwt } from '../oidc/present-jwt.ts';
+import { isMachineJwtLive } from '../oidc/reads.ts';
+import type { PresentedJwt } from '../oidc/records.ts';
+import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { type Answer, type Asker, describe, inactive, mayBeTold } from './introspection.ts';
+import { TokenReader } from './token-reader.ts';
+
+export interface IntrospectionParts {
+  readonly db: Database;
+  readonly issuer: string;
+  readonly clients: ClientService;
+  readonly resourceServers: ResourceServerService;
+  readonly verifyJwt: VerifyJwt;
+}
+
+/** What a presented token is worth, outside the engine's own flows, and who may be told of it. */
+export class IntrospectionService {
+  readonly #parts: IntrospectionParts;
+  readonly #tokens: TokenReader;
+
+  constructor(parts: IntrospectionParts) {
+    this.#parts = parts;
+    this.#tokens = new TokenReader(parts.db);
+  }
+
+  /**
+   * The token, if it is ours and live at this moment: not expired, used up or revoked, its client and account not
+   * disabled, its family and, where it ends with one, its session not ended. One round trip to the database at most.
+   */
+  async find(token: string): Promise<LiveToken | undefined> {
+    if (isJwt(token)) {
+      const jwt = await this.#parts.verifyJwt(token);
+      return jwt && this.#findJwt(jwt);
+    }
+    const kind = kindOf(token);
+    if (kind === undefined) return undefined;
+    return liveOpaque(kind, await this.#tokens.find(sha256(token)), epochSeconds());
+  }
+
+  /** What the client is told of the token; undefined stands for one that is not live. */
+  async answer(caller: Client, token: LiveToken | undefined): Promise<Answer> {
+    if (token === undefined || !mayBeTold(await this.#asker(caller), token)) return inactive;
+    return describe(token, this.#parts.issuer);
+  }
+
+  /** The same by the client's id; the engine has authenticated it. */
+  async answerById(clientId: string, token: LiveToken | undefined): Promise<Answer> {
+    const caller = await this.#parts.clients.find(clientId);
+    return caller === undefined ? inactive : this.answer(caller, token);
+  }
+
+  async #findJwt(jwt: PresentedJwt): Promise<LiveToken | undefined> {
+    const idHash = sha256(jwt.jti);
+    if (jwt.kind === 'access') return liveJwt(jwt, await this.#tokens.find(idHash));
+    return (await isMachineJwtLive(this.#parts.db, idHash, jwt))
+      ? liveJwt(jwt, undefined)
+      : undefined;
+  }
+
+  async #asker({ id, metadata, resourceServerId }: Client): Promise<Asker> {
+    const server =
+      resourceServerId === undefined
+        ? undefined
+        : await this.#parts.resourceServers.findById(resourceServerId);
+    return {
+      clientId: id,
+      isPublic: metadata.token_endpoint_auth_method === 'none',
+      api: server?.identifier,
+    };
+  }
+}

@@ -1,0 +1,167 @@
+import type { PresentedJwt, TokenWorth } from './records.ts';
+
+/** A token that is worth something now, whatever form it came in. */
+export interface LiveToken {
+  readonly kind: 'access' | 'machine' | 'refresh';
+  readonly clientId: string;
+  /** The person; undefined for a machine's. */
+  readonly accountId: string | undefined;
+  /** The person's address, where the person let the client have it, and the client still may. */
+  readonly username: string | undefined;
+  readonly scopes: readonly string[];
+  /** Who it is for, as it says it itself: an API's identifier. */
+  readonly audience: string | readonly string[] | undefined;
+  /** Epoch seconds. */
+  readonly issuedAt: number;
+  /** Epoch seconds. */
+  readonly expiresAt: number;
+  /** Of a JWT alone: an opaque token has no name but itself. */
+  readonly jti: string | undefined;
+  readonly grantId: string | undefined;
+  /** The session that it ends with. */
+  readonly sessionUid: string | undefined;
+  readonly sid: string | undefined;
+  /** The key that its bearer has to prove (RFC 7800). */
+  readonly cnf: { readonly jkt?: string; readonly 'x5t#S256'?: string } | undefined;
+  /** Who acts for the person (RFC 8693, section 4.1). */
+  readonly act: unknown;
+  /** RFC 9396. */
+  readonly authorizationDetails: unknown;
+  readonly acr: string | undefined;
+  /** When the person signed in, in epoch seconds. */
+  readonly authTime: number | undefined;
+  /** Undefined for refresh tokens, which are no access tokens (RFC 7662, section 2.2). */
+  readonly tokenType: 'Bearer' | 'DPoP' | undefined;
+}
+
+/** Each kind of token wears its own prefix, so that a lookup is one read, and a leak is found by scanners. */
+export const prefixes = {
+  access: 'vs_at_',
+  machine: 'vs_mt_',
+  refresh: 'vs_rt_',
+  code: 'vs_ac_',
+} as const;
+
+/** What opaque tokens are that introspection tells of; codes are none of its business (RFC 7662, section 2.1). */
+const told = ['access', 'machine', 'refresh'] as const;
+
+/** Of what kind an opaque token says that it is; undefined where it can be none of ours, and no read is needed. */
+export function kindOf(token: string): LiveToken['kind'] | undefined {
+  return told.find((kind) => token.startsWith(prefixes[kind]));
+}
+
+/** Whether it has the form of a JWT, which is all that the engine looks at. */
+export const isJwt = (token: string) => token.split('.', 3).length === 3;
+
+/** What an opaque token is worth. `now` are epoch seconds: by our clock as by the database's, what is over stays over. */
+export function liveOpaque(
+  kind: LiveToken['kind'],
+  worth: TokenWorth | undefined,
+  now: number,
+): LiveToken | undefined {
+  if (worth === undefined || worth.token.kind !== kind || !worth.live) return undefined;
+  const { token, username } = worth;
+  const payload = token.payload as unknown as Stored;
+  if (payload.exp <= now) return undefined;
+  const { jkt, 'x5t#S256': x5t } = payload;
+  return {
+    kind,
+    clientId: token.clientId,
+    accountId: token.accountId,
+    username,
+    scopes: split(payload.scope),
+    audience: payload.aud,
+    issuedAt: payload.iat,
+    expiresAt: payload.exp,
+    jti: undefined,
+    grantId: token.grantId,
+    sessionUid: token.sessionUid,
+    sid: payload.sid,
+    cnf: confirmation(jkt, x5t),
+    act: payload.extra?.act,
+    authorizationDetails: payload.rar,
+    acr: payload.extra?.acr,
+    authTime: payload.extra?.auth_time,
+    tokenType: kind === 'refresh' ? undefined : tokenType(jkt),
+  };
+}
+
+/** What a JWT is worth whose signature and times were verified; `worth` is its row, which a machine's has none of. */
+export function liveJwt(jwt: PresentedJwt, worth: TokenWorth | undefined): LiveToken | undefined {
+  if (jwt.kind === 'access' && !isRowOf(worth, jwt)) return undefined;
+  const claims = jwt.claims as Claims;
+  const { jkt, 'x5t#S256': x5t } = claims.cnf ?? {};
+  return {
+    kind: jwt.kind,
+    clientId: jwt.clientId,
+    accountId: jwt.accountId,
+    username: worth?.username,
+    scopes: split(claims.scope),
+    audience: claims.aud,
+    issuedAt: jwt.issuedAt,
+    expiresAt: jwt.expiresAt,
+    jti: jwt.jti,
+    grantId: worth?.token.grantId,
+    sessionUid: worth?.token.sessionUid,
+    sid: claims.sid,
+    cnf: confirmation(jkt, x5t),
+    act: claims.act,
+    authorizationDetails: claims.authorization_details,
+    acr: claims.acr,
+    authTime: claims.auth_time,
+    tokenType: tokenType(jkt),
+  };
+}
+
+/** The row says whose it is: a JWT that says otherwise is not the one that was issued. */
+function isRowOf(worth: TokenWorth | undefined, { clientId, accountId }: PresentedJwt): boolean {
+  return (
+    worth !== undefined &&
+    worth.live &&
+    worth.token.kind === 'jwt' &&
+    worth.token.clientId === clientId &&
+    worth.token.accountId === accountId
+  );
+}
+
+/** The engine's payload of a stored token, as far as it is told. */
+interface Stored {
+  readonly iat: number;
+  readonly exp: number;
+  readonly scope?: string;
+  readonly aud?: string;
+  readonly sid?: string;
+  readonly jkt?: string;
+  readonly 'x5t#S256'?: string;
+  readonly rar?: unknown;
+  readonly extra?: {
+    readonly acr?: string;
+    readonly auth_time?: number;
+    readonly act?: unknown;
+  };
+}
+
+/** The claims of a JWT access token, which were ours to write. */
+interface Claims {
+  readonly scope?: string;
+  readonly aud?: string | readonly string[];
+  readonly sid?: string;
+  readonly cnf?: { readonly jkt?: string; readonly 'x5t#S256'?: string };
+  readonly act?: unknown;
+  readonly authorization_details?: unknown;
+  readonly acr?: string;
+  readonly auth_time?: number;
+}
+
+const split = (scope: string | undefined): readonly string[] =>
+  scope === undefined || scope === '' ? [] : scope.split(' ');
+
+const tokenType = (jkt: string | undefined) => (jkt === undefined ? 'Bearer' : 'DPoP');
+
+function confirmation(jkt: string | undefined, x5t: string | undefined): LiveToken['cnf'] {
+  if (jkt === undefined && x5t === undefined) return undefined;
+  return {
+    ...(x5t === undefined ? {} : { 'x5t#S256': x5t }),
+    ...(jkt === undefined ? {} : { jkt }),
+  };
+}
