@@ -8,6 +8,10 @@ export interface LiveToken {
   readonly accountId: string | undefined;
   /** The person's address, where the person let the client have it, and the client still may. */
   readonly username: string | undefined;
+  /** Of the person, as they are now. They are told to nobody but our own gateway. */
+  readonly roles: readonly string[];
+  /** Those that the person has now. */
+  readonly roles: readonly string[];
   readonly scopes: readonly string[];
   /** Who it is for, as it says it itself: an API's identifier. */
   readonly audience: string | readonly string[] | undefined;
@@ -60,7 +64,7 @@ export function liveOpaque(
   now: number,
 ): LiveToken | undefined {
   if (worth === undefined || worth.token.kind !== kind || !worth.live) return undefined;
-  const { token, username } = worth;
+  const { token, username, roles } = worth;
   const payload = token.payload as unknown as Stored;
   if (payload.exp <= now) return undefined;
   const { jkt, 'x5t#S256': x5t } = payload;
@@ -69,6 +73,7 @@ export function liveOpaque(
     clientId: token.clientId,
     accountId: token.accountId,
     username,
+    roles,
     scopes: split(payload.scope),
     audience: payload.aud,
     issuedAt: payload.iat,
@@ -96,6 +101,8 @@ export function liveJwt(jwt: PresentedJwt, worth: TokenWorth | undefined): LiveT
     clientId: jwt.clientId,
     accountId: jwt.accountId,
     username: worth?.username,
+    roles: worth?.roles ?? [],
+    roles: worth?.roles ?? [],
     scopes: split(claims.scope),
     audience: claims.aud,
     issuedAt: jwt.issuedAt,

@@ -21,7 +21,7 @@ const account = (
   as: string,
 ) => `case when ${a}.id is null then null else jsonb_build_object(
   'id', ${a}.id, 'email', ${a}.email, 'emailVerified', ${a}.email_verified_at is not null, 'name', ${a}.name, 'locale', ${a}.locale,
-  'admin', ${a}.admin, 'roles', ${a}.roles, 'disabled', ${a}.disabled_at is not null, 'updatedAt', extract(epoch from ${a}.updated_at)) end as ${as}`;
+  'admin', ${a}.admin, 'disabled', ${a}.disabled_at is not null, 'updatedAt', extract(epoch from ${a}.updated_at)) end as ${as}`;
 
 const family = (
   g: string,
@@ -72,7 +72,7 @@ const username = `case when 'email' = any(string_to_array(g.payload->'openid'->>
   and (c.metadata->>'scope' is null or 'email' = any(string_to_array(c.metadata->>'scope', ' '))) then a.email end`;
 
 const tokenColumns = `t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid,
-  ${live} as live, ${username} as username`;
+  ${live} as live, ${username} as username, nullif(a.roles, '{}') as roles`;
 
 const tokenJoins = `left join grants g on g.id = t.grant_id
   left join accounts a on a.id = t.account_id
@@ -223,6 +223,7 @@ interface TokenRow {
   session_uid: string | null;
   live: boolean;
   username: string | null;
+  roles: string[] | null;
 }
 
 function toTokenWorth(row: TokenRow): TokenWorth {
@@ -237,6 +238,7 @@ function toTokenWorth(row: TokenRow): TokenWorth {
     },
     live: row.live,
     username: row.username ?? undefined,
+    roles: row.roles ?? [],
   };
 }
 

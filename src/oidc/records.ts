@@ -14,8 +14,6 @@ export interface AccountRecord {
   readonly name: string | undefined;
   readonly locale: string | undefined;
   readonly admin: boolean;
-  /** What the rules of a gateway may ask for; the roles of a disabled account count for nothing. */
-  readonly roles: readonly string[];
   readonly disabled: boolean;
   readonly updatedAt: Date;
 }
@@ -78,6 +76,10 @@ export interface TokenWorth {
   readonly live: boolean;
   /** The address of its person, where the person let the client have it. */
   readonly username: string | undefined;
+  /** Of its person. */
+  readonly roles: readonly string[];
+  /** Of its person; none of a machine's. */
+  readonly roles: readonly string[];
 }
 
 /** A verified JWT access token of ours: whose it is, and what it says besides. */

@@ -43,7 +43,6 @@ describe('what a session lacks', () => {
       name: undefined,
       locale: undefined,
       admin: false,
-      roles: [],
       disabled: false,
       updatedAt: new Date(),
       ...account,
