@@ -6,7 +6,10 @@ import { sha256 } from '../../src/lib/hash.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { acr } from '../../src/oidc/acr.ts';
 import { KeyService } from '../../src/oidc/keys.service.ts';
-import { newResourceServerSchema } from '../../src/resource-server/resource-server.ts';
+import {
+  newResourceServerSchema,
+  type ResourceServerChanges,
+} from '../../src/resource-server/resource-server.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { testMasterKey } from './server-process.ts';
 
@@ -35,10 +38,12 @@ export class Seed {
     identifier: string,
     tokenFormat: 'opaque' | 'jwt' = 'opaque',
     scopes = ['read', 'write'],
+    more: ResourceServerChanges = {},
   ): Promise<Credentials> {
     const input = newResourceServerSchema.parse({
       identifier,
       name: 'Invoices',
+      ...more,
       tokenFormat,
       scopes: scopes.map((scope) => ({ scope, description: scope })),
     });
