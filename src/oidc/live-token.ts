@@ -10,8 +10,6 @@ export interface LiveToken {
   readonly username: string | undefined;
   /** Of the person, as they are now. They are told to nobody but our own gateway. */
   readonly roles: readonly string[];
-  /** Those that the person has now. */
-  readonly roles: readonly string[];
   readonly scopes: readonly string[];
   /** Who it is for, as it says it itself: an API's identifier. */
   readonly audience: string | readonly string[] | undefined;
@@ -101,7 +99,6 @@ export function liveJwt(jwt: PresentedJwt, worth: TokenWorth | undefined): LiveT
     clientId: jwt.clientId,
     accountId: jwt.accountId,
     username: worth?.username,
-    roles: worth?.roles ?? [],
     roles: worth?.roles ?? [],
     scopes: split(claims.scope),
     audience: claims.aud,

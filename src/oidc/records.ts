@@ -78,8 +78,6 @@ export interface TokenWorth {
   readonly username: string | undefined;
   /** Of its person. */
   readonly roles: readonly string[];
-  /** Of its person; none of a machine's. */
-  readonly roles: readonly string[];
 }
 
 /** A verified JWT access token of ours: whose it is, and what it says besides. */
