@@ -1,0 +1,20 @@
+import type { Configuration } from 'oidc-provider';
+import { signingAlgs } from '../resource-server/resource-server.ts';
+
+const signing = [...signingAlgs];
+/** To a client's public key alone: of its secret only a hash is kept, with which nothing can be encrypted. */
+const encryptionAlgs = ['RSA-OAEP-256' as const, 'ECDH-ES' as const];
+const encryptionEncs = ['A256GCM' as const];
+
+/** What is signed, and encrypted, with what. */
+export const enabledJwa: NonNullable<Configuration['enabledJWA']> = {
+  idTokenSigningAlgValues: signing,
+  idTokenEncryptionAlgValues: encryptionAlgs,
+  idTokenEncryptionEncValues: encryptionEncs,
+  userinfoSigningAlgValues: signing,
+  userinfoEncryptionAlgValues: encryptionAlgs,
+  userinfoEncryptionEncValues: encryptionEncs,
+  introspectionSigningAlgValues: signing,
+  introspectionEncryptionAlgValues: encryptionAlgs,
+  introspectionEncryptionEncValues: encryptionEncs,
+};
