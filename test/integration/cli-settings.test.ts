@@ -1,0 +1,165 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { runCli } from '../support/process.ts';
+
+/** How tokens are made, as an operator says it on the command line. */
+
+const api = 'https://api.example.com';
+
+let database: TestDatabase;
+let folder: string;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  folder = mkdtempSync(join(tmpdir(), 'vouchsafe-settings-'));
+});
+
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  await database.drop();
+});
+
+const cli = (line: string, ...rest: string[]) =>
+  runCli([...line.split(' '), ...rest], {
+    DATABASE_URL: database.url,
+    MASTER_KEY: Buffer.alloc(32, 9).toString('base64'),
+  });
+
+async function json(line: string, ...rest: string[]): Promise<Record<string, unknown>> {
+  const { status, stdout, stderr } = await cli(line, ...rest, '--json');
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+const apiRow = () =>
+  database.db.kysely
+    .selectFrom('resource_servers')
+    .selectAll()
+    .where('identifier', '=', api)
+    .executeTakeFirstOrThrow();
+
+const clientRow = (id: unknown) =>
+  database.db.kysely
+    .selectFrom('clients')
+    .select(['name', 'settings', 'metadata'])
+    .where('id', '=', id as string)
+    .executeTakeFirstOrThrow();
+
+test('an API is created and changed; what is not said stays as it is', async () => {
+  await json(
+    `api create --identifier ${api} --name Invoices --scope read --token-format jwt --token-typ JWT --signing-alg PS256`,
+  );
+  expect(await apiRow()).toMatchObject({
+    token_format: 'jwt',
+    token_typ: 'JWT',
+    signing_alg: 'PS256',
+    access_token_ttl: 3_600,
+  });
+  await json(`api update --identifier ${api} --signing-alg EdDSA --access-token-ttl 120`);
+  expect(await apiRow()).toMatchObject({
+    name: 'Invoices',
+    token_format: 'jwt',
+    token_typ: 'JWT',
+    signing_alg: 'EdDSA',
+    access_token_ttl: 120,
+  });
+});
+
+test('an API is changed to nothing that there is not, and one that is not there is not changed', async () => {
+  const before = await apiRow();
+  for (const wrong of [
+    '--signing-alg HS256',
+    '--signing-alg none',
+    '--token-typ jwt+at',
+    '--access-token-ttl 59',
+    '--access-token-ttl 86401',
+    '--access-token-ttl 1e3',
+  ]) {
+    const { status, stderr } = await cli(`api update --identifier ${api} ${wrong}`);
+    expect({ wrong, status }).toEqual({ wrong, status: 2 });
+    expect(stderr).toContain(wrong.split(' ')[0]);
+  }
+  expect(await apiRow()).toEqual(before);
+  const { status, stderr } = await cli('api update --identifier https://none.example.com --name N');
+  expect({ status, said: stderr.includes('There is no API') }).toEqual({ status: 1, said: true });
+});
+
+test('a client is created and changed; what is not said stays as it is', async () => {
+  const file = join(folder, 'jwks.json');
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  writeFileSync(file, JSON.stringify({ keys: [publicKey.export({ format: 'jwk' })] }));
+  const { client_id: id } = await json(
+    'client create --name M --type web --redirect-uri https://app.example.com/cb --access-token-ttl 300 --id-token-alg ES256',
+    '--api',
+    `${api} read`,
+  );
+  expect(await clientRow(id)).toMatchObject({
+    settings: { accessTokenTtl: 300 },
+    metadata: { id_token_signed_response_alg: 'ES256' },
+  });
+  await json(
+    `client update --client-id ${String(id)} --refresh-grace 0 --refresh-rotation keep --family-ttl 600 --default-resource ${api} --introspection-encryption-alg ECDH-ES --jwks ${file}`,
+  );
+  expect(await clientRow(id)).toMatchObject({
+    name: 'M',
+    settings: {
+      accessTokenTtl: 300,
+      refreshGrace: 0,
+      refreshRotation: 'keep',
+      familyTtl: 600,
+      defaultResource: api,
+    },
+    metadata: {
+      id_token_signed_response_alg: 'ES256',
+      introspection_encrypted_response_alg: 'ECDH-ES',
+      jwks: { keys: [{ kty: 'EC' }] },
+      redirect_uris: ['https://app.example.com/cb'],
+    },
+  });
+  const before = await clientRow(id);
+  writeFileSync(file, JSON.stringify({ keys: [privateKey.export({ format: 'jwk' })] }));
+  for (const [wrong, status] of [
+    [`--jwks ${file}`, 2],
+    ['--jwks /no/such/file', 2],
+    ['--refresh-grace 61', 2],
+    ['--family-ttl 299', 2],
+    ['--default-resource https://none.example.com', 1],
+  ] as const) {
+    const refused = await cli(`client update --client-id ${String(id)} ${wrong}`);
+    expect({ wrong, status: refused.status }).toEqual({ wrong, status });
+    expect(refused.stderr).not.toContain('"d"');
+  }
+  expect(await clientRow(id)).toEqual(before);
+  const audit = await database.db.kysely
+    .selectFrom('audit_events')
+    .select(['actor', 'data'])
+    .where('type', '=', 'client.changed')
+    .execute();
+  expect(audit).toEqual([
+    {
+      actor: 'cli',
+      data: {
+        changed: [
+          'familyTtl',
+          'refreshGrace',
+          'refreshRotation',
+          'defaultResource',
+          'introspectionEncryptionAlg',
+          'jwks',
+        ],
+      },
+    },
+  ]);
+});
+
+test('a client that is not there is not changed', async () => {
+  const { status, stderr } = await cli('client update --client-id c_none --refresh-grace 1');
+  expect({ status, said: stderr.includes('There is no client') }).toEqual({
+    status: 1,
+    said: true,
+  });
+});
