@@ -115,6 +115,11 @@ const variables = {
     expected: 'how many whole months of the audit are kept besides this one; 0 keeps all',
     example: '13',
   },
+  KEY_ROTATION_DAYS: {
+    form: z.coerce.number().int().min(0).max(3650).default(90),
+    expected: 'after how many days signing and cookie keys are followed by new ones; 0 for never',
+    example: '90',
+  },
   REGISTRATION: {
     form: flag.default(true),
     expected: 'true or false: whether people may create accounts',
@@ -194,6 +199,8 @@ export interface Config {
   readonly requireSecondFactor: Parsed['REQUIRE_SECOND_FACTOR'];
   /** Whole months besides this one; 0 keeps all. */
   readonly auditRetentionMonths: number;
+  /** 0 for never. */
+  readonly keyRotationDays: number;
   readonly registration: boolean;
   readonly brand: {
     readonly name: string;
@@ -258,6 +265,7 @@ function assemble(values: Parsed): Config {
     threadPoolSize: values.UV_THREADPOOL_SIZE,
     requireSecondFactor: values.REQUIRE_SECOND_FACTOR,
     auditRetentionMonths: values.AUDIT_RETENTION_MONTHS,
+    keyRotationDays: values.KEY_ROTATION_DAYS,
     registration: values.REGISTRATION,
     brand: { name: values.BRAND_NAME, color: values.BRAND_COLOR, onColor: values.BRAND_ON_COLOR },
   };

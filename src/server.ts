@@ -40,9 +40,10 @@ import { IntrospectionService } from './introspection/introspection.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { refuseForeignResume } from './oidc/begun-here.ts';
-import { cacheJwks, Engine } from './oidc/engine.ts';
+import { Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { renderFormPost } from './oidc/form-post.ts';
+import { createKeyRotation } from './oidc/key-rotation.ts';
 import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { takePosts } from './oidc/posts.ts';
@@ -163,6 +164,7 @@ export async function createServer({
     clockwork: {
       'clock:clean': createCleaning(db),
       'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths),
+      'clock:keys': createKeyRotation(keys, config.keyRotationDays),
     },
   });
 
@@ -186,7 +188,7 @@ export async function createServer({
   app.use(mountAtIssuer(config.issuer));
   app.use(serveAssets(renderer));
   if (mailbox !== undefined) app.use(devMailRoutes({ mails: mailbox, renderer }));
-  app.use(cacheJwks());
+  app.use(engine.keepFresh());
   app.use(takePosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));

@@ -210,6 +210,7 @@ export interface SigningKeysTable {
   active_at: Date;
   retired_at: Date | null;
   removed_at: Date | null;
+  erased_at: Date | null;
 }
 
 export interface CookieKeysTable {
@@ -217,6 +218,7 @@ export interface CookieKeysTable {
   key_sealed: Buffer;
   created_at: Now;
   active_at: Date;
+  retired_at: Date | null;
   removed_at: Date | null;
 }
 

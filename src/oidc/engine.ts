@@ -1,34 +1,60 @@
-import { createLocalJWKSet, type JWK, type JWTVerifyGetKey } from 'jose';
-import type { Middleware } from 'koa';
+import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import type { Context, Middleware } from 'koa';
 import compose from 'koa-compose';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { type KeyService, type KeySet, JWKS_MAX_AGE } from './keys.service.ts';
+import { AppError, unavailable } from '../errors.ts';
+import { publicPart } from './key-material.ts';
+import { JWKS_MAX_AGE, KEY_SILENCE, type KeySet, type LoadedKeys } from './keys.ts';
+import type { KeyService } from './keys.service.ts';
 import { noteServerError } from './middleware.ts';
 import { createProvider, type ProviderOptions } from './provider.ts';
 
+/** A provider with the keys of one time. */
 interface Generation {
+  readonly keys: string;
   readonly provider: Provider;
   readonly run: Middleware;
+  readonly jwks: JSONWebKeySet;
   readonly verificationKeys: JWTVerifyGetKey;
 }
 
-/** Node's timers hold 31 bits of milliseconds. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** What was read last, and when by both clocks of this process. */
+interface Reading {
+  readonly keys: LoadedKeys;
+  readonly at: number;
+  readonly date: number;
+}
+
+/** Changes are heard of within a second (VersionWatch); this is for the times, and for what was not heard. */
+const REFRESH_MS = 20_000;
+const SILENCE_MS = KEY_SILENCE * 1_000;
 
 /**
  * The provider that answers now. It reads its keys once, so a change of keys makes a new one; a request that began with
- * the old one ends with it.
+ * the old one ends with it. What was read of the keys holds their times, so that each takes its turn on time, also while
+ * the database can't be reached; a process that has not heard of it for a minute signs nothing.
  */
 export class Engine {
   readonly #options: Omit<ProviderOptions, 'keys'>;
   readonly #keys: KeyService;
+  readonly #clock: () => number;
+  #reading: Reading | undefined;
   #current: Generation | undefined;
+  #changesAt = 0;
+  #running: Promise<void> | undefined;
+  #waiting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(options: Omit<ProviderOptions, 'keys'>, keys: KeyService) {
+  /** @param clock milliseconds that never go back. */
+  constructor(
+    options: Omit<ProviderOptions, 'keys'>,
+    keys: KeyService,
+    clock = () => performance.now(),
+  ) {
     this.#options = options;
     this.#keys = keys;
+    this.#clock = clock;
   }
 
   get provider(): Provider {
@@ -40,68 +66,118 @@ export class Engine {
     return this.#generation.verificationKeys;
   }
 
-  /** Whether there are keys to sign with. */
+  /** Whether there are keys to sign with, and they are known to be the right ones. */
   get isReady(): boolean {
-    return this.#current !== undefined;
+    return this.#reading !== undefined && !this.#isSilent(this.#reading);
   }
 
-  /** Reads the keys and answers with them from now on; and again when a next key's time has come. */
-  async load(): Promise<void> {
-    const keys = await this.#keys.load();
-    this.#current = build({ ...this.#options, keys });
-    clearTimeout(this.#timer);
-    if (keys.changesAt !== undefined) {
-      const wait = Math.min(Math.max(keys.changesAt.getTime() - Date.now(), 1_000), MAX_TIMER_MS);
-      // What fails here is tried again with the next change, and by the watch on the topic `keys`.
-      this.#timer = setTimeout(() => void this.load().catch(() => undefined), wait).unref();
-    }
+  /** Reads the keys and answers with them from now on. One that is under way may have begun too early: another follows it. */
+  load(): Promise<void> {
+    this.#waiting ??= (this.#running ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => {
+        this.#waiting = undefined;
+        this.#running = this.#read().finally(() => {
+          this.#running = undefined;
+        });
+        return this.#running;
+      });
+    return this.#waiting;
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
-  middleware(): Middleware {
-    return (ctx, next) => {
-      const { provider, run } = this.#generation;
-      ctx.app.keys = provider.keys ?? [];
-      return run(ctx, next);
+  /**
+   * Holds back whatever might sign, in a process that has not heard of the keys for too long, until it has; 503 if it
+   * can't. What is published already may still be told, for nobody to keep.
+   */
+  keepFresh(): Middleware {
+    return async (ctx, next) => {
+      const reading = this.#reading;
+      if (reading !== undefined && this.#isSilent(reading) && !isPublic(ctx.path)) {
+        await (this.#running ?? this.load()).catch((error: unknown) => {
+          throw unavailable(error);
+        });
+      }
+      return next();
     };
   }
 
+  middleware(): Middleware {
+    return async (ctx, next) => {
+      const generation = this.#generation;
+      ctx.app.keys = generation.provider.keys ?? [];
+      await generation.run(ctx, next);
+      if (routeOf(ctx) === 'jwks' && ctx.status === 200) this.#publish(ctx, generation);
+    };
+  }
+
+  /** The engine knows keys besides that are published no more. */
+  #publish(ctx: Context, { jwks }: Generation): void {
+    ctx.body = jwks;
+    ctx.type = 'application/jwk-set+json; charset=utf-8';
+    ctx.set('Cache-Control', this.isReady ? `public, max-age=${JWKS_MAX_AGE}` : 'no-cache');
+  }
+
+  async #read(): Promise<void> {
+    // Taken before the question, so that no key is ever thought younger than it is.
+    const [at, date] = [this.#clock(), Date.now()];
+    this.#reading = { keys: await this.#keys.read(), at, date };
+    this.#turn(this.#reading);
+    clearTimeout(this.#timer);
+    // What fails there is tried again by the watch on the topic `keys`, and by who finds the process silent.
+    this.#timer = setTimeout(() => void this.load().catch(() => undefined), REFRESH_MS).unref();
+  }
+
   get #generation(): Generation {
-    if (this.#current === undefined) throw new TypeError('the engine was not loaded');
+    if (this.#reading === undefined) throw new TypeError('the engine was not loaded');
+    return this.#clock() < this.#changesAt && this.#current !== undefined
+      ? this.#current
+      : this.#turn(this.#reading);
+  }
+
+  /** A new provider where the keys are not those of the current one. */
+  #turn({ keys, at }: Reading): Generation {
+    const now = this.#clock();
+    const set = keys.at(now - at);
+    const name = nameOf(set);
+    if (this.#current?.keys !== name) this.#current = build({ ...this.#options, keys: set }, name);
+    this.#changesAt = now + set.changesIn;
     return this.#current;
+  }
+
+  /** A process that was suspended has missed what only the calendar knows. */
+  #isSilent({ at, date }: Reading): boolean {
+    return Math.max(this.#clock() - at, Date.now() - date) > SILENCE_MS;
   }
 }
 
-function build(options: ProviderOptions): Generation {
+function build(options: ProviderOptions, keys: string): Generation {
   const provider = createProvider(options);
-  provider.on('server_error', (ctx, error) => noteServerError(ctx, error));
+  provider.on('server_error', (ctx, error) => {
+    noteServerError(ctx, error);
+    if (error instanceof AppError && error.code === 'unavailable') ctx.state.unavailable = error;
+  });
+  const jwks = { keys: options.keys.jwks.keys.map(publicPart) };
   return {
+    keys,
     provider,
     run: compose<KoaContextWithOIDC>(provider.middleware as Middleware[]) as Middleware,
-    verificationKeys: verifier(options.keys),
+    jwks,
+    verificationKeys: createLocalJWKSet(jwks),
   };
 }
 
-function verifier({ jwks }: KeySet): JWTVerifyGetKey {
-  return createLocalJWKSet({ keys: jwks.keys.map(publicOf) });
+/** The same for the same keys in the same places. */
+function nameOf({ jwks, hintKeys, cookieKeys }: KeySet): string {
+  const signing = jwks.keys.map(({ kid, d }) => [kid, d !== undefined]);
+  return JSON.stringify([signing, hintKeys.map(({ kid }) => kid), cookieKeys]);
 }
 
-function publicOf({ kty, kid, alg, use, n, e, crv, x, y }: JWK): JWK {
-  return Object.fromEntries(
-    Object.entries({ kty, kid, alg, use, n, e, crv, x, y }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  ) as unknown as JWK;
-}
+const routeOf = (ctx: Context) =>
+  (ctx as unknown as { oidc?: { readonly route?: string } }).oidc?.route;
 
-/** The JWKS may be cached for as long as a next key stands in it, twice over, before it signs. */
-export function cacheJwks(): Middleware {
-  return async (ctx, next) => {
-    await next();
-    if (ctx.path === '/jwks' && ctx.status === 200)
-      ctx.set('Cache-Control', `public, max-age=${JWKS_MAX_AGE}`);
-  };
-}
+const isPublic = (path: string) => /^\/(jwks|\.well-known\/.*)\/?$/i.test(path);

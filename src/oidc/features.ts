@@ -55,6 +55,8 @@ export function createFeatures({
         pages.signOut(ctx, { action: attribute(form, 'action'), xsrf: attribute(form, 'value') }),
       postLogoutSuccessSource: (ctx) => pages.signedOut(ctx),
     },
+    // Keys that sign no more are known to it by their public part alone (key-material.ts).
+    externalSigningSupport: { enabled: true, ack: 'experimental-01' },
     resourceIndicators: createResourceIndicators(clients, resourceServers),
   };
 }

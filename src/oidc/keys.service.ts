@@ -1,40 +1,40 @@
-import { exportJWK, generateKeyPair, type JWK } from 'jose';
-import { sql } from 'kysely';
+import { randomBytes } from 'node:crypto';
+import type { JWK } from 'jose';
+import type { AuditType } from '../audit/audit.ts';
 import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { raiseVersion } from '../db/versions.ts';
+import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
+import { makeKeyPair, withoutPrivatePart } from './key-material.ts';
+import { algorithms, KEY_LEAD, type KeyInfo, type KeySet, LoadedKeys } from './keys.ts';
+import * as store from './keys.store.ts';
 
-/** RS256 because many clients assume it, ES256 for what we decide ourselves. */
-const algorithms = ['RS256', 'ES256'] as const;
-type Algorithm = (typeof algorithms)[number];
+export { algorithms, JWKS_MAX_AGE, type KeyInfo } from './keys.ts';
 
-/** How long the JWKS may be cached (seconds); a next key stands in it for twice as long before it signs. */
-export const JWKS_MAX_AGE = 300;
-/** The longest life of anything that is signed (seconds): so long does a retired key stay published. */
-const LONGEST_TOKEN = 86_400;
+/** What the audit names where nobody asked: the process, and the clock. */
+const SERVER = 'server';
+const COOKIE = 'cookie';
 
-export type KeyState = 'next' | 'current' | 'retiring' | 'removed';
-
-export interface KeyInfo {
+/** A key that is in no table yet. */
+interface NewKey {
   readonly kid: string;
   readonly alg: string;
-  readonly state: KeyState;
-  readonly createdAt: Date;
-  readonly activeAt: Date;
-  readonly retiredAt: Date | undefined;
+  insert(db: Db, activeInSeconds: number): Promise<void>;
 }
 
-export interface KeySet {
-  /** Private keys in the order in which they sign: the current one of each algorithm first. */
-  readonly jwks: { readonly keys: readonly JWK[] };
-  readonly cookieKeys: readonly string[];
-  /** When the order changes by itself, because a next key becomes current; undefined if none is waiting. */
-  readonly changesAt: Date | undefined;
+export interface RemovedKey {
+  readonly removed: KeyInfo;
+  /** The kid of what signs in its place from now on. */
+  readonly successor: string | undefined;
 }
 
-/** Signing keys and cookie keys: made at the first start, sealed at rest, rotated with the next key public before it signs. */
+/**
+ * Signing keys, one of each algorithm, and cookie keys: made at the first start, sealed at rest, and changed so that what
+ * comes next is known to everybody before it signs. Every change is one transaction: who dies in the middle has changed
+ * nothing.
+ */
 export class KeyService {
   readonly #db: Database;
   readonly #sealer: Sealer;
@@ -44,141 +44,224 @@ export class KeyService {
     this.#sealer = sealer;
   }
 
-  /** Makes what is missing; several processes may call it at once. */
+  /**
+   * Makes what is missing; several processes may call it at once. The first keys of an installation sign at once; one that
+   * is added to others (an algorithm that is new in a release) is published first, as after a rotation.
+   */
   async ensure(): Promise<void> {
-    await this.#db.transaction(async (db) => {
-      await lock(db);
-      const { rows } = await sql<{
-        alg: string;
-      }>`select distinct alg from signing_keys where retired_at is null`.execute(db);
-      const present = new Set(rows.map((row) => row.alg));
-      const missing = algorithms.filter((alg) => !present.has(alg));
-      for (const alg of missing) await this.#insert(db, alg, 0);
-      const cookies = await db
-        .selectFrom('cookie_keys')
-        .select('id')
-        .where('removed_at', 'is', null)
-        .execute();
-      if (cookies.length === 0) await this.#insertCookieKey(db);
-      if (missing.length > 0 || cookies.length === 0) await raiseVersion(db, 'keys');
+    const { missing } = await this.#inventory(this.#db.kysely);
+    if (missing.length === 0) return;
+    const made = await Promise.all(missing.map((alg) => this.#make(alg)));
+    await this.#change(async (db) => {
+      const found = await this.#inventory(db);
+      const wanted = made.filter(({ alg }) => found.missing.includes(alg));
+      for (const key of wanted)
+        await key.insert(db, key.alg !== COOKIE && found.published ? KEY_LEAD : 0);
+      return audited('keys.created', SERVER, wanted);
     });
   }
 
   /** What signs and verifies now. */
   async load(): Promise<KeySet> {
-    const rows = await this.#db.kysely
-      .selectFrom('signing_keys')
-      .select(['kid', 'private_sealed', 'active_at', 'retired_at'])
-      .select(sql<boolean>`active_at <= now()`.as('active'))
-      .where(sql<boolean>`(removed_at is null or removed_at > now())`)
-      .orderBy('active_at', 'desc')
-      .execute();
-    const cookies = await this.#db.kysely
-      .selectFrom('cookie_keys')
-      .select(['id', 'key_sealed'])
-      .where('removed_at', 'is', null)
-      .orderBy('active_at', 'desc')
-      .execute();
-    const open = (row: (typeof rows)[number]) =>
-      JSON.parse(
-        this.#sealer.open(row.private_sealed, `signing_keys:${row.kid}`).toString(),
-      ) as JWK;
-    const waiting = rows.filter((row) => !row.active);
-    const signing = [...rows.filter((row) => row.active), ...waiting];
-    return {
-      jwks: { keys: signing.map(open) },
-      cookieKeys: cookies.map((row) =>
-        this.#sealer.open(row.key_sealed, `cookie_keys:${row.id}`).toString('base64url'),
-      ),
-      changesAt: waiting.at(-1)?.active_at,
-    };
+    return (await this.read()).at(0);
+  }
+
+  /** Everything that signs or verifies now or later. */
+  async read(): Promise<LoadedKeys> {
+    const [signing, cookies] = await Promise.all([
+      store.readSigningKeys(this.#db.kysely),
+      store.readCookieKeys(this.#db.kysely),
+    ]);
+    return new LoadedKeys(
+      signing.map(({ kid, private_sealed: sealed, public_jwk: publicJwk, ...key }) => ({
+        ...key,
+        publicJwk: publicJwk as JWK,
+        privateJwk: sealed === null ? undefined : this.#open(kid, sealed),
+      })),
+      cookies.map(({ id, key_sealed: sealed, ...key }) => ({
+        ...key,
+        key: this.#sealer.open(sealed, `cookie_keys:${id}`).toString('base64url'),
+      })),
+    );
+  }
+
+  /** The signing keys and the cookie keys. */
+  async list(): Promise<KeyInfo[]> {
+    return this.#list(this.#db.kysely);
   }
 
   /**
-   * Makes the next key of each algorithm. It is published at once, signs once every cached JWKS has it, and the key
-   * before it stays published until the last token that it signed has died.
+   * Makes the next key of each algorithm (or of the cookies, `cookie`). It is published at once, signs when everybody
+   * knows it, and the key before it stays until nothing lives that it signed.
+   * @throws AppError `rotation_under_way` where one of them has a next key already.
    */
-  async rotate(actor: string): Promise<KeyInfo[]> {
+  async rotate(actor: string, algs: readonly string[] = algorithms): Promise<void> {
+    refuseUnderWay(await this.list(), algs);
+    const made = await Promise.all(algs.map((alg) => this.#make(alg)));
+    await this.#change(async (db) => {
+      refuseUnderWay(await this.#list(db), algs);
+      await this.#succeed(db, made);
+      return audited('keys.rotated', actor, made);
+    });
+  }
+
+  /** Rotates what has signed for longer than `days` and has no successor; several processes may call it at once. */
+  async rotateDue(days: number): Promise<void> {
+    const kinds = [...algorithms, COOKIE] as readonly string[];
+    const due = await store.findDue(this.#db.kysely, days);
+    const made = await Promise.all(
+      due.filter((alg) => kinds.includes(alg)).map((alg) => this.#make(alg)),
+    );
+    if (made.length === 0) return;
+    await this.#change(async (db) => {
+      const still = await store.findDue(db, days);
+      const wanted = made.filter(({ alg }) => still.includes(alg));
+      await this.#succeed(db, wanted);
+      return audited('keys.rotated', SERVER, wanted);
+    });
+  }
+
+  /** Erases the private part of what signs no more, and deletes what verifies nothing any more. */
+  async clean(): Promise<void> {
+    const { kysely } = this.#db;
+    for (const { kid, public_jwk: publicJwk } of await store.findToErase(kysely)) {
+      const placeholder = JSON.stringify(withoutPrivatePart(publicJwk as JWK));
+      await store.erase(kysely, kid, this.#sealer.seal(placeholder, `signing_keys:${kid}`));
+    }
     await this.#db.transaction(async (db) => {
-      await lock(db);
-      const wait = 2 * JWKS_MAX_AGE;
-      await sql`update signing_keys set retired_at = now() + make_interval(secs => ${wait}), removed_at = now() + make_interval(secs => ${wait + LONGEST_TOKEN})
-        where retired_at is null or retired_at > now()`.execute(db);
-      for (const alg of algorithms) await this.#insert(db, alg, wait);
-      await writeAudit(db, { type: 'keys.rotated', outcome: 'success', actor });
+      const deleted = await store.deleteEnded(db);
+      if (deleted.length > 0) await writeAudit(db, audited('keys.deleted', SERVER, deleted));
+    });
+  }
+
+  /**
+   * Takes a key away at once and for good, with everything that it signed. What signs just now is only taken `now`, and
+   * then its successor, which waits or is made, signs in its place from this moment.
+   * @throws AppError `unknown_key`, `key_signs`
+   */
+  async remove(kid: string, actor: string, { now = false } = {}): Promise<RemovedKey> {
+    const known = findKey(await this.list(), kid);
+    const spare = await this.#make(known.alg);
+    let outcome: RemovedKey = { removed: known, successor: undefined };
+    await this.#change(async (db) => {
+      const keys = await this.#list(db);
+      const removed = findKey(keys, kid);
+      if (removed.state === 'current' && !now) throw signs(removed, keys);
+      await store.deleteKey(db, removed);
+      outcome = { removed, successor: await this.#replace(db, removed, spare) };
+      return audited('keys.removed', actor, [removed], removed.state);
+    });
+    return outcome;
+  }
+
+  /** What signs in the place of a key that was taken away; undefined where it did not sign. */
+  async #replace(db: Db, { alg, state }: KeyInfo, spare: NewKey): Promise<string | undefined> {
+    if (state === 'current') {
+      const waiting = await store.bringForward(db, alg);
+      if (waiting === undefined) await spare.insert(db, 0);
+      return waiting ?? spare.kid;
+    }
+    if (state !== 'next') return undefined;
+    await store.unretire(db, alg);
+    // The first one of an algorithm had nothing before it.
+    const { missing } = await this.#inventory(db);
+    if (missing.includes(alg)) await spare.insert(db, KEY_LEAD);
+    return undefined;
+  }
+
+  /** In a transaction of its own, under the lock: changes, its event, and the word to every process. */
+  async #change(work: (db: Db) => Promise<ReturnType<typeof audited>>): Promise<void> {
+    await this.#db.transaction(async (db) => {
+      await store.lockKeys(db);
+      const event = await work(db);
+      if (event.data.keys.length === 0) return;
+      await writeAudit(db, event);
       await raiseVersion(db, 'keys');
     });
-    return this.list();
   }
 
-  async list(): Promise<KeyInfo[]> {
-    const rows = await this.#db.kysely
-      .selectFrom('signing_keys')
-      .select(['kid', 'alg', 'created_at', 'active_at', 'retired_at'])
-      .select(
-        sql<KeyState>`case when removed_at <= now() then 'removed' when active_at > now() then 'next' when retired_at <= now() then 'retiring' else 'current' end`.as(
-          'state',
-        ),
-      )
-      .orderBy('active_at', 'desc')
-      .orderBy('alg')
-      .execute();
-    return rows.map((row) => ({
-      kid: row.kid,
-      alg: row.alg,
-      state: row.state,
-      createdAt: row.created_at,
-      activeAt: row.active_at,
-      retiredAt: row.retired_at ?? undefined,
-    }));
+  async #succeed(db: Db, made: readonly NewKey[]): Promise<void> {
+    for (const key of made) {
+      await store.retire(db, key.alg, KEY_LEAD);
+      await key.insert(db, KEY_LEAD);
+    }
   }
 
-  async #insert(db: Db, alg: Algorithm, activeInSeconds: number): Promise<void> {
-    const { publicKey, privateKey } = await generateKeyPair(alg, {
-      extractable: true,
-      modulusLength: 2048,
-    });
-    const kid = randomToken(12);
-    const shared = { kid, alg, use: 'sig' };
-    const privateJwk = { ...(await exportJWK(privateKey)), ...shared };
-    const publicJwk = { ...(await exportJWK(publicKey)), ...shared };
-    await db
-      .insertInto('signing_keys')
-      .values({
-        kid,
+  async #list(db: Db): Promise<KeyInfo[]> {
+    return [
+      ...(await store.listKeys(db, 'signing_keys')),
+      ...(await store.listKeys(db, 'cookie_keys')),
+    ];
+  }
+
+  async #inventory(db: Db): Promise<{ missing: string[]; published: boolean }> {
+    const keys = await this.#list(db);
+    const there = new Set(
+      keys.filter(({ retiredAt }) => retiredAt === undefined).map(({ alg }) => alg),
+    );
+    return {
+      missing: [...algorithms, COOKIE].filter((alg) => !there.has(alg)),
+      published: keys.some(({ alg, state }) => alg !== COOKIE && state !== 'removed'),
+    };
+  }
+
+  async #make(alg: string): Promise<NewKey> {
+    if (alg === COOKIE) {
+      const id = randomToken(12);
+      const keySealed = this.#sealer.seal(randomBytes(32), `cookie_keys:${id}`);
+      return {
+        kid: id,
         alg,
-        public_jwk: JSON.stringify(publicJwk),
-        private_sealed: this.#sealer.seal(JSON.stringify(privateJwk), `signing_keys:${kid}`),
-        active_at: sql<Date>`now() + make_interval(secs => ${activeInSeconds})`,
-        retired_at: null,
-        removed_at: null,
-      })
-      .execute();
+        insert: (db, seconds) => store.insertCookieKey(db, { id, keySealed }, seconds),
+      };
+    }
+    const { kid, publicJwk, privateJwk } = await makeKeyPair(alg);
+    const privateSealed = this.#sealer.seal(JSON.stringify(privateJwk), `signing_keys:${kid}`);
+    const key = { kid, alg, publicJwk, privateSealed };
+    return { kid, alg, insert: (db, seconds) => store.insertSigningKey(db, key, seconds) };
   }
 
-  async #insertCookieKey(db: Db): Promise<void> {
-    const id = randomToken(12);
-    await db
-      .insertInto('cookie_keys')
-      .values({
-        id,
-        key_sealed: this.#sealer.seal(
-          Buffer.from(randomToken(32), 'base64url'),
-          `cookie_keys:${id}`,
-        ),
-        active_at: sql<Date>`now()`,
-        removed_at: null,
-      })
-      .execute();
+  #open(kid: string, sealed: Buffer): JWK {
+    return JSON.parse(this.#sealer.open(sealed, `signing_keys:${kid}`).toString()) as JWK;
   }
 }
 
-/** One process at a time changes keys. */
-async function lock(db: Db): Promise<void> {
-  await db
-    .selectFrom('config_versions')
-    .select('topic')
-    .where('topic', '=', 'keys')
-    .forUpdate()
-    .execute();
+function audited(
+  type: AuditType,
+  actor: string,
+  keys: readonly { readonly kid: string; readonly alg: string }[],
+  state?: string,
+) {
+  const data = { keys: keys.map(({ kid, alg }) => ({ kid, alg })), state };
+  return { type, outcome: 'success', actor, data } as const;
+}
+
+function findKey(keys: readonly KeyInfo[], kid: string): KeyInfo {
+  const found = keys.find((key) => key.kid === kid);
+  if (found === undefined)
+    throw new AppError('unknown_key', `There is no key ${kid}.`, { status: 404 });
+  return found;
+}
+
+function refuseUnderWay(keys: readonly KeyInfo[], algs: readonly string[]): void {
+  const next = keys.find(({ alg, state }) => state === 'next' && algs.includes(alg));
+  if (next === undefined) return;
+  throw new AppError(
+    'rotation_under_way',
+    `A rotation is under way: the next key (${next.alg}, ${next.kid}) is published, and signs from ${next.activeAt.toISOString()}.`,
+    { status: 409 },
+  );
+}
+
+function signs({ kid, alg }: KeyInfo, keys: readonly KeyInfo[]): AppError {
+  const next = keys.find((key) => key.alg === alg && key.state === 'next');
+  const gently =
+    next === undefined
+      ? 'Make its successor with keys rotate, and remove it when that one signs.'
+      : `Its successor signs from ${next.activeAt.toISOString()}: remove it then.`;
+  return new AppError(
+    'key_signs',
+    `${kid} is the key that signs now. ${gently} Or remove it with --now: the successor then signs at once, and who has not heard of it yet refuses what it signs for a while.`,
+    { status: 409 },
+  );
 }

@@ -3,7 +3,7 @@ import { defaultSettings } from '../client/client.ts';
 import { epochSeconds } from '../lib/time.ts';
 
 /** How long everything lives that the engine makes, in seconds. */
-const ttl = {
+export const ttl = {
   code: 60,
   accessToken: 3_600,
   idToken: 3_600,

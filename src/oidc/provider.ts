@@ -13,7 +13,8 @@ import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import { createLoadExistingGrant } from './families.ts';
 import { createFeatures, type TellOf } from './features.ts';
-import type { KeySet } from './keys.service.ts';
+import { engineKey } from './key-material.ts';
+import type { KeySet } from './keys.ts';
 import { lifetimes } from './lifetimes.ts';
 import { offlineAccessHook } from './offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
@@ -68,9 +69,7 @@ function configuration({
   return {
     adapter: createAdapter(clients),
     clients: consoleClients(config.issuer, config.brand.name),
-    jwks: {
-      keys: keys.jwks.keys.map((key) => ({ ...key })) as NonNullable<Configuration['jwks']>['keys'],
-    },
+    jwks: { keys: [...keys.jwks.keys, ...keys.hintKeys].map(engineKey) },
     cookies: {
       keys: [...keys.cookieKeys],
       names: {

@@ -1262,7 +1262,9 @@ describe('what is published', () => {
     expect(headers['cache-control']).toMatch(/^public, max-age=\d+$/);
     expect(headers['content-type']).toMatch(/^application\/(jwk-set\+)?json/);
     const { keys } = json as unknown as JSONWebKeySet;
-    expect(new Set(keys.map((key) => key.alg))).toEqual(new Set(['ES256', 'RS256']));
+    expect(new Set(keys.map((key) => key.alg))).toEqual(
+      new Set(['RS256', 'ES256', 'PS256', 'EdDSA']),
+    );
     expect(new Set(keys.map((key) => key.kid)).size).toBe(keys.length);
     for (const key of keys) {
       expect(key).toMatchObject({
