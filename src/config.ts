@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AppError } from './errors.ts';
+import { parseNetwork } from './lib/network.ts';
 
 const loopbackHosts = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -33,6 +34,18 @@ const masterKeys = z.string().transform((value, context) => {
     return z.NEVER;
   }
   return keys;
+});
+
+const hostName =
+  /^(?=.{1,253}$)(?=.*[a-z])[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$/i;
+
+const hosts = z.string().transform((value, context) => {
+  const entries = value.split(',').map((part) => part.trim());
+  if (!entries.every((entry) => hostName.test(entry) || parseNetwork(entry) !== undefined)) {
+    context.addIssue({ code: 'custom', message: 'not hosts' });
+    return z.NEVER;
+  }
+  return entries;
 });
 
 /**
@@ -99,6 +112,12 @@ const variables = {
     form: z.coerce.number().int().min(0).max(10).default(0),
     expected: 'how many proxies of yours stand before the server, 0 to 10',
     example: '1',
+  },
+  OUTBOUND_ALLOW: {
+    form: hosts.optional(),
+    expected:
+      'inside hosts that may be called all the same, as names, addresses or networks with commas between',
+    example: 'app.internal,10.1.2.0/24',
   },
   UV_THREADPOOL_SIZE: {
     form: z.coerce.number().int().min(1).max(1024).default(4),
@@ -194,6 +213,8 @@ export interface Config {
   readonly metricsHost: string;
   readonly logLevel: Parsed['LOG_LEVEL'];
   readonly trustProxy: number;
+  /** Names, addresses and networks of inside hosts that may be called all the same. */
+  readonly outboundAllow: readonly string[];
   /** Node's own variable: half of the threads hash passwords. */
   readonly threadPoolSize: number;
   readonly requireSecondFactor: Parsed['REQUIRE_SECOND_FACTOR'];
@@ -262,6 +283,7 @@ function assemble(values: Parsed): Config {
     metricsHost: values.METRICS_HOST,
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
+    outboundAllow: values.OUTBOUND_ALLOW ?? [],
     threadPoolSize: values.UV_THREADPOOL_SIZE,
     requireSecondFactor: values.REQUIRE_SECOND_FACTOR,
     auditRetentionMonths: values.AUDIT_RETENTION_MONTHS,

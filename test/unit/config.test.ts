@@ -148,3 +148,23 @@ test('a secret can come from a file; what is no secret can not', () => {
     rmSync(folder, { recursive: true });
   }
 });
+
+test('inside hosts that may be called are names, addresses and networks', () => {
+  expect(loadConfig({}).outboundAllow).toEqual([]);
+  expect(
+    loadConfig({ OUTBOUND_ALLOW: 'app.internal, 10.1.2.0/24,::1 ,fd00::/8' }).outboundAllow,
+  ).toEqual(['app.internal', '10.1.2.0/24', '::1', 'fd00::/8']);
+});
+
+test.each([
+  '10.1.2.0/33',
+  '10.1.2',
+  'https://app.internal',
+  'app.internal:8080',
+  '*.internal',
+  'app.internal,',
+  'fe80::1%eth0',
+  '::1/',
+])('OUTBOUND_ALLOW does not take %j', (value) => {
+  expect(refusal({ OUTBOUND_ALLOW: value })).toMatch(/^ {2}OUTBOUND_ALLOW: expected /m);
+});
