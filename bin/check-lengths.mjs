@@ -5,7 +5,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const most = 400;
-const written = ['src', 'views', 'bin', 'demo'].map(
+const written = ['src', 'resource-server', 'views', 'bin', 'demo'].map(
   (folder) => `${folder}/**/*.{ts,mjs,js,eta,css}`,
 );
 const lists = /^src\/(db\/schema\.ts|http\/messages(\.ts$|[-/]))/;

@@ -69,6 +69,12 @@ const lawful = {
     `export const createProvider = () => Provider;`,
   ],
   'migrations/0001-first.ts': [`import { sql } from 'kysely';`, `export const up = () => sql;`],
+  'resource-server/index.ts': [
+    `import { createHash } from 'node:crypto';`,
+    `import { jwtVerify } from 'jose';`,
+    `export { Auth } from './auth.ts';`,
+    `export const verify = [createHash, jwtVerify];`,
+  ],
 };
 
 describe('the import rules', () => {
@@ -155,6 +161,24 @@ describe('the import rules', () => {
       'src/lib/hash.ts',
       `import { fake } from '../../test/support/fake.ts';`,
       'src runs without test/',
+    ],
+    [
+      'src leans on the export',
+      'src/client/client.service.ts',
+      `import { createResourceServer } from '../../resource-server/index.ts';`,
+      'src runs without resource-server/',
+    ],
+    [
+      'the export leans on the server',
+      'resource-server/index.ts',
+      `export type { Client } from '../src/client/client.ts';`,
+      'it is packed without it',
+    ],
+    [
+      'the export leans on another package',
+      'resource-server/index.ts',
+      `import { z } from 'zod';`,
+      'imports zod: it is packed without it',
     ],
     [
       'a feature knows the migrations',

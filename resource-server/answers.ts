@@ -1,0 +1,57 @@
+import { formatChallenge, type Scheme } from './challenge.ts';
+import { AuthorizationError, type Refusal } from './errors.ts';
+
+/** What every challenge of the API says. */
+export interface ChallengeRules {
+  readonly realm: string | undefined;
+  /** RFC 9728, section 5.1. */
+  readonly metadataUrl: string | undefined;
+  /** Of DPoP proofs; undefined where they can't be checked. */
+  readonly dpopAlgorithms: readonly string[] | undefined;
+  readonly nextNonce: () => string | undefined;
+}
+
+/** What the request was made with, and what it could have been made with. */
+export interface Challenged {
+  /** Undefined where no token was presented. */
+  readonly scheme: Scheme | undefined;
+  readonly offersBearer: boolean;
+  readonly offersDpop: boolean;
+}
+
+/**
+ * What is answered: the challenge of the scheme that was used says what was wrong; those of other schemes that are open
+ * to the caller say no more than that.
+ */
+export function answerTo(
+  { code, message, parameters, cause }: Refusal,
+  { realm, metadataUrl, dpopAlgorithms, nextNonce }: ChallengeRules,
+  { scheme, offersBearer, offersDpop }: Challenged,
+): AuthorizationError {
+  const isMissing = code === 'missing_token';
+  const failed = isMissing ? undefined : (scheme ?? 'Bearer');
+  // Who sent no token is not told what was wrong with it (RFC 6750, section 3.1).
+  const wrong = isMissing ? {} : { error: code, error_description: ascii(message), ...parameters };
+  const schemes: [Scheme, boolean][] = [
+    ['Bearer', offersBearer],
+    ['DPoP', offersDpop && dpopAlgorithms !== undefined],
+  ];
+  const challenges = schemes
+    .filter(([name, isOffered]) => name === failed || (isOffered && failed !== 'DPoP'))
+    .map(([name]) =>
+      formatChallenge(name, {
+        realm,
+        ...(name === failed ? wrong : {}),
+        algs: name === 'DPoP' ? dpopAlgorithms?.join(' ') : undefined,
+        resource_metadata: metadataUrl,
+      }),
+    );
+  const nonce = code === 'use_dpop_nonce' ? nextNonce() : undefined;
+  return new AuthorizationError(code, message, {
+    challenges,
+    headers: nonce === undefined ? {} : { 'DPoP-Nonce': nonce },
+    cause,
+  });
+}
+
+const ascii = (text: string): string => text.replaceAll('’', "'");

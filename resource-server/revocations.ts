@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { jwtVerify } from 'jose';
+import { epochSeconds } from './clock.ts';
+import { Unavailable } from './errors.ts';
+import { isObject } from './fetch-document.ts';
+import type { IssuerKeys } from './keys.ts';
+
+/** What names the event in the envelope (RFC 8417). */
+const EVENT = 'urn:vouchsafe:event:revocations';
+
+/** One page of the feed, verified. */
+export interface RevocationPage {
+  readonly cursor: string;
+  /** There is more, to be had with the cursor. */
+  readonly more: boolean;
+  /** By the hash of the token's `jti`: when the token ends by itself (epoch seconds). */
+  readonly tokens: readonly (readonly [hash: string, exp: number])[];
+  /** By client: its tokens of this time, and of every time before, are dead (epoch seconds). */
+  readonly clients: readonly (readonly [clientId: string, before: number])[];
+}
+
+export interface PageRules {
+  readonly issuer: string;
+  readonly algorithms: readonly string[];
+  readonly clockTolerance: number;
+  /** How old a page may be (seconds): one that was kept by somebody tells of nothing new. */
+  readonly maxAge: number;
+}
+
+/**
+ * A page of the feed, as the issuer signed it, and no older than the rules allow.
+ * @throws Unavailable where it is none
+ */
+export async function verifyPage(
+  jws: string,
+  keys: IssuerKeys,
+  { issuer, algorithms, clockTolerance, maxAge }: PageRules,
+): Promise<RevocationPage> {
+  try {
+    const { payload } = await jwtVerify(jws, keys.find, {
+      issuer,
+      algorithms: [...algorithms],
+      typ: 'secevent+jwt',
+      clockTolerance,
+      maxTokenAge: maxAge,
+      requiredClaims: ['jti', 'events'],
+    });
+    return readEvent(payload['events']);
+  } catch (cause) {
+    if (cause instanceof Unavailable) throw cause;
+    throw new Unavailable('the revocation feed is not as the issuer signs it', { cause });
+  }
+}
+
+function readEvent(events: unknown): RevocationPage {
+  const event = isObject(events) ? events[EVENT] : undefined;
+  if (!isObject(event)) throw new TypeError('it holds no revocations');
+  const { cursor, more = false, tokens = {}, clients = {} } = event;
+  if (typeof cursor !== 'string' || cursor === '' || typeof more !== 'boolean')
+    throw new TypeError('it holds no cursor');
+  return { cursor, more, tokens: times(tokens), clients: times(clients) };
+}
+
+function times(value: unknown): [string, number][] {
+  if (!isObject(value)) throw new TypeError('it holds no revocations');
+  return Object.entries(value).map(([name, time]) => {
+    if (typeof time !== 'number' || !Number.isFinite(time)) throw new TypeError('it holds no time');
+    return [name, time];
+  });
+}
+
+/** What is revoked, as far as it still matters; never more than `size` entries. */
+export class Revocations {
+  readonly #size: number;
+  readonly #clockTolerance: number;
+  readonly #tokens = new Map<string, number>();
+  readonly #clients = new Map<string, number>();
+
+  constructor(size: number, clockTolerance: number) {
+    this.#size = size;
+    this.#clockTolerance = clockTolerance;
+  }
+
+  /** @throws Unavailable where there are more entries than may be kept */
+  add({ tokens, clients }: Pick<RevocationPage, 'tokens' | 'clients'>): void {
+    for (const [hash, exp] of tokens) this.#tokens.set(hash, exp);
+    for (const [clientId, before] of clients) {
+      this.#clients.set(clientId, Math.max(before, this.#clients.get(clientId) ?? before));
+    }
+    if (this.#tokens.size + this.#clients.size <= this.#size) return;
+    this.dropEnded();
+    if (this.#tokens.size + this.#clients.size > this.#size)
+      throw new Unavailable(`more than ${this.#size} revocations: raise revocationFeed.size`);
+  }
+
+  /** Forgets the tokens that have ended by themselves. */
+  dropEnded(): void {
+    const now = epochSeconds();
+    for (const [hash, exp] of this.#tokens) {
+      if (exp + this.#clockTolerance < now) this.#tokens.delete(hash);
+    }
+  }
+
+  has({ jti, clientId, issuedAt }: { jti: string; clientId: string; issuedAt: number }): boolean {
+    const before = this.#clients.get(clientId);
+    if (before !== undefined && issuedAt <= before) return true;
+    return this.#tokens.has(createHash('sha256').update(jti).digest('base64url'));
+  }
+}
