@@ -8,7 +8,7 @@ import { clientMetadata } from './clients.ts';
 import { GRACE_SECONDS } from './commit.ts';
 import { prefixes } from './live-token.ts';
 import { jwtPayload } from './present-jwt.ts';
-import type { FamilyRecord, Payload, SessionRecord, TokenKind } from './records.ts';
+import type { FamilyRecord, Payload, SessionRecord, TokenKind, TokenRecord } from './records.ts';
 import type { TokenRead } from './reads.ts';
 import { sessionPayload, sessionWrite } from './session-record.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -134,7 +134,7 @@ async function findToken(
   if (!id.startsWith(prefixes[kind])) return undefined;
   const read = await unit.findToken(id);
   if (read === undefined || read.token.kind !== kind || !read.standing) return undefined;
-  const found = { ...read.token.payload, jti: id };
+  const found = { ...(read.token.payload ?? emptied(kind, read.token)), jti: id };
   const age = read.consumedAge;
   if (age === undefined) return found;
   // A used refresh token still names its family to who wants it revoked: a refresh may have overtaken the revocation.
@@ -154,6 +154,14 @@ async function findToken(
   if (kind === 'code') unit.noteRepetition(read.token);
   return found;
 }
+
+/** What is left of a token once it is long used up: whose it was, so that its family can be ended. */
+const emptied = (kind: keyof typeof prefixes, { clientId, accountId, grantId }: TokenRecord) => ({
+  kind: Object.keys(kinds).find((name) => kinds[name] === kind) as string,
+  clientId,
+  accountId,
+  grantId,
+});
 
 /** Within how many seconds a repeated refresh is the client's own. */
 async function refreshGrace(clients: ClientService, clientId: string | undefined): Promise<number> {

@@ -3,8 +3,19 @@ import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { createLogger } from '../../src/lib/log.ts';
 import { createAuditMonths, keepAuditMonths } from '../../src/outbox/audit-months.ts';
-import { createCleaning } from '../../src/outbox/cleaning.ts';
+import { batch, createCleaning } from '../../src/outbox/cleaning.ts';
+import { type Rule, retention } from '../../src/outbox/retention.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import {
+  type Credentials,
+  exchange,
+  isActive,
+  refresh,
+  revoke,
+  Seed,
+  type SignedInBrowser,
+} from '../support/protocol.ts';
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 let database: TestDatabase;
 
@@ -29,27 +40,38 @@ async function left(table: string, column: string): Promise<string[]> {
 }
 
 describe('cleaning', () => {
-  test('takes what ended ten minutes ago, a code a day ago, and nothing else', async () => {
+  test('takes what has ended for a while, a code a day later, and nothing else', async () => {
     await run(`
       insert into accounts (id, email, email_key) values ('u', 'a@example.com', 'a@example.com');
       insert into clients (id, name, type, metadata) values ('c', 'App', 'web', '{}');
       insert into grants (id, account_id, client_id, payload, key_id, expires_at, revoked_at) values
+        ('live', 'u', 'c', '{}', 'k', now() + interval '1 day', null),
         ('gone', 'u', 'c', '{}', 'k', now() - interval '11 minutes', null),
         ('just ended', 'u', 'c', '{}', 'k', now() - interval '9 minutes', null),
-        ('has a token', 'u', 'c', '{}', 'k', now() - interval '2 hours', null),
-        ('revoked', 'u', 'c', '{}', 'k', now() + interval '1 day', now() - interval '1 day');
+        ('has a JWT', 'u', 'c', '{}', 'k', now() - interval '2 hours', null),
+        ('revoked', 'u', 'c', '{}', 'k', now() + interval '1 day', now() - interval '11 minutes'),
+        ('just revoked', 'u', 'c', '{}', 'k', now() + interval '1 day', now() - interval '9 minutes'),
+        ('revoked, has a JWT', 'u', 'c', '{}', 'k', now() + interval '1 day', now() - interval '1 day');
       insert into tokens (id_hash, kind, grant_id, client_id, expires_at, consumed_at) values
-        ('access gone', 'access', 'has a token', 'c', now() - interval '11 minutes', null),
-        ('access just ended', 'access', null, 'c', now() - interval '9 minutes', null),
-        ('access live', 'access', null, 'c', now() + interval '1 minute', null),
-        ('refresh used, not over', 'refresh', null, 'c', now() + interval '1 day', now() - interval '3 days'),
-        ('refresh used, over', 'refresh', null, 'c', now() - interval '11 minutes', now() - interval '3 days'),
-        ('jwt gone', 'jwt', null, 'c', now() - interval '11 minutes', null),
-        ('machine gone', 'machine', null, 'c', now() - interval '11 minutes', null),
-        ('code gone', 'code', null, 'c', now() - interval '25 hours', now() - interval '25 hours'),
-        ('code used today', 'code', 'has a token', 'c', now() - interval '23 hours', now() - interval '23 hours');
+        ('access gone', 'access', 'live', 'c', now() - interval '3 minutes', null),
+        ('access just ended', 'access', 'live', 'c', now() - interval '1 minute', null),
+        ('access live', 'access', 'live', 'c', now() + interval '1 minute', null),
+        ('refresh used, not over', 'refresh', 'live', 'c', now() + interval '1 day', now() - interval '3 days'),
+        ('refresh used, over', 'refresh', 'live', 'c', now() - interval '3 minutes', now() - interval '3 days'),
+        ('jwt gone', 'jwt', 'has a JWT', 'c', now() - interval '11 minutes', null),
+        ('jwt just ended', 'jwt', 'has a JWT', 'c', now() - interval '9 minutes', null),
+        ('machine gone', 'machine', null, 'c', now() - interval '3 minutes', null),
+        ('machine just ended', 'machine', null, 'c', now() - interval '1 minute', null),
+        ('code gone', 'code', 'live', 'c', now() - interval '25 hours', now() - interval '25 hours'),
+        ('code used today', 'code', 'live', 'c', now() - interval '23 hours', now() - interval '23 hours'),
+        ('code of a family that is over', 'code', 'has a JWT', 'c', now() - interval '23 hours', now() - interval '23 hours'),
+        ('refresh revoked', 'refresh', 'revoked', 'c', now() + interval '1 day', null),
+        ('refresh used, revoked', 'refresh', 'revoked', 'c', now() + interval '1 day', now() - interval '3 days'),
+        ('access revoked', 'access', 'revoked', 'c', now() + interval '1 hour', null),
+        ('refresh just revoked', 'refresh', 'just revoked', 'c', now() + interval '1 day', null),
+        ('jwt revoked', 'jwt', 'revoked, has a JWT', 'c', now() + interval '1 hour', null);
       insert into interactions (id_hash, payload, expires_at) values
-        ('gone', '{}', now() - interval '11 minutes'), ('just ended', '{}', now() - interval '9 minutes');
+        ('gone', '{}', now() - interval '3 minutes'), ('just ended', '{}', now() - interval '1 minute');
       insert into sessions (uid, id_hash, payload, expires_at, ended_at) values
         ('gone', 'a', '{}', now() - interval '11 minutes', null), ('signed out', 'b', '{}', now() + interval '1 day', now() - interval '11 minutes'),
         ('just signed out', 'c', '{}', now() + interval '1 day', now() - interval '9 minutes'), ('live', 'd', '{}', now() + interval '1 day', null);
@@ -58,7 +80,7 @@ describe('cleaning', () => {
       insert into action_links (id_hash, token_hash, purpose, expires_at) values
         ('gone', 'a', 'register', now() - interval '11 minutes'), ('just ended', 'b', 'register', now() - interval '9 minutes');
       insert into rate_limits (key, points, expire) values
-        ('gone', 1, (extract(epoch from now() - interval '11 minutes') * 1000)::bigint), ('live', 1, (extract(epoch from now()) * 1000)::bigint);
+        ('gone', 1, (extract(epoch from now() - interval '3 minutes') * 1000)::bigint), ('just ended', 1, (extract(epoch from now() - interval '1 minute') * 1000)::bigint), ('live', 1, (extract(epoch from now()) * 1000)::bigint);
       insert into outbox (id, kind, done_at, dead_at, due_at) values
         ('delivered', 'mail', now() - interval '25 hours', null, now()), ('delivered today', 'mail', now() - interval '23 hours', null, now()),
         ('dead', 'mail', null, now() - interval '31 days', now()), ('just dead', 'mail', null, now() - interval '29 days', now()),
@@ -70,15 +92,25 @@ describe('cleaning', () => {
       'access just ended',
       'access live',
       'code used today',
+      'jwt just ended',
+      'jwt revoked',
+      'machine just ended',
+      'refresh just revoked',
       'refresh used, not over',
     ]);
-    expect(await left('grants', 'id')).toEqual(['has a token', 'just ended', 'revoked']);
+    expect(await left('grants', 'id')).toEqual([
+      'has a JWT',
+      'just ended',
+      'just revoked',
+      'live',
+      'revoked, has a JWT',
+    ]);
     expect(await left('interactions', 'id_hash')).toEqual(['just ended']);
     expect(await left('sessions', 'uid')).toEqual(['just signed out', 'live']);
     expect(await left('session_clients', 'session_uid')).toEqual([]);
     expect(await left('revoked_tokens', 'id_hash')).toEqual(['live']);
     expect(await left('action_links', 'id_hash')).toEqual(['just ended']);
-    expect(await left('rate_limits', 'key')).toEqual(['live']);
+    expect(await left('rate_limits', 'key')).toEqual(['just ended', 'live']);
     expect(await left('outbox', 'id')).toEqual([
       'clock:clean',
       'delivered today',
@@ -87,9 +119,9 @@ describe('cleaning', () => {
     ]);
     expect(await left('accounts', 'id')).toEqual(['u']);
     // A family goes when the last of its tokens has gone.
-    await run(`update tokens set expires_at = expires_at - interval '2 hours' where kind = 'code'`);
+    await run(`update tokens set expires_at = now() - interval '1 day' where kind = 'jwt'`);
     await clean();
-    expect(await left('grants', 'id')).toEqual(['just ended', 'revoked']);
+    expect(await left('grants', 'id')).toEqual(['just ended', 'just revoked', 'live']);
   });
 
   test('goes in batches of a thousand, past what somebody holds', async () => {
@@ -99,7 +131,7 @@ describe('cleaning', () => {
     const deletes: string[] = [];
     const observed = database.connect({
       observer: (text) => {
-        if (text.includes('"tokens"')) deletes.push(text);
+        if (text.includes('delete from "tokens"')) deletes.push(text);
         return undefined;
       },
     });
@@ -107,8 +139,8 @@ describe('cleaning', () => {
       await sql`select from tokens where id_hash = int8send(1) for update`.execute(db);
       expect(await createCleaning(observed).run(never)).toBe(false);
     });
-    // Three full ones and a last one, and one that found no codes.
-    expect(deletes).toHaveLength(5);
+    // Three full ones and a last one, and one each that found no JWT, no code, and no family that ended in either way.
+    expect(deletes).toHaveLength(8);
     expect(await database.db.kysely.selectFrom('tokens').select('kind').execute()).toHaveLength(1);
     await clean();
     expect(await database.db.kysely.selectFrom('tokens').select('kind').execute()).toHaveLength(0);
@@ -124,30 +156,179 @@ describe('cleaning', () => {
     expect(await left('tokens', 'id_hash')).toEqual(['x']);
   });
 
-  test('finds what is gone by an index, on a table that is large', async () => {
-    await run(`
-      insert into tokens (id_hash, kind, client_id, expires_at) select int8send(i), case when i % 3 = 0 then 'code' else 'access' end, 'c', now() + interval '1 hour' from generate_series(1, 20000) i;
-      insert into sessions (uid, id_hash, payload, expires_at, ended_at) select i::text, int8send(i), '{}', now() + interval '1 hour', null from generate_series(1, 20000) i;
-      analyze tokens, sessions;
-    `);
-    for (const [gone, index] of [
-      [
-        `tokens where kind <> 'code' and expires_at < now() - interval '10 minutes'`,
-        'tokens_expiry',
-      ],
-      [
-        `tokens where kind = 'code' and expires_at < now() - interval '1 day'`,
-        'tokens_code_expiry',
-      ],
-      [`sessions where ended_at < now() - interval '10 minutes'`, 'sessions_ended'],
-    ] as const) {
-      const { rows } = await sql
-        .raw<{ 'QUERY PLAN': string }>(
-          `explain select 1 from ${gone} limit 1000 for update skip locked`,
-        )
-        .execute(database.db.kysely);
-      expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain(index);
+  test('knows of every table what keeps it from growing for ever', async () => {
+    const { rows } = await sql<{ name: string }>`
+      select relname as name from pg_class where relnamespace = 'public'::regnamespace
+        and relkind in ('r', 'p') and not relispartition and relname not like 'kysely_%'`.execute(
+      database.db.kysely,
+    );
+    expect(Object.keys(retention).toSorted()).toEqual(rows.map((row) => row.name).toSorted());
+  });
+
+  const rules = Object.values(retention).flatMap((one) => (typeof one === 'string' ? [] : one));
+  const explain = async (rule: Rule, reached?: string) =>
+    database.db.transaction(async (db) => {
+      // No way but an index, if there is one.
+      await sql`set local enable_seqscan = off`.execute(db);
+      await sql`set local enable_bitmapscan = off`.execute(db);
+      await sql`set local enable_sort = off`.execute(db);
+      const { rows } = await sql<{
+        'QUERY PLAN': string;
+      }>`explain (analyze, costs off) ${batch(rule, reached)}`.execute(db);
+      return rows.map((row) => row['QUERY PLAN']).join('\n');
+    });
+
+  test.each(rules.map((rule) => [`${rule.from} ${rule.ended} ${rule.where ?? ''}`, rule] as const))(
+    'finds by an index, and in its order: %s',
+    async (_, rule) => {
+      for (const reached of [undefined, rule.type === 'bigint' ? '0' : '2000-01-01']) {
+        const plan = await explain(rule, reached);
+        expect(plan).toMatch(new RegExp(`Index Cond: \\(+${rule.ended.replace(/^[rg]\./, '')} `));
+        expect(plan).not.toMatch(/Seq Scan on (?!found)|Sort/);
+      }
+    },
+  );
+
+  test('goes on where it came to, and does not pass again what it deleted', async () => {
+    await run(
+      `insert into tokens (id_hash, kind, client_id, expires_at) select int8send(i), 'access', 'c', now() - interval '1 hour' + i * interval '1 ms' from generate_series(1, 20000) i; analyze tokens`,
+    );
+    interface Plan {
+      'Index Name'?: string;
+      'Shared Hit Blocks': number;
+      'Shared Read Blocks': number;
+      Plans?: Plan[];
     }
+    const pages = (plan: Plan): number =>
+      plan['Index Name'] === 'tokens_expiry'
+        ? plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
+        : Math.max(0, ...(plan.Plans ?? []).map(pages));
+    const look = async (reached?: string) => {
+      const { rows } = await sql<{
+        'QUERY PLAN': [{ Plan: Plan }];
+      }>`explain (analyze, buffers, format json) ${batch(rules[0] as Rule, reached)}`.execute(
+        database.db.kysely,
+      );
+      return pages(rows[0]?.['QUERY PLAN'][0].Plan as Plan);
+    };
+    // An old transaction that is still open, as a backup is: nothing that was deleted since is forgotten.
+    const old = database.connect();
+    await old.transaction(async (db) => {
+      await sql`set transaction isolation level repeatable read`.execute(db);
+      await sql`select count(*) from accounts`.execute(db);
+      let reached: string | undefined;
+      for (let i = 0; i < 15; i++) {
+        const { rows } = await batch(rules[0] as Rule, reached).execute(database.db.kysely);
+        expect(rows[0]?.count).toBe(1_000);
+        reached = rows[0]?.last as string;
+      }
+      const onward = await look(reached);
+      const anew = await look();
+      expect(onward).toBeLessThan(anew / 5);
+    });
+  });
+});
+
+describe('what was cleaned is not missed', () => {
+  const api = 'https://api.example.com';
+  let server: ServerProcess;
+  let client: Credentials;
+  let introspector: Credentials;
+  let browser: SignedInBrowser;
+
+  beforeEach(async () => {
+    const seed = new Seed(database.db);
+    server = await startServerProcess(database, 'http://localhost:3000');
+    introspector = await seed.api(api);
+    client = await seed.client({ apis: [{ identifier: api, scopes: ['read'] }] });
+    const account = await seed.account();
+    await seed.consent(account, client.clientId, { [api]: ['read'] });
+    browser = await seed.signIn(account);
+  });
+
+  afterEach(() => server.stop());
+
+  const start = async () => {
+    const scope = 'openid offline_access read';
+    const code = await browser.authorize(server.url, client, { scope, resource: api });
+    const { status, body } = await exchange(server.url, client, code, { resource: api });
+    expect(status).toBe(200);
+    return { code, ...body };
+  };
+  const tokens = () =>
+    database.db.kysely
+      .selectFrom('tokens')
+      .select(['kind', 'payload', 'consumed_at'])
+      .orderBy('kind')
+      .execute();
+  /** Whatever was used was used a while ago. */
+  const wait = () =>
+    run(`update tokens set consumed_at = consumed_at - interval '3 minutes' where consumed_at is not null;
+      update grants set revoked_at = revoked_at - interval '11 minutes' where revoked_at is not null`);
+
+  test('SECURITY 1: a used refresh token and a used code are emptied after the grace, and their replay still ends the family', async () => {
+    for (const kind of ['refresh', 'code'] as const) {
+      const first = await start();
+      const { body: second } = await refresh(server.url, client, first.refresh_token);
+      await clean();
+      // Within the grace a repetition is the client's own, and needs all that it held.
+      expect((await tokens()).every(({ payload }) => payload !== null)).toBe(true);
+      expect((await refresh(server.url, client, first.refresh_token)).status).toBe(200);
+      await wait();
+      await clean();
+      const used = (await tokens()).filter(({ consumed_at }) => consumed_at !== null);
+      expect(used.map(({ payload }) => payload)).toEqual([null, null]);
+      expect(await isActive(server.url, introspector, second.access_token)).toBe(true);
+      const replay =
+        kind === 'refresh'
+          ? await refresh(server.url, client, first.refresh_token)
+          : await exchange(server.url, client, first.code);
+      expect([replay.status, replay.body.error]).toEqual([400, 'invalid_grant']);
+      expect(await isActive(server.url, introspector, second.access_token)).toBe(false);
+      expect((await refresh(server.url, client, second.refresh_token)).status).toBe(400);
+      await run('delete from tokens; delete from grants; delete from session_clients');
+    }
+  });
+
+  test('a used refresh token that was emptied still revokes its family, for its own client alone', async () => {
+    const other = await new Seed(database.db).client();
+    const first = await start();
+    const { body: second } = await refresh(server.url, client, first.refresh_token);
+    await wait();
+    await clean();
+    await revoke(server.url, other, first.refresh_token);
+    expect(await isActive(server.url, introspector, second.access_token)).toBe(true);
+    expect(await isActive(server.url, introspector, first.refresh_token)).toBe(false);
+    expect((await revoke(server.url, client, first.refresh_token)).status).toBe(200);
+    expect(await isActive(server.url, introspector, second.access_token)).toBe(false);
+  });
+
+  test('a family that was revoked goes with its tokens at once, and nothing of it comes back', async () => {
+    const first = await start();
+    const { body: second } = await refresh(server.url, client, first.refresh_token);
+    await revoke(server.url, client, second.refresh_token);
+    await clean();
+    expect((await tokens()).map(({ kind }) => kind)).toEqual([
+      'access',
+      'access',
+      'code',
+      'refresh',
+    ]);
+    await wait();
+    await clean();
+    expect(await tokens()).toEqual([]);
+    expect(await database.db.kysely.selectFrom('grants').select('id').execute()).toEqual([]);
+    for (const token of [first.refresh_token, second.refresh_token]) {
+      const answer = await refresh(server.url, client, token);
+      expect([answer.status, answer.body.error]).toEqual([400, 'invalid_grant']);
+      expect((await revoke(server.url, client, token)).status).toBe(200);
+    }
+    expect((await exchange(server.url, client, first.code)).status).toBe(400);
+    for (const token of [first.access_token, second.access_token])
+      expect(await isActive(server.url, introspector, token)).toBe(false);
+    // The session remembers a family that is no more: it gets a new one.
+    const again = await start();
+    expect(await isActive(server.url, introspector, again.access_token)).toBe(true);
   });
 });
 

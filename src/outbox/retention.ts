@@ -1,0 +1,110 @@
+import type { Schema } from '../db/schema.ts';
+
+/**
+ * What ends a row, and how long it stays after that. An index leads with `ended` under the condition `where`, so that
+ * the oldest are found without a look at the others.
+ */
+export interface Rule {
+  /** The table, or a join that begins with it. Its alias is `r`. */
+  readonly from: string;
+  readonly key: string;
+  /** The moment from which `after` counts. */
+  readonly ended: string;
+  readonly type: 'timestamptz' | 'bigint';
+  /** An interval. */
+  readonly after: string;
+  readonly where?: string;
+  /** What becomes of the row; it is deleted unless told. */
+  readonly set?: string;
+}
+
+const rule = (
+  from: string,
+  key: string,
+  ended: string,
+  after: string,
+  more: Partial<Rule> = {},
+): Rule => ({ from: `${from} r`, key, ended: `r.${ended}`, type: 'timestamptz', after, ...more });
+
+/** Past what clocks differ by, past what a request may take, and past the longest grace. */
+const SOON = '2 minutes';
+/** For what answers otherwise once it is gone: "this has ended" is a better answer than "there is no such thing". */
+const A_WHILE = '10 minutes';
+
+/**
+ * Nothing of a family that has ended lives again, and a replay has nothing left to end: its tokens need not wait for their
+ * time. JWTs do, since the revocation feed tells of them.
+ */
+const ofEndedFamilies = (ended: 'revoked_at' | 'expires_at'): Rule => ({
+  from: 'tokens r join grants g on g.id = r.grant_id',
+  key: 'id_hash',
+  ended: `g.${ended}`,
+  type: 'timestamptz',
+  after: A_WHILE,
+  where: `g.${ended} is not null and r.kind <> 'jwt'`,
+});
+
+/** Every read of a token joins its family. Looked up one by one, whatever the planner thinks of their number. */
+const withoutTokens = `(select t.id_hash from tokens t where t.grant_id = r.id limit 1) is null`;
+
+/**
+ * For each table what keeps it from growing for ever: the rules by which its rows go, in the order in which they are
+ * followed, or in words why there are no more rows than there should be. A new table has to say so here.
+ */
+export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>> = {
+  tokens: [
+    rule('tokens', 'id_hash', 'expires_at', SOON, {
+      where: `r.kind <> 'code' and r.kind <> 'jwt'`,
+    }),
+    // APIs that verify signatures accept a token for a little longer than it says, and learn of its end from its row.
+    rule('tokens', 'id_hash', 'expires_at', A_WHILE, { where: `r.kind = 'jwt'` }),
+    // A late replay of a code is to be seen.
+    rule('tokens', 'id_hash', 'expires_at', '1 day', { where: `r.kind = 'code'` }),
+    ofEndedFamilies('revoked_at'),
+    ofEndedFamilies('expires_at'),
+    // A used refresh token stays as long as it would have lived, so that a replay is seen; that takes no more than its family.
+    rule('tokens', 'id_hash', 'consumed_at', SOON, {
+      where: 'r.consumed_at is not null and r.payload is not null',
+      set: 'payload = null',
+    }),
+  ],
+  grants: [
+    rule('grants', 'id', 'expires_at', A_WHILE, { where: withoutTokens }),
+    rule('grants', 'id', 'revoked_at', A_WHILE, {
+      where: `r.revoked_at is not null and ${withoutTokens}`,
+    }),
+  ],
+  interactions: [rule('interactions', 'id_hash', 'expires_at', SOON)],
+  sessions: [
+    rule('sessions', 'uid', 'expires_at', A_WHILE),
+    rule('sessions', 'uid', 'ended_at', A_WHILE, { where: 'r.ended_at is not null' }),
+  ],
+  session_clients: 'go with their session',
+  revoked_tokens: [rule('revoked_tokens', 'id_hash', 'expires_at', A_WHILE)],
+  action_links: [rule('action_links', 'id_hash', 'expires_at', A_WHILE)],
+  rate_limits: [rule('rate_limits', 'key', 'expire', SOON, { type: 'bigint' })],
+  outbox: [
+    rule('outbox', 'id', 'done_at', '1 day', { where: 'r.done_at is not null' }),
+    rule('outbox', 'id', 'dead_at', '30 days', { where: 'r.dead_at is not null' }),
+    // What nobody here delivers: mails of a server without mail, kinds of another release.
+    rule('outbox', 'id', 'due_at', '30 days', {
+      where: `r.done_at is null and r.dead_at is null and r.kind not like 'clock:%'`,
+    }),
+  ],
+  audit_events: 'by month: see audit-months.ts',
+  audit_people: 'by month: see audit-months.ts',
+  accounts: 'one for each person',
+  authenticators: 'a few for each account, and go with it',
+  recovery_codes: 'ten for each account, and go with it',
+  consents: 'one for each account and client, and go with either',
+  clients: 'registered',
+  client_secrets: 'two for each client at the most, and go with it',
+  client_scopes: 'go with their client',
+  resource_servers: 'registered',
+  resource_server_scopes: 'go with their API',
+  gateway_rules: 'go with their API',
+  config_versions: 'one for each topic',
+  signing_keys: 'a few a year',
+  cookie_keys: 'a few a year',
+  instance: 'a handful',
+};
