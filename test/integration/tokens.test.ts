@@ -1208,6 +1208,10 @@ describe('what is issued', () => {
         jti: expect.stringMatching(/^[\w-]{20,}$/),
         iat: expect.any(Number),
         exp: (payload.iat as number) + 3_600,
+        // Section 2.2.1: how and when the person signed in.
+        ...(sub === accountId
+          ? { acr: 'urn:vouchsafe:acr:1fa', auth_time: expect.any(Number) }
+          : {}),
       });
     }
   });
