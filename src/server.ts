@@ -54,6 +54,8 @@ import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
 import { OutboxWorker } from './outbox/worker.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
+import { revocationRoutes } from './revocation/revocation.routes.ts';
+import { RevocationFeed } from './revocation/revocation.service.ts';
 
 export interface ServerParts {
   readonly config: Config;
@@ -189,6 +191,12 @@ export async function createServer({
   app.use(serveAssets(renderer));
   if (mailbox !== undefined) app.use(devMailRoutes({ mails: mailbox, renderer }));
   app.use(engine.keepFresh());
+  const feed = new RevocationFeed({
+    db,
+    issuer: config.issuer,
+    sign: (claims, typ) => engine.sign(claims, typ),
+  });
+  app.use(revocationRoutes(feed).routes());
   app.use(takePosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));

@@ -2,8 +2,9 @@ import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { raiseVersion, VersionedCache } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
-import { endFamilies } from '../grant/grant.service.ts';
+import { endClientFamilies, endLeftClientFamilies } from '../grant/grant.service.ts';
 import { equalBytes, randomToken, sha256 } from '../lib/hash.ts';
+import { CLOCK_SLACK } from '../lib/time.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import {
   type Client,
@@ -210,13 +211,12 @@ export class ClientService {
   }
 
   /**
-   * Disables (every token family ends in the same commit) or enables.
+   * Disables (every token ends in the same commit, and its families with them) or enables.
    * @throws AppError `unknown_client`
    */
   async setDisabled(id: string, disabled: boolean, actor: string): Promise<void> {
-    await this.#db.transaction(async (db) => {
+    const ended = await this.#db.transaction(async (db) => {
       if (!(await store.setDisabled(db, id, disabled))) throw unknownClient(id);
-      if (disabled) await endFamilies(db, { clientId: id }, 'client_disabled');
       await writeAudit(db, {
         type: disabled ? 'client.disabled' : 'client.enabled',
         outcome: 'success',
@@ -224,8 +224,31 @@ export class ClientService {
         actor,
       });
       await raiseVersion(db, 'clients');
+      return disabled ? endClientFamilies(db, id, 'client_disabled') : 0;
     });
     this.refresh();
+    await endLeftClientFamilies(this.#db, id, 'client_disabled', ended);
+  }
+
+  /**
+   * Ends every token of the client and every family, and leaves the client as it is: it may ask for new ones. Gives how
+   * many families ended, and the time up to which no token of it lives.
+   * @throws AppError `unknown_client`
+   */
+  async revokeTokens(id: string, actor: string): Promise<{ families: number; until: Date }> {
+    const reason = 'client_tokens_revoked';
+    const { ended, until } = await this.#db.transaction(async (db) => {
+      const until = await store.endTokens(db, id, CLOCK_SLACK);
+      if (until === undefined) throw unknownClient(id);
+      await writeAudit(db, {
+        type: 'client.tokens_revoked',
+        outcome: 'success',
+        clientId: id,
+        actor,
+      });
+      return { ended: await endClientFamilies(db, id, reason), until };
+    });
+    return { families: await endLeftClientFamilies(this.#db, id, reason, ended), until };
   }
 }
 

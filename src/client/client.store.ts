@@ -175,16 +175,38 @@ export async function updateClient(
     .execute();
 }
 
-/** Disables or enables; gives whether the client is there. */
+/**
+ * Disables or enables; gives whether the client is there. No token from before either lives: another process may have
+ * made one for a client that it did not know to be disabled.
+ */
 export async function setDisabled(db: Db, id: string, disabled: boolean): Promise<boolean> {
   const result = await db
     .updateTable('clients')
     .set({
       disabled_at: disabled ? sql<Date>`coalesce(disabled_at, now())` : null,
-      ...(disabled ? { tokens_since: sql<Date>`now()` } : {}),
+      tokens_since: disabled
+        ? sql<Date>`now()`
+        : sql<Date>`case when disabled_at is null then tokens_since else now() end`,
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
+}
+
+/**
+ * Ends every token of the client that is made before `slack` seconds from now: so far the clocks of the processes that
+ * make them may be from the database's. Gives that time; undefined where there is no such client.
+ */
+export async function endTokens(db: Db, id: string, slack: number): Promise<Date | undefined> {
+  const row = await db
+    .updateTable('clients')
+    .set({
+      tokens_since: sql<Date>`clock_timestamp() + make_interval(secs => ${slack})`,
+      updated_at: sql<Date>`now()`,
+    })
+    .where('id', '=', id)
+    .returning('tokens_since')
+    .executeTakeFirst();
+  return row?.tokens_since ?? undefined;
 }

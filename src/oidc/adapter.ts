@@ -84,8 +84,9 @@ function tokenAdapter(kind: Exclude<TokenKind, 'jwt'>, clients: ClientService): 
     async destroy(id) {
       const unit = currentUnit();
       const jwt = unit.presentedJwtOf(id);
-      if (jwt?.kind === 'machine') unit.revokeJwt(id, fromEpoch(jwt.expiresAt));
-      else unit.deleteToken(id);
+      // A machine's has no row to delete; a person's is told of by the denylist once its row is gone.
+      if (jwt !== undefined) unit.revokeJwt(id, fromEpoch(jwt.expiresAt));
+      if (jwt?.kind !== 'machine') unit.deleteToken(id);
     },
     // Tokens die with their family: see `destroy` of Grant.
     revokeByGrantId: async () => undefined,

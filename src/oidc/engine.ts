@@ -1,4 +1,11 @@
-import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
+import {
+  type CryptoKey,
+  createLocalJWKSet,
+  importJWK,
+  type JSONWebKeySet,
+  type JWTVerifyGetKey,
+  SignJWT,
+} from 'jose';
 import type { Context, Middleware } from 'koa';
 import compose from 'koa-compose';
 import type Provider from 'oidc-provider';
@@ -17,7 +24,11 @@ interface Generation {
   readonly run: Middleware;
   readonly jwks: JSONWebKeySet;
   readonly verificationKeys: JWTVerifyGetKey;
+  readonly sign: Sign;
 }
+
+/** Gives a JWS over the claims, its header with this `typ`, by the current ES256 key. */
+type Sign = (claims: Record<string, unknown>, typ: string) => Promise<string>;
 
 /** What was read last, and when by both clocks of this process. */
 interface Reading {
@@ -64,6 +75,14 @@ export class Engine {
   /** Verifies what the server itself has signed, with every key that is published. */
   get verificationKeys(): JWTVerifyGetKey {
     return this.#generation.verificationKeys;
+  }
+
+  /**
+   * Signs what the server itself tells, as everything else that it signs.
+   * @throws AppError `unavailable` where the current keys are not known
+   */
+  sign(claims: Record<string, unknown>, typ: string): Promise<string> {
+    return this.isReady ? this.#generation.sign(claims, typ) : Promise.reject(unavailable());
   }
 
   /** Whether there are keys to sign with, and they are known to be the right ones. */
@@ -168,6 +187,18 @@ function build(options: ProviderOptions, keys: string): Generation {
     run: compose<KoaContextWithOIDC>(provider.middleware as Middleware[]) as Middleware,
     jwks,
     verificationKeys: createLocalJWKSet(jwks),
+    sign: signer(options.keys),
+  };
+}
+
+function signer({ jwks }: KeySet): Sign {
+  const jwk = jwks.keys.find(({ alg, d }) => alg === 'ES256' && d !== undefined);
+  let key: Promise<CryptoKey | Uint8Array> | undefined;
+  return async (claims, typ) => {
+    if (jwk === undefined) throw unavailable();
+    key ??= importJWK(jwk, 'ES256');
+    const header = { alg: 'ES256', kid: jwk.kid as string, typ };
+    return new SignJWT(claims).setProtectedHeader(header).sign(await key);
   };
 }
 

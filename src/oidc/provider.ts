@@ -100,6 +100,7 @@ function configuration({
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...authMethods, 'none'],
     discovery: {
+      revocations_endpoint: `${config.issuer}/revocations`,
       introspection_endpoint_auth_methods_supported: authMethods,
       revocation_endpoint_auth_methods_supported: [...authMethods, 'none'],
     },

@@ -48,6 +48,13 @@ const ofEndedFamilies = (ended: 'revoked_at' | 'expires_at'): Rule => ({
 const withoutTokens = `(select t.id_hash from tokens t where t.grant_id = r.id limit 1) is null`;
 
 /**
+ * A JWT that was bound to a session is dead with it, and the revocation feed learns so from the session's row. Only what
+ * is bound keeps one: an hour's worth, as a rule.
+ */
+const withoutBoundJwts = `not exists (select from grants g where g.session_uid = r.uid and exists (
+  select from tokens t where t.grant_id = g.id and t.kind = 'jwt' and t.session_uid = r.uid))`;
+
+/**
  * For each table what keeps it from growing for ever: the rules by which its rows go, in the order in which they are
  * followed, or in words why there are no more rows than there should be. A new table has to say so here.
  */
@@ -76,8 +83,10 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
   ],
   interactions: [rule('interactions', 'id_hash', 'expires_at', SOON)],
   sessions: [
-    rule('sessions', 'uid', 'expires_at', A_WHILE),
-    rule('sessions', 'uid', 'ended_at', A_WHILE, { where: 'r.ended_at is not null' }),
+    rule('sessions', 'uid', 'expires_at', A_WHILE, { where: withoutBoundJwts }),
+    rule('sessions', 'uid', 'ended_at', A_WHILE, {
+      where: `r.ended_at is not null and ${withoutBoundJwts}`,
+    }),
   ],
   session_clients: 'go with their session',
   revoked_tokens: [rule('revoked_tokens', 'id_hash', 'expires_at', A_WHILE)],

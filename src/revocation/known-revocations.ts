@@ -1,0 +1,83 @@
+import { isOver, type Revocation } from './revocation.ts';
+
+interface Known extends Revocation {
+  /** When this process learned of it: milliseconds of the database's clock. */
+  readonly seen: number;
+}
+
+export interface Page {
+  readonly revocations: readonly Revocation[];
+  readonly more: boolean;
+}
+
+/** More than so many at once are sorted together. */
+const MANY = 500;
+
+/** What a process knows to be revoked: all of it in the order of its keys, and what is new. */
+export class KnownRevocations {
+  readonly #all = new Map<string, Known>();
+  /** In the order in which they came. */
+  readonly #recent = new Map<string, Known>();
+  #keys: string[] = [];
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** `seen` is when each was learned of. What is known already, and says nothing new, stays where it is. */
+  add(revocations: readonly (Revocation & { readonly seen: number })[]): void {
+    const fresh: string[] = [];
+    for (const { key, time, seen } of revocations) {
+      const known = this.#all.get(key);
+      if (known !== undefined && known.time >= time) continue;
+      if (known === undefined) fresh.push(key);
+      const entry = { key, time, seen };
+      this.#all.set(key, entry);
+      this.#recent.delete(key);
+      this.#recent.set(key, entry);
+    }
+    if (fresh.length > MANY) this.#keys = [...this.#all.keys()].sort();
+    else for (const key of fresh) this.#keys.splice(this.#placeOf(key), 0, key);
+  }
+
+  /** Forgets what nobody would take any more, and what is not new any more since `recentSince`. */
+  forget(now: number, recentSince: number): void {
+    for (const [key, { seen }] of this.#recent) if (seen < recentSince) this.#recent.delete(key);
+    const over = [...this.#all.values()].filter((one) => isOver(one, now));
+    if (over.length === 0) return;
+    for (const { key } of over) {
+      this.#all.delete(key);
+      this.#recent.delete(key);
+    }
+    this.#keys = this.#keys.filter((key) => this.#all.has(key));
+  }
+
+  /** As many as `most` of all that is revoked, from behind the key `after`. */
+  pageOfAll(after: string, most: number): Page {
+    let start = this.#placeOf(after);
+    if (this.#keys[start] === after) start += 1;
+    const keys = this.#keys.slice(start, start + most);
+    return {
+      revocations: keys.map((key) => this.#all.get(key) as Known),
+      more: start + keys.length < this.#keys.length,
+    };
+  }
+
+  /** The same of what was learned of since, which is not before what `forget` was last told. */
+  pageOfRecent(since: number, after: string, most: number): Page {
+    const found = [...this.#recent.values()].filter(({ seen, key }) => seen > since && key > after);
+    if (found.length > most) found.sort((a, b) => (a.key < b.key ? -1 : 1));
+    return { revocations: found.slice(0, most), more: found.length > most };
+  }
+
+  /** The first place whose key is not less. */
+  #placeOf(key: string): number {
+    let [low, high] = [0, this.#keys.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#keys[middle] as string) < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,85 @@
+import type { Database } from '../db/database.ts';
+import { CLOCK_SLACK } from '../lib/time.ts';
+import { keyOfClient, keyOfToken, type Revocation } from './revocation.ts';
+
+/** For so long (seconds) a process that has not heard of it may still make tokens for a client that was disabled. */
+const CLIENT_LAG = 10 + CLOCK_SLACK;
+
+/** The rows of JWT access tokens of a family that would still be taken. It is looked up family by family, whatever the planner thinks. */
+const jwts = (family: string, condition = '') => `cross join lateral (
+    select t.id_hash, t.expires_at from tokens t
+    where t.grant_id = ${family} and t.kind = 'jwt' and t.expires_at > now() ${condition} offset 0) t`;
+
+/**
+ * What has ended in a span of time, read from the very columns that decide introspection (src/oidc/reads.ts, `live`):
+ * the denylist; families that were revoked, have come to their end, or whose account was disabled; sessions that have
+ * ended, for what is bound to them; clients whose tokens ended. While a client is disabled, its time goes on for a little:
+ * another process may not have heard of it.
+ */
+const text = `
+  with span as (select to_timestamp($1::float8) as after, coalesce(to_timestamp($2::float8), 'infinity') as until),
+  families as (
+    select g.id, g.revoked_at as at from grants g, span
+    where g.revoked_at > span.after and g.revoked_at <= span.until
+      and g.revoked_at is not null and g.revoked_reason not in ('client_disabled', 'client_tokens_revoked')
+    union all
+    select g.id, g.expires_at from grants g, span
+    where g.expires_at > span.after and g.expires_at <= least(span.until, now())
+    union all
+    select g.id, a.disabled_at from accounts a join grants g on g.account_id = a.id, span
+    where a.disabled_at is not null and a.disabled_at > span.after and a.disabled_at <= span.until
+  ), ended_sessions as (
+    select s.uid, s.ended_at as at from sessions s, span
+    where s.ended_at is not null and s.ended_at > span.after and s.ended_at <= span.until
+    union all
+    select s.uid, s.expires_at from sessions s, span
+    where s.expires_at > span.after and s.expires_at <= least(span.until, now())
+  ), found as (
+    select t.id_hash, null as client_id, extract(epoch from t.expires_at) as time, families.at
+    from families ${jwts('families.id')}
+    union all
+    select t.id_hash, null, extract(epoch from t.expires_at), s.at
+    from ended_sessions s join grants g on g.session_uid = s.uid ${jwts('g.id', 'and t.session_uid = s.uid')}
+    union all
+    select r.id_hash, null, extract(epoch from r.expires_at), r.revoked_at from revoked_tokens r, span
+    where r.revoked_at > span.after and r.revoked_at <= span.until and r.expires_at > now()
+    union all
+    select null, c.id, extract(epoch from case when c.disabled_at is null then c.tokens_since
+      else greatest(c.tokens_since, least(now(), c.disabled_at + make_interval(secs => ${CLIENT_LAG}))) end), c.tokens_since
+    from clients c, span
+    where c.tokens_since is not null and c.tokens_since > span.after and c.tokens_since <= span.until
+  )
+  select (extract(epoch from now()) * 1000)::float8 as now, found.id_hash, found.client_id, found.time::float8 as time,
+    (extract(epoch from found.at) * 1000)::float8 as at
+  from (select) one left join found on true`;
+
+interface Row {
+  now: number;
+  id_hash: Buffer | null;
+  client_id: string | null;
+  time: number;
+  at: number;
+}
+
+export interface Found {
+  /** Milliseconds of the database's clock, before anything was read. */
+  readonly now: number;
+  /** `at`: when it ended, by the clock of the transaction that ended it, which may have taken its time to commit. */
+  readonly revocations: readonly (Revocation & { readonly at: number })[];
+}
+
+/** Times are milliseconds of the database's clock; without `until`, up to now. */
+export async function findRevocations(
+  db: Database,
+  { after, until }: { readonly after: number; readonly until?: number | undefined },
+): Promise<Found> {
+  const bounds = [after / 1000, until === undefined ? null : until / 1000];
+  const rows = await db.run<Row>({ name: 'vs_revocations', text, values: bounds });
+  return {
+    now: Math.floor((rows[0] as Row).now),
+    revocations: rows.flatMap(({ id_hash, client_id, time, at }) => {
+      if (id_hash !== null) return [{ key: keyOfToken(id_hash), time: Math.ceil(time), at }];
+      return client_id === null ? [] : [{ key: keyOfClient(client_id), time, at }];
+    }),
+  };
+}
