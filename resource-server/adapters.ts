@@ -97,7 +97,8 @@ export function metadataAnswer(
 
 export function sendByKoa(ctx: KoaContext, { status, headers, body }: PlainAnswer): void {
   ctx.status = status;
-  ctx.body = body;
+  // Koa takes a body that is undefined for a 204.
+  if (body !== undefined) ctx.body = body;
   for (const [name, value] of headers)
     ctx.set(name, typeof value === 'string' ? value : [...value]);
 }

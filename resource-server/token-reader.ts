@@ -76,15 +76,17 @@ export class TokenReader {
   async #verify(jwt: string): Promise<LiveToken> {
     const { token, jti, issuedAt } = await verifyJwt(jwt, this.#keys, this.#jwtRules);
     if (this.#feed === undefined) return token;
-    let revocations: Revocations | undefined;
+    let revocations: Revocations;
     try {
       revocations = await this.#feed.current();
     } catch (error) {
       if (!(error instanceof Unavailable) || this.#whenStale === 'refuse') throw error;
       if (this.#whenStale === 'introspect') return this.#ask(jwt);
+      // By nothing at all nobody is let through.
+      if (this.#feed.last === undefined) throw error;
       revocations = this.#feed.last;
     }
-    if (revocations?.has({ jti, clientId: token.clientId, issuedAt }) === true)
+    if (revocations.has({ jti, clientId: token.clientId, issuedAt }))
       throw new Refusal('invalid_token', 'the token was revoked');
     return token;
   }
