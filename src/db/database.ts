@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
 import type { Schema } from './schema.ts';
+import { SharedConnection } from './shared-connection.ts';
 
 /** A database, or the transaction that is under way: what stores take. */
 export type Db = Kysely<Schema> | Transaction<Schema>;
@@ -44,18 +45,19 @@ export interface Statement {
 export class Database {
   readonly kysely: Kysely<Schema>;
   readonly pool: pg.Pool;
+  readonly #reads: SharedConnection;
   readonly #release: (() => Promise<void>) | undefined;
 
   constructor(options: DatabaseOptions) {
     const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
     this.#release = options.release;
-    this.pool = new pg.Pool({
+    const Client = options.observer === undefined ? pg.Client : observedClient(options.observer);
+    const connection = {
       ...options.connection,
       // A socket speaks no TLS, whatever PGSSLMODE says.
       ...('host' in options.connection && options.connection.host.startsWith('/')
         ? { ssl: false }
         : undefined),
-      max: options.poolSize,
       connectionTimeoutMillis: TIMEOUT_MS,
       query_timeout: timeoutMs,
       statement_timeout: timeoutMs,
@@ -63,15 +65,17 @@ export class Database {
       keepAlive: true,
       application_name: 'vouchsafe',
       types: { getTypeParser },
-      ...(options.observer === undefined
-        ? undefined
-        : { Client: observedClient(options.observer) }),
-    });
+    };
+    this.pool = new pg.Pool({ ...connection, max: options.poolSize, Client });
     // Without a listener, a connection that breaks while idle would end the process.
     this.pool.on('error', (error) => options.onIdleError?.(error));
     // The same for one that breaks between two statements of a transaction; the next statement hears of it.
     this.pool.on('connect', (client) => client.on('error', () => undefined));
     this.kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.pool }) });
+    this.#reads = new SharedConnection(
+      () => new Client({ ...connection, pipeline: true }),
+      options.onIdleError,
+    );
   }
 
   /** Runs one prepared statement: one round trip, retried where the database asks for it. */
@@ -81,19 +85,46 @@ export class Database {
   }
 
   /**
+   * Runs one prepared statement that only reads, and quickly: on the connection that all such reads share, on which none
+   * waits for the answer to another.
+   */
+  async read<Row>(statement: Statement): Promise<Row[]> {
+    const result = await retried(() => this.#reads.query(statement));
+    return result.rows as Row[];
+  }
+
+  /**
    * Runs `work` in a transaction: all of it is committed, or nothing. It may run more than once (40001, 40P01), so it
    * does nothing but talk to the database.
    */
   transaction<T>(work: (db: Transaction<Schema>) => Promise<T>): Promise<T> {
-    return retried(() => this.kysely.transaction().execute(work));
+    return retried(async () => {
+      const hooks: (() => void)[] = [];
+      const result = await this.kysely.transaction().execute((db) => {
+        commitHooks.set(db, hooks);
+        return work(db);
+      });
+      for (const hook of hooks) hook();
+      return result;
+    });
   }
 
   async close(): Promise<void> {
+    await this.#reads.close();
     await this.kysely.destroy();
     // Kysely ends a pool only where it has used it.
     if (!this.pool.ending) await this.pool.end();
     await this.#release?.();
   }
+}
+
+const commitHooks = new WeakMap<Db, (() => void)[]>();
+
+/** Calls `hook` once the transaction is committed, and never where it is not; at once outside of one. */
+export function afterCommit(db: Db, hook: () => void): void {
+  const hooks = commitHooks.get(db);
+  if (hooks === undefined) hook();
+  else hooks.push(hook);
 }
 
 /** bigint counts of ours stay far below 2^53: read them as numbers. */
@@ -141,7 +172,7 @@ export function isUnavailable(error: unknown): boolean {
   if (/^(08|53|57P|58|25P03)/.test(code) || /^E(CONN|PIPE|TIMEDOUT|NOENT|HOST|ACCES)/.test(code))
     return true;
   const message = error instanceof Error ? error.message : '';
-  return /timeout exceeded when trying to connect|Query read timeout|Connection terminated|not queryable|pool after calling end|canceling statement due to statement timeout/i.test(
+  return /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|not queryable|(pool|connection) after calling end|canceling statement due to statement timeout/i.test(
     message,
   );
 }

@@ -11,6 +11,8 @@ import type { ResourceServerService } from '../resource-server/resource-server.s
 import { type Answer, type Asker, describe, inactive, mayBeTold } from './introspection.ts';
 import { TokenReader } from './token-reader.ts';
 
+export type { LiveToken } from '../oidc/live-token.ts';
+
 export interface IntrospectionParts {
   readonly db: Database;
   readonly issuer: string;

@@ -1,7 +1,5 @@
 import type { LiveToken } from '../oidc/live-token.ts';
 
-export type { LiveToken } from '../oidc/live-token.ts';
-
 /** Who asks about a token. */
 export interface Asker {
   readonly clientId: string;

@@ -244,7 +244,7 @@ function toTokenWorth(row: TokenRow): TokenWorth {
 
 /** A token of any kind by the hash of its id, with its family, account, client status and session. */
 export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead | undefined> {
-  const [row] = await db.run<
+  const [row] = await db.read<
     TokenRow & {
       standing: boolean;
       consumed_age: number | null;
@@ -269,7 +269,7 @@ export async function findTokenWorths(
   db: Database,
   idHashes: readonly Buffer[],
 ): Promise<(TokenWorth | undefined)[]> {
-  const rows = await db.run<TokenRow & { place: number }>(readLiveTokens(idHashes));
+  const rows = await db.read<TokenRow & { place: number }>(readLiveTokens(idHashes));
   const worths: (TokenWorth | undefined)[] = idHashes.map(() => undefined);
   for (const row of rows) worths[row.place - 1] = toTokenWorth(row);
   return worths;
@@ -281,7 +281,7 @@ export async function isMachineJwtLive(
   idHash: Buffer,
   { clientId, issuedAt }: { readonly clientId: string; readonly issuedAt: number },
 ): Promise<boolean> {
-  const [row] = await db.run<{ client_live: boolean; revoked: boolean }>(
+  const [row] = await db.read<{ client_live: boolean; revoked: boolean }>(
     readMachineJwt(idHash, clientId, issuedAt),
   );
   return row?.client_live === true && !row.revoked;
