@@ -178,7 +178,7 @@ function build(options: ProviderOptions, keys: string): Generation {
   const provider = createProvider(options);
   provider.on('server_error', (ctx, error) => {
     noteServerError(ctx, error);
-    if (error instanceof AppError && error.code === 'unavailable') ctx.state.unavailable = error;
+    if (error instanceof AppError && error.code === 'key_waits') ctx.state.unavailable = error;
   });
   const jwks = { keys: options.keys.jwks.keys.map(publicPart) };
   return {

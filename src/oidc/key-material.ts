@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK } from 'jose';
 import { ExternalSigningKey } from 'oidc-provider';
-import { unavailable } from '../errors.ts';
+import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
 
 /** A key pair that nobody knows yet. */
@@ -78,6 +78,9 @@ class PublicKey extends ExternalSigningKey {
 
   /** Asked only where the algorithm has no other key: it is new here, and its first one is not known to everybody yet. */
   override sign(): never {
-    throw unavailable();
+    throw new AppError('key_waits', 'The first key of this algorithm does not sign yet.', {
+      status: 503,
+      expose: false,
+    });
   }
 }
