@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { assembleTls, type TlsConfig, tlsMistakes, tlsVariables } from './config-tls.ts';
 import { AppError } from './errors.ts';
 import { parseNetwork } from './lib/network.ts';
 
@@ -119,6 +120,7 @@ const variables = {
       'inside hosts that may be called all the same, as names, addresses or networks with commas between',
     example: 'app.internal,10.1.2.0/24',
   },
+  ...tlsVariables,
   UV_THREADPOOL_SIZE: {
     form: z.coerce.number().int().min(1).max(1024).default(4),
     expected: 'how many threads hash passwords and read files, 1 to 1024',
@@ -194,7 +196,7 @@ export const variableHelp: readonly VariableHelp[] = Object.entries(variables).m
 );
 type Parsed = { [K in Variable]: z.output<(typeof variables)[K]['form']> };
 
-export interface Config {
+export interface Config extends TlsConfig {
   readonly port: number;
   readonly host: string;
   readonly issuer: string;
@@ -255,6 +257,8 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
       'BRAND_COLOR, BRAND_ON_COLOR: expected both or neither. For example: #125b46 and #ffffff',
     );
   }
+  if (mistakes.length === 0)
+    mistakes.push(...tlsMistakes(values, values.ISSUER?.startsWith('https:') === true));
   if (mistakes.length > 0) {
     throw new AppError(
       'config_invalid',
@@ -283,6 +287,7 @@ function assemble(values: Parsed): Config {
     metricsHost: values.METRICS_HOST,
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
+    ...assembleTls(values, issuerUrl),
     outboundAllow: values.OUTBOUND_ALLOW ?? [],
     threadPoolSize: values.UV_THREADPOOL_SIZE,
     requireSecondFactor: values.REQUIRE_SECOND_FACTOR,

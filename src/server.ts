@@ -19,6 +19,7 @@ import { DevMailbox } from './email/dev-mailbox.ts';
 import { createMailHandler } from './email/email.service.ts';
 import { SmtpMailer } from './email/mailer.ts';
 import { AppError } from './errors.ts';
+import { identifyCertificate } from './http/client-certificate.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
 import { Listener } from './http/listener.ts';
@@ -46,6 +47,7 @@ import { renderFormPost } from './oidc/form-post.ts';
 import { createKeyRotation } from './oidc/key-rotation.ts';
 import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
+import { tellOfCertificates } from './oidc/mtls.ts';
 import { takePosts } from './oidc/posts.ts';
 import { createVerifyJwt, presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
@@ -171,7 +173,16 @@ export async function createServer({
   });
 
   const app = new Koa();
-  const listener = new Listener();
+  const { clientCertificates } = config;
+  const tls = config.tls && {
+    ...config.tls,
+    onProblem: (err: unknown) => logger.error({ err }, 'the files of TLS could not be used'),
+  };
+  const listener = new Listener(tls);
+  const certificateListener =
+    tls === undefined || clientCertificates.port === undefined
+      ? undefined
+      : new Listener({ ...tls, clientCertificates });
   const health = new Health({
     db,
     migrations: await knownMigrations(),
@@ -184,12 +195,21 @@ export async function createServer({
   app.use(answerHealth(config.issuer, health));
   if (metrics !== undefined) app.use(metrics.middleware());
   app.use(accessLog(logger));
+  const { proxy, caFile, host } = clientCertificates;
+  app.use(identifyCertificate({ ownAuthorities: caFile !== undefined, proxy }));
   app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy }));
   app.use(securityHeaders(config.issuer));
   app.use(handleErrors(renderer, logger));
   app.use(mountAtIssuer(config.issuer));
   app.use(serveAssets(renderer));
   if (mailbox !== undefined) app.use(devMailRoutes({ mails: mailbox, renderer }));
+  app.use(
+    tellOfCertificates({
+      any: certificateListener !== undefined || proxy !== undefined,
+      verified: caFile !== undefined || proxy?.verifiedHeader !== undefined,
+      host,
+    }),
+  );
   app.use(engine.keepFresh());
   const feed = new RevocationFeed({
     db,
@@ -251,6 +271,13 @@ export async function createServer({
           'METRICS_PORT',
         );
       const port = await listener.listen(config.port, config.host, app.callback());
+      if (certificateListener !== undefined && clientCertificates.port !== undefined)
+        await certificateListener.listen(
+          clientCertificates.port,
+          config.host,
+          app.callback(),
+          'MTLS_PORT',
+        );
       await worker.start();
       return port;
     },
@@ -265,7 +292,11 @@ export async function createServer({
     async close() {
       // A delivery that takes longer is somebody else's when its lease ends.
       const delivered = Promise.race([worker.stop(), delay(DRAIN_MS, undefined, { ref: false })]);
-      await Promise.all([listener.close(DRAIN_MS), delivered]);
+      await Promise.all([
+        listener.close(DRAIN_MS),
+        certificateListener?.close(DRAIN_MS),
+        delivered,
+      ]);
       smtp?.close();
       await metricsListener.close(0);
       watch.stop();

@@ -1,6 +1,7 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { clientChangesSchema } from '../client/client.ts';
+import { clientAuthMethods, clientChangesSchema } from '../client/client.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
 
 const { shape } = clientChangesSchema;
@@ -26,6 +27,35 @@ const jsonFile = z
     }
   });
 
+/** The certificate in a file, as a JWK Set that holds its key and itself. */
+const certificateFile = z
+  .string()
+  .optional()
+  .transform((path, context) => {
+    if (path === undefined) return undefined;
+    try {
+      const { publicKey, raw } = new X509Certificate(readFileSync(path));
+      const key: Record<string, unknown> = {
+        ...publicKey.export({ format: 'jwk' }),
+        x5c: [raw.toString('base64')],
+      };
+      return { keys: [key] };
+    } catch {
+      context.addIssue({ code: 'custom', message: 'expected a file that holds a certificate' });
+      return z.NEVER;
+    }
+  });
+
+/** What stands before the first `=` is the kind of name. */
+const certificateName = z
+  .string()
+  .optional()
+  .transform((text) => {
+    if (text === undefined) return undefined;
+    const [, kind = '', name = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
+    return { kind: kind.replace('-', '_'), name };
+  });
+
 /** What `client create` and `client update` take alike. */
 export const settingsOptions = {
   'access-token-ttl': {
@@ -42,7 +72,7 @@ export const settingsOptions = {
   },
   'refresh-rotation': {
     value: 'rotate|keep',
-    help: 'keep gives the same refresh token again (clients that authenticate alone)',
+    help: 'keep gives the same refresh token again (clients that authenticate, or are bound, alone)',
   },
   'default-resource': {
     value: 'URI',
@@ -61,6 +91,31 @@ export const settingsOptions = {
     help: 'encrypts those answers to a key in --jwks',
   },
   jwks: { value: 'FILE', help: 'its public keys, as a JWK Set' },
+  'auth-method': {
+    value: clientAuthMethods.join('|'),
+    help: 'how it authenticates; client_secret_basic unless told',
+  },
+  'auth-signing-alg': {
+    value: signingAlgs.join('|'),
+    help: 'what it signs with for private_key_jwt; any of them unless told',
+  },
+  certificate: {
+    value: 'FILE',
+    help: 'its certificate (PEM), for self_signed_tls_client_auth',
+  },
+  'certificate-name': {
+    value: 'KIND=NAME',
+    help: 'for tls_client_auth, a name in its certificate: subject-dn, san-dns, san-uri, san-ip or san-email',
+  },
+  bound: {
+    value: 'dpop|mtls|none',
+    help: 'it gets only tokens that are bound to a key of its own',
+  },
+  'dpop-nonce': {
+    value: 'optional|required',
+    help: 'whether its DPoP proofs need a nonce of the server; optional unless told',
+  },
+  profile: { value: 'none|fapi2', help: 'fapi2 holds it to FAPI 2.0' },
 } as const;
 
 export const settingsInput = {
@@ -73,6 +128,13 @@ export const settingsInput = {
   'introspection-signing-alg': shape.introspectionSigningAlg,
   'introspection-encryption-alg': shape.introspectionEncryptionAlg,
   jwks: jsonFile.pipe(shape.jwks),
+  certificate: certificateFile.pipe(shape.jwks),
+  'auth-method': shape.authMethod,
+  'auth-signing-alg': shape.authSigningAlg,
+  'certificate-name': certificateName.pipe(shape.certificateName),
+  bound: shape.bound,
+  'dpop-nonce': shape.dpopNonce,
+  profile: shape.profile,
 };
 
 type Given = z.output<z.ZodObject<typeof settingsInput>>;
@@ -85,6 +147,8 @@ export function givenSettings(input: Given) {
     refreshGrace: input['refresh-grace'],
     refreshRotation: input['refresh-rotation'],
     defaultResource: input['default-resource'],
+    dpopNonce: input['dpop-nonce'],
+    profile: input.profile,
   });
 }
 
@@ -93,7 +157,19 @@ export function givenCryptography(input: Given) {
     idTokenSigningAlg: input['id-token-alg'],
     introspectionSigningAlg: input['introspection-signing-alg'],
     introspectionEncryptionAlg: input['introspection-encryption-alg'],
-    jwks: input.jwks,
+    jwks:
+      input.jwks && input.certificate
+        ? { keys: [...input.jwks.keys, ...input.certificate.keys] }
+        : (input.jwks ?? input.certificate),
+  });
+}
+
+export function givenAuthentication(input: Given) {
+  return withoutUndefined({
+    authMethod: input['auth-method'],
+    authSigningAlg: input['auth-signing-alg'],
+    certificateName: input['certificate-name'],
+    bound: input.bound,
   });
 }
 

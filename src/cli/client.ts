@@ -7,6 +7,7 @@ import {
 } from '../client/client.ts';
 import type { ClientCredentials } from '../client/client.service.ts';
 import {
+  givenAuthentication,
   givenCryptography,
   givenSettings,
   settingsInput,
@@ -51,6 +52,7 @@ const createInput = z
     developer: input.developer,
     settings: givenSettings(input),
     ...givenCryptography(input),
+    ...givenAuthentication(input),
   }));
 
 const changesInput = z
@@ -65,6 +67,7 @@ const changesInput = z
       ...(input.name === undefined ? {} : { name: input.name }),
       ...givenSettings(input),
       ...givenCryptography(input),
+      ...givenAuthentication(input),
     },
   }));
 
@@ -73,7 +76,7 @@ function credentials(said: string, { clientId, clientSecret }: ClientCredentials
   if (clientSecret !== undefined) rows.push(['client secret', clientSecret]);
   const once =
     clientSecret === undefined
-      ? 'It is a public client and has no secret.'
+      ? 'It has no secret.'
       : 'The secret is shown this once: only its hash is kept.';
   return {
     json: {

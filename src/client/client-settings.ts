@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { signingAlgs } from '../resource-server/resource-server.ts';
+import { clientAuthenticationSchema, isUsableKey } from './client-authentication.ts';
 
 const seconds = (min: number, max: number) => z.number().int().min(min).max(max);
 
@@ -12,10 +13,17 @@ const settings = {
   /** How long a refresh token that was used gives the same successor again; 0 takes every repetition for a replay. */
   refreshGrace: seconds(0, 60),
   /**
-   * `keep` gives the same refresh token again. Only where it is of use to nobody else: to a client that authenticates
-   * (RFC 9700, section 2.2.2).
+   * `keep` gives the same refresh token again. Only where it is of use to nobody else: to a client that authenticates, or
+   * whose tokens are bound to a key (RFC 9700, section 2.2.2).
    */
   refreshRotation: z.enum(['rotate', 'keep']),
+  /**
+   * `fapi2` holds the client to FAPI 2.0: how it authenticates, that its tokens are bound to a key, and what is signed
+   * with what (see client-rules.ts).
+   */
+  profile: z.enum(['none', 'fapi2']),
+  /** Whether its DPoP proofs need a nonce of ours: those of FAPI clients always do. */
+  dpopNonce: z.enum(['optional', 'required']),
   /** The API that its tokens are for where it names none in `resource`. Such tokens do not open userinfo. */
   defaultResource: z.string().max(2000),
 };
@@ -26,6 +34,8 @@ export const clientSettingsSchema = z.object({
   familyTtl: settings.familyTtl.default(14 * 86_400),
   refreshGrace: settings.refreshGrace.default(5),
   refreshRotation: settings.refreshRotation.default('rotate'),
+  profile: settings.profile.default('none'),
+  dpopNonce: settings.dpopNonce.default('optional'),
   defaultResource: settings.defaultResource.optional(),
 });
 export type ClientSettings = z.output<typeof clientSettingsSchema>;
@@ -47,6 +57,10 @@ const jwksSchema = z.strictObject({
         )
         .refine((key) => ['RSA', 'EC', 'OKP'].includes(String(key.kty)), {
           message: 'expected a key of type RSA, EC or OKP',
+        })
+        .refine(isUsableKey, {
+          message:
+            'expected a key that can be read, and the certificate of that key where it has one',
         }),
     )
     .min(1)
@@ -69,6 +83,7 @@ export const givenSettingsSchema = z.strictObject(settings).partial();
 /** What may change of a client: only what is given. */
 export const clientChangesSchema = givenSettingsSchema.extend({
   ...clientCryptographySchema.shape,
+  ...clientAuthenticationSchema.shape,
   name: z.string().trim().min(1).max(100).optional(),
 });
 export type ClientChanges = z.output<typeof clientChangesSchema>;

@@ -15,6 +15,12 @@ import {
   type NewClient,
 } from './client.ts';
 import {
+  type ClientAuthentication,
+  hasSecret,
+  withAuthentication,
+} from './client-authentication.ts';
+import { checkRegistration, completed, type Registration } from './client-rules.ts';
+import {
   type ClientChanges,
   type ClientSettings,
   clientSettingsSchema,
@@ -117,19 +123,22 @@ export class ClientService {
         { status: 400 },
       );
     }
-    const metadata = metadataOf(input);
-    checkSettings(clientSettingsSchema.parse(input.settings), metadata, allowedApis(input));
+    const { metadata, settings: given } = checked(
+      { metadata: metadataOf(input), settings: input.settings },
+      allowedApis(input),
+      input,
+    );
     for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])
       checkRedirectUri(uri, input.type);
     const id = `c_${randomToken(16)}`;
-    const secret = kind.public ? undefined : newSecret();
+    const secret = hasSecret(metadata) ? newSecret() : undefined;
     await this.#db.transaction(async (db) => {
       await store.insertClient(db, {
         id,
         name: input.name,
         type: input.type,
         metadata,
-        settings: input.settings,
+        settings: given,
         firstParty: input.firstParty,
         verified: input.verified,
         developer: input.developer,
@@ -151,14 +160,8 @@ export class ClientService {
    * @throws AppError `unknown_client`, `invalid_client`
    */
   async update(id: string, changes: ClientChanges, actor: string): Promise<void> {
-    const { name, idTokenSigningAlg, introspectionSigningAlg, introspectionEncryptionAlg, jwks } =
-      changes;
-    const cryptography = cryptographyMetadata({
-      idTokenSigningAlg,
-      introspectionSigningAlg,
-      introspectionEncryptionAlg,
-      jwks,
-    });
+    const { name } = changes;
+    const cryptography = cryptographyMetadata(changes);
     const given = Object.keys(clientSettingsSchema.shape).flatMap((key) => {
       const value = changes[key as keyof ClientSettings];
       return value === undefined ? [] : [[key, value] as const];
@@ -167,10 +170,16 @@ export class ClientService {
       const stored = await store.lockClient(db, id);
       const client = stored && (await store.findClient(db, id));
       if (stored === undefined || client === undefined) throw unknownClient(id);
-      const metadata = { ...stored.metadata, ...cryptography };
-      const settings = { ...stored.settings, ...Object.fromEntries(given) };
-      checkSettings(clientSettingsSchema.parse(settings), metadata, client.allowed);
+      const { metadata, settings } = checked(
+        {
+          metadata: withAuthentication({ ...stored.metadata, ...cryptography }, changes),
+          settings: { ...stored.settings, ...Object.fromEntries(given) },
+        },
+        client.allowed,
+        changes,
+      );
       await store.updateClient(db, id, { name, metadata, settings });
+      if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
       await writeAudit(db, {
         type: 'client.changed',
         outcome: 'success',
@@ -190,10 +199,12 @@ export class ClientService {
   async addSecret(id: string, actor: string): Promise<ClientCredentials> {
     const client = await store.findClient(this.#db.kysely, id);
     if (client === undefined) throw unknownClient(id);
-    if (client.secrets.length === 0)
-      throw new AppError('invalid_client', 'This client is a public one: it has no secret.', {
-        status: 400,
-      });
+    if (!hasSecret(client.metadata))
+      throw new AppError(
+        'invalid_client',
+        'This client has no secret: it is a public one, or authenticates with a key of its own.',
+        { status: 400 },
+      );
     const secret = newSecret();
     await this.#db.transaction(async (db) => {
       if ((await store.countSecrets(db, id)) >= MAX_SECRETS) await store.deleteOldestSecret(db, id);
@@ -280,7 +291,7 @@ export async function createIntrospectionClient(
 
 function metadataOf(input: NewClient): Record<string, unknown> {
   const kind = settings[input.type];
-  return {
+  const metadata = {
     redirect_uris: input.redirectUris,
     post_logout_redirect_uris: input.postLogoutRedirectUris,
     grant_types: kind.grantTypes,
@@ -292,30 +303,22 @@ function metadataOf(input: NewClient): Record<string, unknown> {
       : { scope: (input.scopes ?? identityScopes).join(' ') }),
     ...cryptographyMetadata(input),
   };
+  return withAuthentication(metadata, input);
+}
+
+/** The registration as it is stored, if all of it goes together. */
+function checked(
+  registration: Registration,
+  allowed: ReadonlyMap<string, unknown>,
+  said: ClientAuthentication,
+): Registration {
+  const { settings, metadata } = completed(registration);
+  checkRegistration(clientSettingsSchema.parse(settings), metadata, allowed, said);
+  return { settings, metadata };
 }
 
 const allowedApis = (input: NewClient) =>
   new Map(input.apis.map(({ identifier, scopes }) => [identifier, new Set(scopes)]));
-
-/**
- * Whether settings and metadata go together.
- * @throws AppError `invalid_client`
- */
-function checkSettings(
-  settings: ClientSettings,
-  metadata: Record<string, unknown>,
-  allowed: ReadonlyMap<string, unknown>,
-): void {
-  const refuse = (reason: string): never => {
-    throw new AppError('invalid_client', reason, { status: 400 });
-  };
-  if (settings.refreshRotation === 'keep' && metadata.token_endpoint_auth_method === 'none')
-    refuse('A public client keeps no refresh token: whoever finds it could use it for ever.');
-  if (settings.defaultResource !== undefined && !allowed.has(settings.defaultResource))
-    refuse('The default API must be one of those that the client may ask for.');
-  if (metadata.introspection_encrypted_response_alg !== undefined && metadata.jwks === undefined)
-    refuse('Encrypted introspection answers need a public key of the client (jwks).');
-}
 
 function newSecret(): { id: string; value: string; hash: Buffer; lastFour: string } {
   const value = `vs_cs_${randomToken(32)}`;

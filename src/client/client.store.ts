@@ -125,6 +125,11 @@ export async function deleteOldestSecret(db: Db, clientId: string): Promise<void
   );
 }
 
+/** Deletes every secret of the client. */
+export async function deleteSecrets(db: Db, clientId: string): Promise<void> {
+  await db.deleteFrom('client_secrets').where('client_id', '=', clientId).execute();
+}
+
 /** Opens scopes of an API to a client; scopes that the API does not have are refused by the database. */
 export async function insertAllowed(
   db: Db,

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
+import { clientAuthenticationSchema } from './client-authentication.ts';
 import {
   clientCryptographySchema,
   type ClientSettings,
   givenSettingsSchema,
 } from './client-settings.ts';
 
+export { boundTo, clientAuthMethods, hasSecret } from './client-authentication.ts';
 export { clientChangesSchema, defaultSettings } from './client-settings.ts';
 
 export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;
@@ -62,6 +64,7 @@ export const newClientSchema = z.strictObject({
   developer: z.string().trim().max(100).optional(),
   settings: givenSettingsSchema.default({}),
   ...clientCryptographySchema.shape,
+  ...clientAuthenticationSchema.shape,
 });
 export type NewClient = z.output<typeof newClientSchema>;
 

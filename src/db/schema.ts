@@ -193,6 +193,11 @@ export interface RevokedTokensTable {
   expires_at: Date;
 }
 
+export interface ReplaysTable {
+  id_hash: Buffer;
+  expires_at: Date;
+}
+
 export interface InteractionsTable {
   id_hash: Buffer;
   payload: JSONColumnType<Record<string, unknown>>;
@@ -287,6 +292,7 @@ export interface Schema {
   session_clients: SessionClientsTable;
   tokens: TokensTable;
   revoked_tokens: RevokedTokensTable;
+  replays: ReplaysTable;
   interactions: InteractionsTable;
   signing_keys: SigningKeysTable;
   cookie_keys: CookieKeysTable;

@@ -1,15 +1,26 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppError } from '../errors.ts';
+import { createTlsServer, type TlsOptions } from './tls.ts';
 
 /** Answers; what it gives is not waited for. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
 
 /** An HTTP server that can be closed in order: requests under way are answered, and their connections end with them. */
 export class Listener {
-  readonly #server = createServer();
+  readonly #server: Server;
+  readonly #unwatch: (() => void) | undefined;
   readonly #answering = new Set<ServerResponse>();
   #draining = false;
+
+  /**
+   * @param tls what it speaks TLS with; plain HTTP without
+   * @throws AppError `cannot_listen`
+   */
+  constructor(tls?: TlsOptions) {
+    if (tls === undefined) this.#server = createServer();
+    else ({ server: this.#server, unwatch: this.#unwatch } = createTlsServer(tls));
+  }
 
   /** No new connections are taken any more. */
   get draining(): boolean {
@@ -41,6 +52,7 @@ export class Listener {
   /** Takes nothing new and lets what is under way end, for `patienceMs` at most; what is then left is cut off. */
   async close(patienceMs: number): Promise<void> {
     this.#draining = true;
+    this.#unwatch?.();
     if (!this.#server.listening) return;
     for (const response of this.#answering)
       if (!response.headersSent) response.shouldKeepAlive = false;

@@ -1,5 +1,7 @@
 import type { Configuration } from 'oidc-provider';
 import { signingAlgs } from '../resource-server/resource-server.ts';
+import { assertionSigningAlgs } from './assertions.ts';
+import { proofSigningAlgs } from './dpop.ts';
 
 const signing = [...signingAlgs];
 /** To a client's public key alone: of its secret only a hash is kept, with which nothing can be encrypted. */
@@ -17,4 +19,6 @@ export const enabledJwa: NonNullable<Configuration['enabledJWA']> = {
   introspectionSigningAlgValues: signing,
   introspectionEncryptionAlgValues: encryptionAlgs,
   introspectionEncryptionEncValues: encryptionEncs,
+  clientAuthSigningAlgValues: assertionSigningAlgs,
+  dPoPSigningAlgValues: proofSigningAlgs,
 };

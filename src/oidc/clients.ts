@@ -1,5 +1,5 @@
 import type { AdapterPayload } from 'oidc-provider';
-import type { Client } from '../client/client.ts';
+import { type Client, hasSecret } from '../client/client.ts';
 import { randomToken } from '../lib/hash.ts';
 
 /**
@@ -21,9 +21,9 @@ export function clientMetadata(client: Client): AdapterPayload {
         ? {}
         : { access_token_ttl: client.settings.accessTokenTtl }),
       ...client.metadata,
-      ...(client.metadata.token_endpoint_auth_method === 'none'
-        ? {}
-        : { client_secret: placeholderSecret }),
+      profile: client.settings.profile,
+      dpop_nonce: client.settings.dpopNonce,
+      ...(hasSecret(client.metadata) ? { client_secret: placeholderSecret } : {}),
     };
     known.set(client, metadata);
   }

@@ -1,8 +1,11 @@
 import type { Configuration } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
+import type { Sealer } from '../lib/seal.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
+import { createDpop } from './dpop.ts';
 import type { LiveToken } from './live-token.ts';
+import { mutualTls } from './mtls.ts';
 import type { EnginePages } from './provider.ts';
 import { createResourceIndicators } from './resources.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -10,6 +13,7 @@ import { currentUnit } from './unit-of-work.ts';
 export interface FeatureOptions {
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
+  readonly sealer: Sealer;
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
 }
@@ -24,6 +28,7 @@ export type TellOf = (
 export function createFeatures({
   clients,
   resourceServers,
+  sealer,
   pages,
   tellOf,
 }: FeatureOptions): NonNullable<Configuration['features']> {
@@ -31,7 +36,8 @@ export function createFeatures({
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     claimsParameter: { enabled: true, assertClaimsParameter: limitClaimsParameter },
-    dPoP: { enabled: false },
+    dPoP: createDpop(sealer),
+    mTLS: mutualTls,
     pushedAuthorizationRequests: { enabled: false },
     introspection: {
       enabled: true,
@@ -44,6 +50,7 @@ export function createFeatures({
     },
     // RFC 9701: an introspection answer that is signed, and encrypted where the caller has a key for it.
     jwtIntrospection: { enabled: true },
+    encryption: { enabled: true },
     revocation: {
       enabled: true,
       allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,

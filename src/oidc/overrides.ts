@@ -8,6 +8,7 @@ import { rankOf } from './acr.ts';
 import { tokenWrite } from './adapter.ts';
 import { saveAcceptedFamily } from './families.ts';
 import { prefixes } from './live-token.ts';
+import { useIdsOnce } from './replays.ts';
 import { successorId } from './successor.ts';
 import { currentUnit } from './unit-of-work.ts';
 
@@ -21,6 +22,7 @@ export function applyOverrides(
   { clients, sealer }: { clients: ClientService; sealer: Sealer },
 ): void {
   keepBuiltClients(provider, clients);
+  useIdsOnce(provider);
   // Only hashes of secrets are kept, and there may be two of them.
   provider.Client.prototype.compareClientSecret = async function compareClientSecret(
     this: { clientId: string },
@@ -129,6 +131,7 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
   });
   provider.on('introspection.error', auditRefusedClient);
   provider.on('revocation.error', auditRefusedClient);
+  provider.on('userinfo.error', auditStolenToken);
   provider.on('end_session.success', (ctx) => {
     const session = ctx.oidc.session as { accountId?: string; destroyed?: boolean } | undefined;
     if (session?.destroyed)
@@ -148,6 +151,21 @@ function auditRefusedClient(ctx: KoaContextWithOIDC, error: Error): void {
     outcome: 'refused',
     clientId: ctx.oidc.client?.clientId,
     reason: error.message,
+  });
+}
+
+/** A live token that is bound to a key, from somebody who does not prove it: it was taken from its client. */
+function auditStolenToken(ctx: KoaContextWithOIDC, error: Error): void {
+  const token = ctx.oidc.entities.AccessToken;
+  if (token === undefined || (token.jkt ?? token['x5t#S256']) === undefined) return;
+  currentUnit().auditAlways({
+    type: 'token.refused',
+    outcome: 'refused',
+    accountId: token.accountId,
+    clientId: token.clientId,
+    grantId: token.grantId,
+    reason: error.message,
+    data: { endpoint: 'userinfo' },
   });
 }
 

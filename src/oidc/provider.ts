@@ -3,12 +3,13 @@ import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { signingAlgs } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './acr.ts';
 import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
+import { enabledJwa } from './algorithms.ts';
+import { assertionSigningAlgs, checkAssertion } from './assertions.ts';
 import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import { createLoadExistingGrant } from './families.ts';
@@ -43,7 +44,13 @@ export interface ProviderOptions {
 }
 
 /** How confidential clients authenticate. */
-const authMethods = ['client_secret_basic', 'client_secret_post'] as const;
+const authMethods = [
+  'client_secret_basic',
+  'client_secret_post',
+  'private_key_jwt',
+  'tls_client_auth',
+  'self_signed_tls_client_auth',
+] as const;
 
 /**
  * The protocol engine with everything of ours applied: storage, policy, keys, pages, overrides and listeners. It reads
@@ -62,6 +69,7 @@ function configuration({
   keys,
   clients,
   resourceServers,
+  sealer,
   pages,
   tellOf,
 }: ProviderOptions): Configuration {
@@ -96,21 +104,18 @@ function configuration({
       jwks: '/jwks',
       end_session: '/logout',
     },
-    features: createFeatures({ clients, resourceServers, pages, tellOf }),
+    features: createFeatures({ clients, resourceServers, sealer, pages, tellOf }),
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...authMethods, 'none'],
     discovery: {
       revocations_endpoint: `${config.issuer}/revocations`,
       introspection_endpoint_auth_methods_supported: authMethods,
+      introspection_endpoint_auth_signing_alg_values_supported: assertionSigningAlgs,
       revocation_endpoint_auth_methods_supported: [...authMethods, 'none'],
+      revocation_endpoint_auth_signing_alg_values_supported: assertionSigningAlgs,
     },
-    enabledJWA: {
-      idTokenSigningAlgValues: [...signingAlgs],
-      userinfoSigningAlgValues: [...signingAlgs],
-      introspectionSigningAlgValues: [...signingAlgs],
-      introspectionEncryptionAlgValues: ['RSA-OAEP-256', 'ECDH-ES'],
-      introspectionEncryptionEncValues: ['A256GCM'],
-    },
+    enabledJWA: enabledJwa,
+    assertJwtClientAuthClaimsAndHeader: checkAssertion,
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
     extraParams: offlineAccessHook,
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
@@ -140,7 +145,7 @@ function configuration({
       (await clients.find(ctx.oidc.client?.clientId ?? ''))?.settings.refreshRotation !== 'keep',
     extraTokenClaims: accessTokenClaims,
     formats: { customizers: { jwt: createJwtCustomizer(resourceServers) } },
-    extraClientMetadata: { properties: ['access_token_ttl'] },
+    extraClientMetadata: { properties: ['access_token_ttl', 'profile', 'dpop_nonce'] },
     expiresWithSession: async (_ctx, code) => !code.scopes.has('offline_access'),
     renderError: (ctx, out, cause) =>
       pages.error(ctx, out as { error: string; error_description?: string }, cause),

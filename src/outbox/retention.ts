@@ -90,6 +90,7 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
   ],
   session_clients: 'go with their session',
   revoked_tokens: [rule('revoked_tokens', 'id_hash', 'expires_at', A_WHILE)],
+  replays: [rule('replays', 'id_hash', 'expires_at', SOON)],
   action_links: [rule('action_links', 'id_hash', 'expires_at', A_WHILE)],
   rate_limits: [rule('rate_limits', 'key', 'expire', SOON, { type: 'bigint' })],
   outbox: [

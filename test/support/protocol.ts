@@ -1,5 +1,6 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { ClientService, createIntrospectionClient } from '../../src/client/client.service.ts';
+import type { ClientChanges } from '../../src/client/client-settings.ts';
 import { identityScopes, newClientSchema, type NewClient } from '../../src/client/client.ts';
 import type { Database } from '../../src/db/database.ts';
 import { sha256 } from '../../src/lib/hash.ts';
@@ -59,6 +60,10 @@ export class Seed {
       newClientSchema.parse({ name: 'Quillet', type: 'web', ...redirects, ...input }),
       'test',
     );
+  }
+
+  updateClient(clientId: string, changes: ClientChanges): Promise<void> {
+    return this.#clients.update(clientId, changes, 'test');
   }
 
   disableClient(clientId: string): Promise<void> {

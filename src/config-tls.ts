@@ -1,0 +1,161 @@
+import { accessSync, constants } from 'node:fs';
+import { isIP } from 'node:net';
+import { z } from 'zod';
+
+/** The settings of TLS and of client certificates (RFC 8705); src/config.ts reads them with the others. */
+
+const file = z.string().refine(
+  (path) => {
+    try {
+      accessSync(path, constants.R_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  },
+  { message: 'not readable' },
+);
+
+/** Lower case, as Node has them. */
+const header = z
+  .string()
+  .regex(/^[a-z0-9-]+$/i)
+  .transform((name) => name.toLowerCase());
+
+/** An address, or a network in CIDR notation. */
+function isNetwork(entry: string): boolean {
+  const [address = '', length, ...rest] = entry.split('/');
+  const bits = isIP(address) === 4 ? 32 : 128;
+  return (
+    isIP(address) !== 0 &&
+    rest.length === 0 &&
+    (length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= bits))
+  );
+}
+
+const networks = z.string().transform((value, context) => {
+  const entries = value.split(',').map((part) => part.trim());
+  if (!entries.every(isNetwork)) {
+    context.addIssue({ code: 'custom', message: 'not addresses' });
+    return z.NEVER;
+  }
+  return entries;
+});
+
+export const tlsVariables = {
+  TLS_CERT_FILE: {
+    form: file.optional(),
+    expected:
+      'the file of the certificate (PEM, with its chain) with which the server ends TLS itself',
+    example: '/run/secrets/tls.crt',
+  },
+  TLS_KEY_FILE: {
+    form: file.optional(),
+    expected: 'the file of the private key (PEM) of that certificate',
+    example: '/run/secrets/tls.key',
+  },
+  MTLS_PORT: {
+    form: z.coerce.number().int().min(0).max(65535).optional(),
+    expected: 'a second port, where clients may show a certificate; it needs TLS_CERT_FILE',
+    example: '8443',
+  },
+  MTLS_HOST: {
+    form: z
+      .string()
+      .regex(/^([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?$/i)
+      .optional(),
+    expected:
+      'the host, and a port where it needs one, at which clients with a certificate reach us',
+    example: 'mtls.id.example.com',
+  },
+  TLS_CLIENT_CA_FILE: {
+    form: file.optional(),
+    expected:
+      'the file of the authorities (PEM) whose certificates authenticate clients; for MTLS_PORT',
+    example: '/run/secrets/client-ca.crt',
+  },
+  CLIENT_CERTIFICATE_HEADER: {
+    form: header.optional(),
+    expected: "the header in which a proxy of yours passes on the client's certificate",
+    example: 'X-Client-Certificate',
+  },
+  CLIENT_CERTIFICATE_VERIFIED_HEADER: {
+    form: header.optional(),
+    expected: 'the header in which that proxy says SUCCESS where it has verified the certificate',
+    example: 'X-Client-Verify',
+  },
+  CLIENT_CERTIFICATE_PROXIES: {
+    form: networks.optional(),
+    expected:
+      'the addresses and networks of those proxies, with commas between; all others are not heard',
+    example: '10.0.0.5,fd00::/8',
+  },
+} as const;
+
+type Parsed = {
+  [K in keyof typeof tlsVariables]: z.output<(typeof tlsVariables)[K]['form']>;
+};
+
+export interface TlsConfig {
+  /** We end TLS ourselves. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  readonly clientCertificates: {
+    /** Where our own TLS asks for them. */
+    readonly port: number | undefined;
+    readonly caFile: string | undefined;
+    /** Who tells us of them; names of headers are in lower case. */
+    readonly proxy:
+      | {
+          readonly header: string;
+          readonly verifiedHeader: string | undefined;
+          readonly peers: readonly string[];
+        }
+      | undefined;
+    /** Where clients that have one go, if that is not the issuer. */
+    readonly host: string | undefined;
+  };
+}
+
+/** What of these settings does not go together, a line for each. */
+export function tlsMistakes(values: Parsed, isHttps: boolean): string[] {
+  const mistakes: string[] = [];
+  const needs = (name: keyof Parsed, needed: keyof Parsed) => {
+    if (values[name] !== undefined && values[needed] === undefined)
+      mistakes.push(
+        `${name}: expected together with ${needed}. For example: ${tlsVariables[needed].example}`,
+      );
+  };
+  needs('TLS_CERT_FILE', 'TLS_KEY_FILE');
+  needs('TLS_KEY_FILE', 'TLS_CERT_FILE');
+  needs('MTLS_PORT', 'TLS_CERT_FILE');
+  needs('TLS_CLIENT_CA_FILE', 'MTLS_PORT');
+  needs('CLIENT_CERTIFICATE_HEADER', 'CLIENT_CERTIFICATE_PROXIES');
+  needs('CLIENT_CERTIFICATE_PROXIES', 'CLIENT_CERTIFICATE_HEADER');
+  needs('CLIENT_CERTIFICATE_VERIFIED_HEADER', 'CLIENT_CERTIFICATE_HEADER');
+  if (values.MTLS_HOST !== undefined && values.MTLS_PORT === undefined)
+    needs('MTLS_HOST', 'CLIENT_CERTIFICATE_HEADER');
+  if (values.TLS_CERT_FILE !== undefined && !isHttps)
+    mistakes.push(
+      'TLS_CERT_FILE: expected together with an https ISSUER. For example: https://id.example.com',
+    );
+  return mistakes;
+}
+
+export function assembleTls(values: Parsed, issuer: string): TlsConfig {
+  const { TLS_CERT_FILE: certFile, TLS_KEY_FILE: keyFile, MTLS_PORT: port } = values;
+  const { CLIENT_CERTIFICATE_HEADER: name, CLIENT_CERTIFICATE_PROXIES: peers } = values;
+  return {
+    tls: certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile },
+    clientCertificates: {
+      port,
+      caFile: values.TLS_CLIENT_CA_FILE,
+      proxy:
+        name === undefined || peers === undefined
+          ? undefined
+          : { header: name, verifiedHeader: values.CLIENT_CERTIFICATE_VERIFIED_HEADER, peers },
+      host:
+        values.MTLS_HOST ??
+        (port === undefined ? undefined : `${new URL(issuer).hostname}:${port}`),
+    },
+  };
+}

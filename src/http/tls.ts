@@ -1,0 +1,53 @@
+import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { createServer, type Server } from 'node:https';
+import { AppError } from '../errors.ts';
+
+export interface TlsOptions {
+  /** The certificate with its chain, and its key, as PEM. */
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Clients are asked for a certificate; with authorities, those that these have issued count as verified. */
+  readonly clientCertificates?: { readonly caFile: string | undefined } | undefined;
+  /** Hears of files that have changed and can't be used: the server goes on with what it has. */
+  readonly onProblem: (error: unknown) => void;
+}
+
+/** How often the files are looked at. */
+const WATCH_MS = 1_000;
+
+/**
+ * An HTTPS server that follows its files: a renewed certificate is used for new connections, without a restart.
+ * A client without a certificate, or with any, gets its connection; what the certificate is worth is decided later.
+ * @throws AppError `cannot_listen` where the files can't be used
+ */
+export function createTlsServer(options: TlsOptions): { server: Server; unwatch: () => void } {
+  const { certFile, keyFile, clientCertificates } = options;
+  const files = [certFile, keyFile, clientCertificates?.caFile].filter((one) => one !== undefined);
+  const server = createServer({
+    ...contextOf(options),
+    requestCert: clientCertificates !== undefined,
+    rejectUnauthorized: false,
+  });
+  const follow = () => {
+    try {
+      server.setSecureContext(contextOf(options));
+    } catch (error) {
+      options.onProblem(error);
+    }
+  };
+  for (const path of files) watchFile(path, { persistent: false, interval: WATCH_MS }, follow);
+  return { server, unwatch: () => files.forEach((path) => unwatchFile(path, follow)) };
+}
+
+function contextOf({ certFile, keyFile, clientCertificates }: TlsOptions) {
+  try {
+    const ca = clientCertificates?.caFile;
+    return {
+      cert: readFileSync(certFile),
+      key: readFileSync(keyFile),
+      ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
+    };
+  } catch (cause) {
+    throw new AppError('cannot_listen', 'The files of TLS can not be read.', { cause });
+  }
+}
