@@ -200,8 +200,14 @@ test('nobody is let in without a token, and it all ends in order', async () => {
   const answer = await fetch(`${api}/invoices`);
   expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([
     401,
-    'Bearer realm="Ledger"',
+    `Bearer realm="Ledger", resource_metadata="${api}/.well-known/oauth-protected-resource"`,
   ]);
+  const metadata = await fetch(`${api}/.well-known/oauth-protected-resource`);
+  expect(await metadata.json()).toMatchObject({
+    resource: api,
+    authorization_servers: [issuer],
+    scopes_supported: ['invoices:read', 'invoices:write'],
+  });
   expect(complaints).toEqual([]);
   const ended = once(demo, 'exit');
   demo.kill('SIGINT');
