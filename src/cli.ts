@@ -16,6 +16,7 @@ const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
   account: async () => (await import('./cli/account.ts')).accountCommands,
   client: async () => (await import('./cli/client.ts')).clientCommands,
   api: async () => (await import('./cli/api.ts')).apiCommands,
+  gateway: async () => (await import('./cli/gateway.ts')).gatewayCommands,
   'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,
   migrate: async () => (await import('./cli/migrate.ts')).migrateCommands,

@@ -19,6 +19,9 @@ import { DevMailbox } from './email/dev-mailbox.ts';
 import { createMailHandler } from './email/email.service.ts';
 import { SmtpMailer } from './email/mailer.ts';
 import { AppError } from './errors.ts';
+import { gatewayRoutes } from './gateway/gateway.routes.ts';
+import { GatewayService } from './gateway/gateway.service.ts';
+import { GatewayRules } from './gateway/rules.service.ts';
 import { identifyCertificate } from './http/client-certificate.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
@@ -131,11 +134,15 @@ export async function createServer({
   });
   await engine.load();
 
+  const rules = new GatewayRules(db, resourceServers);
+  const gateway = new GatewayService({ db, clients, resourceServers, rules, introspection });
+
   const watch = new VersionWatch(db);
   watch.on('clients', () => clients.refresh());
   watch.on('resource_servers', () => {
     resourceServers.refresh();
     clients.refresh();
+    rules.refresh();
   });
   watch.on(
     'keys',
@@ -220,6 +227,7 @@ export async function createServer({
   app.use(takePosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
+  app.use(gatewayRoutes({ issuer: config.issuer, gateway }));
   const registration = new RegistrationService(db, accounts, passwords, sealer);
   const limits = new Limits(db, sealer);
   app.use(

@@ -16,16 +16,22 @@ function isExecutable(file: string): boolean {
   }
 }
 
-function findChromium(): string | undefined {
-  const named = process.env['CHROMIUM'];
+/** The program that the environment names, or the first of these names that is installed. */
+function findProgram(variable: string, names: readonly string[]): string | undefined {
+  const named = process.env[variable];
   if (named !== undefined && named !== '') return isExecutable(named) ? named : undefined;
-  const folders = ['/usr/bin', ...(process.env['PATH'] ?? '').split(delimiter)];
-  const names = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+  const folders = ['/usr/bin', '/usr/sbin', ...(process.env['PATH'] ?? '').split(delimiter)];
   return names.flatMap((name) => folders.map((folder) => join(folder, name))).find(isExecutable);
 }
 
-const chromium = findChromium();
 const leftOut: string[] = [];
+
+const chromium = findProgram('CHROMIUM', [
+  'chromium',
+  'chromium-browser',
+  'google-chrome',
+  'google-chrome-stable',
+]);
 if (chromium === undefined) {
   const missing =
     'No Chromium was found (looked at CHROMIUM, and for chromium, chromium-browser and google-chrome).\n' +
@@ -37,7 +43,24 @@ if (chromium === undefined) {
     process.exit(1);
   }
   process.stderr.write(`${missing}The browser tests (test/e2e) are left out of this run.\n\n`);
-  leftOut.push('--testPathIgnorePatterns', '/node_modules/', '<rootDir>/test/e2e/');
+  leftOut.push('<rootDir>/test/e2e/');
+}
+
+const nginx = findProgram('NGINX', ['nginx']);
+if (nginx === undefined) {
+  const missing =
+    'No nginx was found (looked at NGINX, and for nginx).\n' +
+    'To get one on Debian or Ubuntu: apt-get install nginx-light. Elsewhere set NGINX to its path.\n';
+  if (process.env['REQUIRE_NGINX'] === '1') {
+    process.stderr.write(
+      `${missing}REQUIRE_NGINX=1 asks for the tests with it, so this run has failed.\n`,
+    );
+    process.exit(1);
+  }
+  process.stderr.write(
+    `${missing}The tests with it (test/integration/gateway-nginx.test.ts) are left out of this run.\n\n`,
+  );
+  leftOut.push('<rootDir>/test/integration/gateway-nginx.test.ts');
 }
 
 mkdirSync(join(root, 'test-results'), { recursive: true });
@@ -52,13 +75,17 @@ const jest = spawn(
     '--json',
     '--outputFile=test-results/jest.json',
     ...process.argv.slice(2),
-    ...leftOut,
+    ...(leftOut.length === 0 ? [] : ['--testPathIgnorePatterns', '/node_modules/', ...leftOut]),
   ],
   {
     cwd: root,
     // The figures go to the file; what `--json` also prints on stdout would only bury the report, which is on stderr.
     stdio: ['inherit', 'ignore', 'inherit'],
-    env: chromium === undefined ? process.env : { ...process.env, CHROMIUM: chromium },
+    env: {
+      ...process.env,
+      ...(chromium === undefined ? {} : { CHROMIUM: chromium }),
+      ...(nginx === undefined ? {} : { NGINX: nginx }),
+    },
   },
 );
 

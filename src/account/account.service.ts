@@ -235,6 +235,31 @@ export class AccountService {
     });
   }
 
+  /**
+   * Gives the account these roles and no others; from the next question of a gateway on they are what it has.
+   * @param emailOrId an address or an account id.
+   * @throws AppError `unknown_account` (404)
+   */
+  async setRoles(emailOrId: string, roles: readonly string[], actor: Actor): Promise<Account> {
+    const known = emailOrId.includes('@')
+      ? await this.findByEmail(emailOrId)
+      : await this.find(emailOrId);
+    if (known === undefined) throw unknownAccount(emailOrId);
+    const distinct = [...new Set(roles)].sort();
+    return this.#db.transaction(async (db) => {
+      const account = await store.setRoles(db, known.id, distinct);
+      if (account === undefined) throw unknownAccount(emailOrId);
+      await writeAudit(db, {
+        type: 'account.roles_changed',
+        outcome: 'success',
+        accountId: account.id,
+        data: { roles: distinct },
+        ...originOf(actor),
+      });
+      return account;
+    });
+  }
+
   /** Where too many wait for a thread, the old hash stays until the next sign-in. */
   async #renewHash(id: string, oldHash: string, password: string): Promise<void> {
     try {

@@ -186,6 +186,21 @@ export async function setDisabled(
   return row && toAccount(row);
 }
 
+/** Gives the account exactly these roles; gives it as it is then, or undefined where there is none. */
+export async function setRoles(
+  db: Db,
+  id: string,
+  roles: readonly string[],
+): Promise<Account | undefined> {
+  const row = await db
+    .updateTable('accounts')
+    .set({ roles: [...roles], updated_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .returning(columns)
+    .executeTakeFirst();
+  return row && toAccount(row);
+}
+
 /** Holds the account's row until the transaction ends: sign-ins that are committing are over, later ones wait. */
 export async function lockAccount(db: Db, id: string): Promise<Account | undefined> {
   const row = await db

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { AppError } from '../errors.ts';
 
 /** The end user. `id` is `sub` on the wire: random, and never used again. */
@@ -14,6 +15,14 @@ export interface Account {
   readonly createdAt: Date;
   readonly updatedAt: Date;
 }
+
+/** A role is a word that an API's rules know; it goes in a header, where a space parts it from the next. */
+export const roleSchema = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9:._-]{0,63}$/,
+    'expected a role in small letters, as in billing or invoices:admin',
+  );
 
 export type EmailProblem = 'missing' | 'malformed' | 'too-long';
 /** `malformed`: it holds control characters, or an address that is not the account's own. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { z } from 'zod';
-import { AccountRefused } from '../account/account.ts';
+import { AccountRefused, roleSchema } from '../account/account.ts';
 import type { AccountService, CheckedAccount } from '../account/account.service.ts';
 import { AppError } from '../errors.ts';
 import { type Command, defineCommand, table } from './command.ts';
@@ -144,6 +144,31 @@ export const accountCommands: Command[] = [
       return {
         json: { id: account.id, email: account.email },
         text: `${account.email} has no second factor any more; all its sessions and tokens have ended.`,
+      };
+    },
+  }),
+  defineCommand({
+    words: 'account set-roles',
+    summary: "Gives an account the roles that gateways' rules ask for, and no others",
+    options: {
+      email,
+      role: {
+        value: 'R',
+        multiple: true,
+        help: 'a role, as in billing; none takes all of them away',
+      },
+    },
+    input: z.object({ email: z.string().min(1), role: z.array(roleSchema).max(50).default([]) }),
+    async run(input, session) {
+      const { accounts } = await session.people();
+      const account = await accounts.setRoles(input.email, input.role, actor);
+      const roles = [...new Set(input.role)].sort();
+      return {
+        json: { id: account.id, email: account.email, roles },
+        text:
+          roles.length === 0
+            ? `${account.email} has no role.`
+            : `${account.email} has the roles ${roles.join(', ')}.`,
       };
     },
   }),
