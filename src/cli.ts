@@ -15,6 +15,8 @@ import { Session } from './cli/session.ts';
 const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
   account: async () => (await import('./cli/account.ts')).accountCommands,
   client: async () => (await import('./cli/client.ts')).clientCommands,
+  consent: async () => (await import('./cli/revocation.ts')).consentCommands,
+  family: async () => (await import('./cli/revocation.ts')).familyCommands,
   api: async () => (await import('./cli/api.ts')).apiCommands,
   gateway: async () => (await import('./cli/gateway.ts')).gatewayCommands,
   'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,

@@ -6,6 +6,7 @@ import { AccountRefused, roleSchema } from '../account/account.ts';
 import type { AccountService, CheckedAccount } from '../account/account.service.ts';
 import { AppError } from '../errors.ts';
 import { type Command, defineCommand, table } from './command.ts';
+import { accountRevocation } from './revocation.ts';
 import { actor } from './session.ts';
 
 const email = { value: 'E', required: true, help: 'the email of the account' } as const;
@@ -172,6 +173,7 @@ export const accountCommands: Command[] = [
       };
     },
   }),
+  accountRevocation,
   ...[true, false].map((disabled) =>
     defineCommand({
       words: disabled ? 'account disable' : 'account enable',

@@ -14,6 +14,7 @@ import {
   settingsOptions,
 } from './client-settings.ts';
 import { type Command, defineCommand, type Output, table } from './command.ts';
+import { clientRevocation } from './revocation.ts';
 import { actor } from './session.ts';
 
 const { name, type, redirectUris, postLogoutRedirectUris, scopes, apis, developer } =
@@ -164,6 +165,7 @@ export const clientCommands: Command[] = [
       };
     },
   }),
+  clientRevocation,
   ...[true, false].map((disabled) =>
     defineCommand({
       words: disabled ? 'client disable' : 'client enable',

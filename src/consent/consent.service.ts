@@ -48,11 +48,20 @@ export class ConsentService {
    * Takes back what an app was allowed: the consent is gone and the app's token families have ended, in one commit.
    * Gives whether there was anything to take back.
    */
-  remove(accountId: string, clientId: string, origin: AuditOrigin = {}): Promise<boolean> {
+  async remove(accountId: string, clientId: string, origin: AuditOrigin = {}): Promise<boolean> {
+    return (await this.takeBack(accountId, clientId, origin)) !== undefined;
+  }
+
+  /** The same; gives what there was: whether something had been decided, and how many families were live. */
+  takeBack(
+    accountId: string,
+    clientId: string,
+    origin: AuditOrigin,
+  ): Promise<{ decided: boolean; families: number } | undefined> {
     return this.#db.transaction(async (db) => {
-      const removed = await store.deleteConsent(db, accountId, clientId);
-      const ended = await endFamilies(db, { accountId, clientId }, 'consent_removed');
-      if (!removed && ended === 0) return false;
+      const decided = await store.deleteConsent(db, accountId, clientId);
+      const families = await endFamilies(db, { accountId, clientId }, 'consent_removed');
+      if (!decided && families === 0) return undefined;
       await writeAudit(db, {
         type: 'consent.removed',
         outcome: 'success',
@@ -60,7 +69,7 @@ export class ConsentService {
         clientId,
         ...origin,
       });
-      return true;
+      return { decided, families };
     });
   }
 

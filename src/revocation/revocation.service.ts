@@ -18,7 +18,7 @@ const SPAN = 600_000;
 /** How far back something that ended can still matter (milliseconds). */
 const HORIZON = (LONGEST_TOKEN + 600) * 1_000;
 /** Entries of one answer. */
-export const PAGE = 5_000;
+const PAGE = 5_000;
 /** Answers that are kept for as long as they are true. */
 const MOST_KEPT = 64;
 
