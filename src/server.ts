@@ -25,6 +25,7 @@ import { GatewayRules } from './gateway/rules.service.ts';
 import { identifyCertificate } from './http/client-certificate.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
+import { createLanes, refuseFailed } from './http/lane.ts';
 import { Listener } from './http/listener.ts';
 import { createRenderer } from './http/render.ts';
 import { serveAssets } from './http/render-page.ts';
@@ -40,6 +41,7 @@ import { KnownDevices } from './interaction/known-device.ts';
 import { recoverInteractions } from './interaction/restart.ts';
 import { createSetupRoutes } from './interaction/setup.routes.ts';
 import { createVerifyRoutes } from './interaction/verify.routes.ts';
+import { introspectionLane } from './introspection/introspection.lane.ts';
 import { IntrospectionService } from './introspection/introspection.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
@@ -52,6 +54,7 @@ import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { tellOfCertificates } from './oidc/mtls.ts';
 import { takePosts } from './oidc/posts.ts';
+import { authenticateBySecret } from './oidc/secret-client.ts';
 import { createVerifyJwt, presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
@@ -68,6 +71,8 @@ export interface ServerParts {
   readonly sealer: Sealer;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
+  /** Whether the plain form of some requests is answered before the engine; it is unless told, and changes no answer. */
+  readonly lanes?: boolean;
 }
 
 export interface Server {
@@ -89,6 +94,7 @@ export async function createServer({
   sealer,
   logger,
   metrics,
+  lanes = true,
 }: ServerParts): Promise<Server> {
   const resourceServers = new ResourceServerService(db);
   const clients = new ClientService(db, resourceServers);
@@ -263,9 +269,18 @@ export async function createServer({
   );
   app.use(refuseForeignResume(() => engine.provider.cookieName('resume')));
   app.use(renderFormPost(renderer));
+  app.use(refuseFailed());
   app.use(presentJwts({ verify: verifyJwt, readBody }));
   app.use(engine.middleware());
 
+  const handler = createLanes({
+    issuer: config.issuer,
+    logger,
+    lanes: lanes ? [introspectionLane(introspection)] : [],
+    authenticate: (credentials) => authenticateBySecret(clients, credentials),
+    onAnswer: (route, seconds, result) => metrics?.noteLane(route, seconds, result),
+    next: app.callback(),
+  });
   const metricsListener = new Listener();
   metrics?.watch({ db, passwords });
 
@@ -278,12 +293,12 @@ export async function createServer({
           metrics.handler(),
           'METRICS_PORT',
         );
-      const port = await listener.listen(config.port, config.host, app.callback());
+      const port = await listener.listen(config.port, config.host, handler);
       if (certificateListener !== undefined && clientCertificates.port !== undefined)
         await certificateListener.listen(
           clientCertificates.port,
           config.host,
-          app.callback(),
+          handler,
           'MTLS_PORT',
         );
       await worker.start();

@@ -1,5 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
+import type { HandedOn } from './lane.ts';
 
 const LIMIT = 64 * 1024;
 const MAX_FIELDS = 500;
@@ -14,6 +15,9 @@ export async function readBody(ctx: Context, limit = LIMIT): Promise<string> {
       status: 413,
     });
   if ((ctx.request.length ?? 0) > limit) throw tooLarge();
+  // A lane has read it, and handed it on.
+  const { body } = ctx.req as HandedOn;
+  if (body !== undefined) return body;
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of ctx.req as AsyncIterable<Buffer>) {

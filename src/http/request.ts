@@ -108,13 +108,21 @@ function isLocal({ req }: Context): boolean {
 }
 
 /** Headers that every answer carries. Pages add their content security policy (see render-page.ts). */
+export function securityHeaderList(issuer: string): [name: string, value: string][] {
+  return [
+    ['X-Content-Type-Options', 'nosniff'],
+    ['Referrer-Policy', 'same-origin'],
+    ['X-Frame-Options', 'DENY'],
+    ...(issuer.startsWith('https:')
+      ? [['Strict-Transport-Security', 'max-age=63072000; includeSubDomains'] as [string, string]]
+      : []),
+  ];
+}
+
 export function securityHeaders(issuer: string): Middleware {
-  const https = issuer.startsWith('https:');
+  const headers = securityHeaderList(issuer);
   return (ctx, next) => {
-    ctx.set('X-Content-Type-Options', 'nosniff');
-    ctx.set('Referrer-Policy', 'same-origin');
-    ctx.set('X-Frame-Options', 'DENY');
-    if (https) ctx.set('Strict-Transport-Security', 'max-age=63072000; includeSubDomains');
+    for (const [name, value] of headers) ctx.set(name, value);
     return next();
   };
 }
@@ -138,19 +146,32 @@ export function mountAtIssuer(issuer: string): Middleware {
   };
 }
 
+export interface RequestLine {
+  readonly requestId: string;
+  readonly method: string;
+  /** Below the issuer's path. */
+  readonly path: string;
+  readonly status: number;
+  readonly ms: number;
+}
+
 /** One line a request, after its answer: never a query, a body or a header, which hold codes and tokens. */
+export function logRequest(logger: Logger, line: RequestLine): void {
+  const rounded = { ...line, ms: Math.round(line.ms) };
+  if (line.status >= 500) logger.error(rounded, 'request failed');
+  else logger.info(rounded, 'request');
+}
+
 export function accessLog(logger: Logger): Middleware {
   return async (ctx, next) => {
     const started = performance.now();
     await next();
-    const line = {
-      requestId: ctx.state.requestId,
+    logRequest(logger, {
+      requestId: ctx.state.requestId as string,
       method: ctx.method,
       path: ctx.path.replace(/(interaction|authorize|verify-email|setup)\/.+/, '$1/…'),
       status: ctx.status,
-      ms: Math.round(performance.now() - started),
-    };
-    if (ctx.status >= 500) logger.error(line, 'request failed');
-    else logger.info(line, 'request');
+      ms: performance.now() - started,
+    });
   };
 }

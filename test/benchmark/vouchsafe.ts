@@ -15,7 +15,7 @@ serve(async ({ connection }: Task) => {
   });
   const db = new Database({ connection, poolSize: config.databasePool });
   const sealer = new Sealer([benchmarkMasterKey]);
-  const logger = createLogger(config.logLevel, destination('/dev/null'));
+  const logger = createLogger(config.logLevel, destination({ dest: '/dev/null', sync: false }));
   const server = await createServer({ config, db, sealer, logger });
   return { port: await server.listen() };
 });

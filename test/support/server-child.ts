@@ -1,8 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { Server } from 'node:http';
 import { loadConfig } from '../../src/config.ts';
 import { Database } from '../../src/db/database.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { Sealer } from '../../src/lib/seal.ts';
-import { currentUnit } from '../../src/oidc/unit-of-work.ts';
 import { createServer } from '../../src/server.ts';
 import { type KillAt, testMasterKey } from './server-process.ts';
 
@@ -22,13 +23,12 @@ function end(when: KillAt['when'], statement: number): void {
 }
 
 /** The watch for changed configuration and the outbox tick by themselves: they belong to no request. */
-function isOfRequest(): boolean {
-  try {
-    return currentUnit() !== undefined;
-  } catch {
-    return false;
-  }
-}
+const ofRequest = new AsyncLocalStorage<true>();
+const emit = Server.prototype.emit as (this: Server, event: string, ...args: unknown[]) => boolean;
+Server.prototype.emit = function emitInside(this: Server, event: string, ...args: unknown[]) {
+  const deliver = () => emit.call(this, event, ...args);
+  return event === 'request' ? ofRequest.run(true, deliver) : deliver();
+} as typeof Server.prototype.emit;
 
 const db = new Database({
   connection: JSON.parse(process.env.VOUCHSAFE_TEST_CONNECTION as string) as {
@@ -39,7 +39,7 @@ const db = new Database({
   },
   poolSize,
   observer: () => {
-    if (!armed || !isOfRequest()) return undefined;
+    if (!armed || ofRequest.getStore() === undefined) return undefined;
     if (inFlight++ === 0) waits++;
     end('before', ++statements);
     const counting = generation;
