@@ -141,7 +141,7 @@ export const keyCommands: Command[] = [
         json: { resealed: count, earlier_keys_until: until },
         text: `${count} values were sealed anew. ${
           until === null
-            ? 'Keep the earlier master key for an hour, for sign-ins that are under way.'
+            ? 'Keep the earlier master key for a day, for sign-ins that are under way and codes that were mailed.'
             : `Keep the earlier master key until ${until}, for refresh tokens that were given out under it.`
         }`,
       };

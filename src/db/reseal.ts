@@ -3,7 +3,7 @@ import type { Sealer } from '../lib/seal.ts';
 import type { Database } from './database.ts';
 
 /** Every sealed column: what it holds is sealed for the place `table:key`. */
-const sealedColumns = [
+export const sealedColumns = [
   { table: 'signing_keys', key: 'kid', column: 'private_sealed' },
   { table: 'cookie_keys', key: 'id', column: 'key_sealed' },
   { table: 'authenticators', key: 'id', column: 'secret_sealed' },

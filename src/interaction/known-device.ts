@@ -15,31 +15,36 @@ const form = /^([\w-]{22})((?:\.[\w-]{43}){1,5})$/;
  * from it, and it opens nothing by itself.
  */
 export class KnownDevices {
-  readonly #key: Buffer;
+  /** The first one makes; the others are of earlier master keys. */
+  readonly #keys: readonly Buffer[];
 
   constructor(sealer: Sealer) {
-    this.#key = sealer.derive('known device');
+    this.#keys = sealer.deriveEach('known device');
   }
 
   /** The device's name, if the account has signed in here before: limits count its tries apart from those of others. */
   find(ctx: Context, accountKey: string): string | undefined {
     const kept = read(ctx);
-    const mac = kept && Buffer.from(this.#mac(kept.device, accountKey));
-    return mac && kept?.macs.some((one) => equalBytes(Buffer.from(one), mac))
-      ? kept?.device
-      : undefined;
+    if (kept === undefined) return undefined;
+    const wanted = this.#macs(kept.device, accountKey).map((mac) => Buffer.from(mac));
+    const isKnown = kept.macs.some((one) =>
+      wanted.some((mac) => equalBytes(Buffer.from(one), mac)),
+    );
+    return isKnown ? kept.device : undefined;
   }
 
   /** Knows the account here from now on. */
   remember(ctx: Context, accountKey: string): void {
     const { device, macs } = read(ctx) ?? { device: randomToken(16), macs: [] };
-    const mac = this.#mac(device, accountKey);
-    const marks = [mac, ...macs.filter((one) => one !== mac)].slice(0, MAX_ACCOUNTS);
+    const own = this.#macs(device, accountKey);
+    const marks = [own[0], ...macs.filter((one) => !own.includes(one))].slice(0, MAX_ACCOUNTS);
     ctx.cookies.set(nameOf(ctx), [device, ...marks].join('.'), plainCookie(ctx, '/', KNOWN));
   }
 
-  #mac(device: string, accountKey: string): string {
-    return createHmac('sha256', this.#key).update(`${device} ${accountKey}`).digest('base64url');
+  #macs(device: string, accountKey: string): string[] {
+    return this.#keys.map((key) =>
+      createHmac('sha256', key).update(`${device} ${accountKey}`).digest('base64url'),
+    );
   }
 }
 

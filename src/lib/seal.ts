@@ -99,6 +99,11 @@ export class Sealer {
     return Buffer.from(hkdfSync('sha256', master.key, 'vouchsafe', purpose, 32));
   }
 
+  /** The same for every master key that was given, the current one's first: to check what another one may have made. */
+  deriveEach(purpose: string): Buffer[] {
+    return this.#keys.map(({ id }) => this.derive(purpose, id.toString('hex')));
+  }
+
   /** Whether the master key is one of those that were given. */
   has(keyId: string): boolean {
     return this.#keys.some((candidate) => candidate.id.toString('hex') === keyId);

@@ -120,7 +120,7 @@ test('each key takes its turn on time, also without the database', async () => {
   expect(after).not.toBe(before);
   const now = await kids();
   expect(now).not.toEqual(order);
-  expect(now.toSorted()).toEqual(order.toSorted());
+  expect(new Set(now)).toEqual(new Set(order));
 });
 
 test('a process that has not heard of the keys for a minute signs nothing, and tells nobody to keep what it publishes', async () => {

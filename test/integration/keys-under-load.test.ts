@@ -200,7 +200,7 @@ async function settled(): Promise<void> {
   const current = listed.filter(({ state }) => state === 'current');
   await until(async () => {
     for (const { url } of servers) {
-      const kids = (await fetchJwks(url)).jwks.keys.map(({ kid }) => kid);
+      const kids = (await fetchJwks(url)).jwks.keys.map(({ kid }) => kid as string);
       if (kids.toSorted().join() !== published.toSorted().join()) return false;
       for (const { alg, kid } of current) {
         const form = { grant_type: 'client_credentials', resource: apiOf(alg) };

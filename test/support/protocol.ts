@@ -110,7 +110,7 @@ export class Seed {
   }
 
   /** A session as a sign-in leaves it, and the browser that holds it. */
-  async signIn(accountId: string): Promise<SignedInBrowser> {
+  async signIn(accountId: string, sealer = new Sealer([testMasterKey])): Promise<SignedInBrowser> {
     const id = randomBytes(32).toString('base64url');
     const uid = randomBytes(16).toString('base64url');
     const payload = { loginTs: Math.floor(Date.now() / 1000), amr: ['pwd'], acr: acr.oneFactor };
@@ -127,7 +127,7 @@ export class Seed {
         ended_at: null,
       })
       .execute();
-    const { cookieKeys } = await new KeyService(this.db, new Sealer([testMasterKey])).load();
+    const { cookieKeys } = await new KeyService(this.db, sealer).load();
     return new SignedInBrowser(uid, signedCookie('vs_session', id, cookieKeys[0] as string));
   }
 }

@@ -67,6 +67,7 @@ test('a derived key belongs to its purpose and its master key', () => {
   expect(during.derive('a').equals(before.derive('a'))).toBe(false);
   expect(during.derive('a', before.keyId).equals(before.derive('a'))).toBe(true);
   expect(() => before.derive('a', during.keyId)).toThrow(unsealFailed);
+  expect(during.deriveEach('a')).toEqual([during.derive('a'), before.derive('a')]);
   expect(during.derive('a').equals(second)).toBe(false);
 });
 
