@@ -5,11 +5,13 @@ import {
   type Credentials,
   exchange,
   post,
+  redirectUri,
   refresh,
   revoke,
   Seed,
   type SignedInBrowser,
 } from '../support/protocol.ts';
+import { assertion, type ClientKey, jwksOf, newKey, proof, send } from '../support/proofs.ts';
 import { ask } from '../support/relying-party.ts';
 import { startServer } from '../support/server.ts';
 import { openDoor, type ServerProcess, startServerProcess } from '../support/server-process.ts';
@@ -26,6 +28,9 @@ let machine: Credentials;
 let opaqueApi: Credentials;
 let jwtApi: Credentials;
 let browser: SignedInBrowser;
+let key: ClientKey;
+let signing: Credentials;
+let proving: Credentials;
 
 const opaque = 'https://opaque.example.com';
 const jwt = 'https://jwt.example.com';
@@ -39,8 +44,17 @@ beforeAll(async () => {
   const apis = [opaque, jwt].map((identifier) => ({ identifier, scopes: ['read'] }));
   client = await seed.client({ apis });
   machine = await seed.client({ type: 'machine', apis });
+  key = await newKey();
+  signing = await seed.client({
+    type: 'machine',
+    apis,
+    authMethod: 'private_key_jwt',
+    jwks: jwksOf(key),
+  });
+  proving = await seed.client({ type: 'spa' });
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId, { [opaque]: ['read'], [jwt]: ['read'] });
+  await seed.consent(accountId, proving.clientId);
   // Started after the rows are there, it has no change to learn of while it is measured.
   server = await startServerProcess(database, 'http://localhost:3000');
   browser = await seed.signIn(accountId);
@@ -154,6 +168,71 @@ test('issuing', async () => {
   expect(
     (await measure('revocation', 2, () => revoke(server.url, client, next.refresh_token))).status,
   ).toBe(200);
+});
+
+test('a signed client assertion, and a DPoP proof: 1 more each', async () => {
+  const issuer = 'http://localhost:3000';
+  const signed = async (path: string, form: Record<string, string>, headers = {}) => {
+    const fields = { ...form, ...(await assertion(key, signing.clientId, issuer)) };
+    return () => send(server.url, path, fields, headers);
+  };
+  const dpop = () => proof(key, { htu: `${issuer}/token` });
+  const grant = (resource: string) => ({ grant_type: 'client_credentials', resource });
+  // Warms the caches for this client.
+  await (await signed('/token', grant(opaque)))();
+  const { body } = await measure(
+    'client credentials, opaque, with an assertion',
+    2,
+    await signed('/token', grant(opaque)),
+  );
+  await measure(
+    'client credentials, JWT, with an assertion',
+    1,
+    await signed('/token', grant(jwt)),
+  );
+  const both = await signed('/token', grant(opaque), { dpop: await dpop() });
+  await measure('client credentials, opaque, with an assertion and a proof', 3, both);
+  const introspection = await signed('/introspect', { token: body.access_token });
+  const told = await measure('introspection, with an assertion', 2, introspection);
+  expect(told.body.active).toBe(true);
+  const revocation = await signed('/revoke', { token: body.access_token });
+  const revoked = await measure('revocation, with an assertion', 3, revocation);
+  expect(revoked.status).toBe(200);
+
+  const { code, verifier } = await browser.authorize(server.url, proving);
+  const form = {
+    client_id: proving.clientId,
+    grant_type: 'authorization_code',
+    code,
+    code_verifier: verifier,
+    redirect_uri: redirectUri,
+  };
+  let headers = { dpop: await dpop() };
+  const { body: first } = await measure('code exchange, with a proof', 3, () =>
+    send(server.url, '/token', form, headers),
+  );
+  expect(first.token_type).toBe('DPoP');
+  headers = { dpop: await dpop() };
+  const { body: next } = await measure('refresh with rotation, with a proof', 3, () =>
+    send(
+      server.url,
+      '/token',
+      {
+        client_id: proving.clientId,
+        grant_type: 'refresh_token',
+        refresh_token: first.refresh_token,
+      },
+      headers,
+    ),
+  );
+  const token = next.access_token;
+  const userinfoProof = await proof(key, { htu: `${issuer}/userinfo`, htm: 'GET', token });
+  const userinfo = await measure('userinfo, with a proof', 2, () =>
+    fetch(new URL('/userinfo', server.url), {
+      headers: { authorization: `DPoP ${token}`, dpop: userinfoProof },
+    }),
+  );
+  expect(userinfo.status).toBe(200);
 });
 
 test('what a browser asks for', async () => {

@@ -30,10 +30,12 @@ export const now = () => Math.floor(Date.now() / 1000);
 /** Claims and header as given; `undefined` leaves one out. */
 export function sign(
   key: ClientKey,
-  claims: JWTPayload,
+  claims: Record<string, unknown>,
   header: Record<string, unknown> = {},
 ): Promise<string> {
-  return new SignJWT(claims).setProtectedHeader({ alg: key.alg, ...header }).sign(key.privateKey);
+  return new SignJWT(claims as JWTPayload)
+    .setProtectedHeader({ alg: key.alg, ...header })
+    .sign(key.privateKey);
 }
 
 const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
@@ -42,8 +44,8 @@ const assertionType = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 export const assertionClaims = (
   clientId: string,
   audience: string,
-  other: JWTPayload = {},
-): JWTPayload => ({
+  other: Record<string, unknown> = {},
+): Record<string, unknown> => ({
   iss: clientId,
   sub: clientId,
   aud: audience,
@@ -63,7 +65,7 @@ export async function assertion(
   key: ClientKey,
   clientId: string,
   audience: string,
-  other: JWTPayload = {},
+  other: Record<string, unknown> = {},
   header: Record<string, unknown> = {},
 ): Promise<Record<string, string>> {
   return asForm(await sign(key, assertionClaims(clientId, audience, other), header));
@@ -80,7 +82,7 @@ export interface ProofOf {
 export function proof(
   key: ClientKey,
   { htu, htm = 'POST', token, nonce }: ProofOf,
-  other: JWTPayload = {},
+  other: Record<string, unknown> = {},
   header: Record<string, unknown> = {},
 ): Promise<string> {
   return sign(
