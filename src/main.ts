@@ -1,8 +1,7 @@
-import { destination } from 'pino';
 import { type Config, loadConfig } from './config.ts';
 import { type OpenedDatabase, openDatabase } from './db/open.ts';
 import { AppError } from './errors.ts';
-import { createLogger, type Logger } from './lib/log.ts';
+import { createLogger, flushLog, type Logger, standardError } from './lib/log.ts';
 import { openSealer } from './master-key.ts';
 import { createServer, type Server } from './server.ts';
 
@@ -20,7 +19,7 @@ interface Opened {
 
 const config = readConfig();
 // Standard output is for the person who starts the server, and holds the setup link; logs go to standard error.
-const logger = createLogger(config.logLevel, destination(2));
+const logger = createLogger(config.logLevel, standardError());
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (err: unknown) => {
     logger.fatal({ err }, 'unhandled');
@@ -116,6 +115,7 @@ function endOnSignal(): void {
       starting
         .catch(() => undefined)
         .then(close)
+        .then(() => flushLog(logger))
         .then(
           () => process.exit(0),
           (err: unknown) => {

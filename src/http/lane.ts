@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
-import type { Logger } from '../lib/log.ts';
+import { type Logger, withoutRedaction } from '../lib/log.ts';
 import { type BasicCredentials, isPlainRequest, plainCredentials, plainForm } from './lane-form.ts';
 import type { Handler } from './listener.ts';
 import { issuerPath, logRequest, securityHeaderList } from './request.ts';
@@ -56,7 +56,8 @@ export interface HandedOn extends IncomingMessage {
 }
 
 /** Takes each request to its lane, and all others on. */
-export function createLanes<Caller>(parts: LaneParts<Caller>): Handler {
+export function createLanes<Caller>(given: LaneParts<Caller>): Handler {
+  const parts = { ...given, logger: withoutRedaction(given.logger) };
   const prefix = issuerPath(parts.issuer);
   const known = new Map(
     parts.lanes.map((lane) => [

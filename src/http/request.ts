@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
-import type { Logger } from '../lib/log.ts';
+import { type Logger, withoutRedaction } from '../lib/log.ts';
 
 /** What the pipeline knows of every request. */
 export interface RequestState {
@@ -162,7 +162,8 @@ export function logRequest(logger: Logger, line: RequestLine): void {
   else logger.info(rounded, 'request');
 }
 
-export function accessLog(logger: Logger): Middleware {
+export function accessLog(given: Logger): Middleware {
+  const logger = withoutRedaction(given);
   return async (ctx, next) => {
     const started = performance.now();
     await next();
