@@ -34,8 +34,8 @@ export async function openSealer({ config, db, warn }: SealerOptions): Promise<S
     }
     return sealer;
   }
-  const { key, isNew } = await readOrMake(file, db);
-  const sealer = new Sealer([key]);
+  const { keys, isNew } = await readOrMake(file, db);
+  const sealer = new Sealer(keys);
   if (!(await isKeyOf(db, sealer))) {
     // Another machine has sealed the database meanwhile: what we have just made is nobody's key.
     if (isNew) await rm(file, { force: true });
@@ -88,9 +88,9 @@ export async function renewCheck({ kysely }: Database, sealer: Sealer): Promise<
 async function readOrMake(
   file: string,
   { kysely }: Database,
-): Promise<{ key: Buffer; isNew: boolean }> {
+): Promise<{ keys: readonly Buffer[]; isNew: boolean }> {
   const found = await read(file);
-  if (found !== undefined) return { key: found, isNew: false };
+  if (found !== undefined) return { keys: found, isNew: false };
   const sealed = await kysely
     .selectFrom('instance')
     .select('key')
@@ -98,7 +98,7 @@ async function readOrMake(
     .executeTakeFirst();
   // A process on the same folder may have made the file and sealed the database since we looked for the file.
   const late = await read(file);
-  if (late !== undefined) return { key: late, isNew: false };
+  if (late !== undefined) return { keys: late, isNew: false };
   if (sealed !== undefined) {
     throw new AppError(
       'master_key_missing',
@@ -106,10 +106,10 @@ async function readOrMake(
     );
   }
   try {
-    return { key: await make(file), isNew: true };
+    return { keys: [await make(file)], isNew: true };
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      return { key: (await read(file)) as Buffer, isNew: false };
+      return { keys: (await read(file)) as Buffer[], isNew: false };
     throw new AppError(
       'master_key_file',
       `There is no master key, and none can be kept in ${file}. Set MASTER_KEY to the output of: ${howToMake}`,
@@ -118,7 +118,8 @@ async function readOrMake(
   }
 }
 
-async function read(file: string): Promise<Buffer | undefined> {
+/** The keys in the file: one, or during a rotation the new one and the old one, each on a line. */
+async function read(file: string): Promise<readonly Buffer[] | undefined> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw new AppError(
@@ -134,8 +135,11 @@ async function read(file: string): Promise<Buffer | undefined> {
       `Others than its owner may read the master key. Run: chmod 600 ${file}`,
     );
   }
-  const key = Buffer.from(text.trim(), 'base64');
-  if (key.length === 32) return key;
+  const keys = text
+    .trim()
+    .split(/[\s,]+/)
+    .map((part) => Buffer.from(part, 'base64'));
+  if (keys.every((key) => key.length === 32)) return keys;
   throw new AppError(
     'master_key_file',
     `${file} does not hold a master key: expected 32 bytes in base64. Put the right file back.`,

@@ -8,9 +8,10 @@ import { AccountService } from '../../src/account/account.service.ts';
 import { Passwords } from '../../src/account/passwords.service.ts';
 import { RegistrationService } from '../../src/account/registration.service.ts';
 import { AuthenticatorService } from '../../src/authenticator/authenticator.service.ts';
-import { sealedColumns } from '../../src/db/reseal.ts';
+import { reseal, sealedColumns } from '../../src/db/reseal.ts';
 import { deviceKey, KnownDevices } from '../../src/interaction/known-device.ts';
 import { Sealer } from '../../src/lib/seal.ts';
+import { openSealer, renewCheck } from '../../src/master-key.ts';
 import { KeyService } from '../../src/oidc/keys.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { fetchJwks } from '../support/keys.ts';
@@ -197,6 +198,34 @@ function peopleUnder(sealer: Sealer) {
     authenticators: new AuthenticatorService(database.db, accounts, sealer),
   };
 }
+
+test('the key file holds two keys during a rotation: the first one seals, both open', async () => {
+  const own = await createTestDatabase();
+  const dataDir = mkdtempSync(join(folder, 'file-'));
+  const file = join(dataDir, 'master.key');
+  const open = (...keys: Buffer[]) => {
+    const lines = keys.map((key) => key.toString('base64')).join('\n');
+    writeFileSync(file, `${lines}\n`, { mode: 0o600 });
+    return openSealer({
+      config: { masterKeys: undefined, dataDir, databaseUrl: undefined },
+      db: own.db,
+      warn: () => undefined,
+    });
+  };
+  try {
+    await new KeyService(own.db, await open(older)).ensure();
+    await expect(open(newer)).rejects.toMatchObject({ code: 'master_key_wrong' });
+    await expect(open(newer, older.subarray(1))).rejects.toMatchObject({ code: 'master_key_file' });
+    const during = await open(newer, older);
+    expect(during.keyId).toBe(sealers.other.keyId);
+    expect(await reseal(own.db, during)).toMatchObject({ count: 5 });
+    await renewCheck(own.db, during);
+    expect((await new KeyService(own.db, await open(newer)).load()).jwks.keys).toHaveLength(4);
+    await expect(open(older)).rejects.toMatchObject({ code: 'master_key_wrong' });
+  } finally {
+    await own.drop();
+  }
+});
 
 test('a code that was mailed under the earlier master key is right under both', async () => {
   const { kysely } = database.db;
