@@ -50,7 +50,14 @@ export function parseDistinguishedName(text: string): readonly Rdn[] | undefined
   }
 }
 
-const trimEnd = (value: string) => value.replace(/(?<!\\)((?:\\\\)*) +$/, '$1');
+/** A space at the end belongs to the value where it is escaped: after an odd number of backslashes. */
+function trimEnd(value: string): string {
+  let end = value.length;
+  while (value[end - 1] === ' ') end--;
+  let backslashes = 0;
+  while (value[end - 1 - backslashes] === '\\') backslashes++;
+  return value.slice(0, backslashes % 2 === 1 ? end + 1 : end);
+}
 
 /** Undefined where the bytes are no UTF-8. */
 function unescape(value: string): string | undefined {
