@@ -46,6 +46,7 @@ import { IntrospectionService } from './introspection/introspection.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { refuseForeignResume } from './oidc/begun-here.ts';
+import { clientCredentialsLane } from './oidc/client-credentials.lane.ts';
 import { Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { renderFormPost } from './oidc/form-post.ts';
@@ -54,6 +55,7 @@ import { KeyService } from './oidc/keys.service.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { tellOfCertificates } from './oidc/mtls.ts';
 import { takePosts } from './oidc/posts.ts';
+import { createResourceInfo } from './oidc/resources.ts';
 import { authenticateBySecret } from './oidc/secret-client.ts';
 import { createVerifyJwt, presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
@@ -276,7 +278,17 @@ export async function createServer({
   const handler = createLanes({
     issuer: config.issuer,
     logger,
-    lanes: lanes ? [introspectionLane(introspection)] : [],
+    lanes: lanes
+      ? [
+          introspectionLane(introspection),
+          clientCredentialsLane({
+            db,
+            provider: () => engine.provider,
+            resourceInfo: createResourceInfo(clients, resourceServers),
+          }),
+        ]
+      : [],
+    isOpen: () => engine.isReady,
     authenticate: (credentials) => authenticateBySecret(clients, credentials),
     onAnswer: (route, seconds, result) => metrics?.noteLane(route, seconds, result),
     next: app.callback(),

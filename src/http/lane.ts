@@ -39,6 +39,8 @@ export interface LaneParts<Caller> {
   readonly lanes: readonly Lane<Caller>[];
   /** Gives who authenticates so; undefined for everybody whom the engine has to look at. */
   readonly authenticate: (credentials: BasicCredentials) => Promise<Caller | undefined>;
+  /** Whether we may answer at all: not where we must not sign, or know nothing for sure. */
+  readonly isOpen: () => boolean;
   /** Hears of each answer. */
   readonly onAnswer?:
     | ((route: Lane<never>['route'], seconds: number, result: string) => void)
@@ -52,7 +54,7 @@ export interface HandedOn extends IncomingMessage {
   /** What was read of it already: all of it. */
   body?: string;
   /** Why the lane could not answer: it is not tried again, since the reader has waited. */
-  laneFailure?: unknown;
+  laneFailure?: Error;
 }
 
 /** Takes each request to its lane, and all others on. */
@@ -67,7 +69,7 @@ export function createLanes<Caller>(given: LaneParts<Caller>): Handler {
   );
   return (request: HandedOn, response) => {
     const found = request.method === 'POST' ? known.get(request.url as string) : undefined;
-    if (found === undefined || !isPlainRequest(request.headers))
+    if (found === undefined || !isPlainRequest(request.headers) || !parts.isOpen())
       return parts.next(request, response);
     return run(parts, found, request, response);
   };
@@ -90,7 +92,7 @@ async function run<Caller>(
   try {
     answer = await take(parts, known.lane, request);
   } catch (error) {
-    request.laneFailure = error;
+    request.laneFailure = error instanceof Error ? error : new Error(String(error));
     for (const [name, value] of known.crossOrigin) response.setHeader(name, value);
   }
   if (answer === undefined) parts.next(request, response);

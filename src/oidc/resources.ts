@@ -1,5 +1,6 @@
 import { errors, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
+import type { SigningAlg } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
@@ -9,13 +10,19 @@ export function createResourceIndicators(
   clients: ClientService,
   resourceServers: ResourceServerService,
 ): ResourceIndicators {
+  const resourceInfo = createResourceInfo(clients, resourceServers);
   return {
     enabled: true,
     defaultResource: async (ctx, client, oneOf) =>
       (await defaultResource(ctx, client, oneOf)) as string,
     useGrantedResource: () => true,
-    getResourceServerInfo: async (_ctx, identifier, client) =>
-      resourceServerInfo(identifier, client.clientId),
+    getResourceServerInfo: async (_ctx, identifier, client) => {
+      const info = await resourceInfo(identifier, client.clientId);
+      // Not telling which of the two it was: a client learns nothing of APIs that are not open to it.
+      if (info === undefined)
+        throw new errors.InvalidTarget('the resource is unknown, or not open to this client');
+      return info;
+    },
   };
 
   /**
@@ -34,14 +41,27 @@ export function createResourceIndicators(
       throw new errors.InvalidTarget('the resource is missing: name the API that the token is for');
     return oneOf;
   }
+}
 
-  async function resourceServerInfo(identifier: string, clientId: string) {
+/** What a client may have of an API, in the engine's words. */
+export interface ResourceInfo {
+  readonly scope: string;
+  readonly audience: string;
+  readonly accessTokenTTL: number;
+  readonly accessTokenFormat: 'opaque' | 'jwt';
+  readonly jwt: { readonly sign: { readonly alg: SigningAlg } };
+}
+
+/** Gives it, or undefined where there is no such API, or nothing of it is open to the client. */
+export function createResourceInfo(
+  clients: ClientService,
+  resourceServers: ResourceServerService,
+): (identifier: string, clientId: string) => Promise<ResourceInfo | undefined> {
+  return async (identifier, clientId) => {
     const server = await resourceServers.find(identifier);
     const allowed = (await clients.find(clientId))?.allowed.get(identifier);
     const scopes = [...(server?.scopes.keys() ?? [])].filter((scope) => allowed?.has(scope));
-    // Not telling which of the two it was: a client learns nothing of APIs that are not open to it.
-    if (server === undefined || scopes.length === 0)
-      throw new errors.InvalidTarget('the resource is unknown, or not open to this client');
+    if (server === undefined || scopes.length === 0) return undefined;
     return {
       scope: scopes.join(' '),
       audience: server.identifier,
@@ -49,5 +69,5 @@ export function createResourceIndicators(
       accessTokenFormat: server.tokenFormat,
       jwt: { sign: { alg: server.signingAlg } },
     };
-  }
+  };
 }

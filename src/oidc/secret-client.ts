@@ -1,4 +1,4 @@
-import type { Client } from '../client/client.ts';
+import { type Client, hasSecret } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 
 /**
@@ -10,9 +10,6 @@ export async function authenticateBySecret(
   { clientId, clientSecret }: { readonly clientId: string; readonly clientSecret: string },
 ): Promise<Client | undefined> {
   const client = await clients.find(clientId);
-  if (client === undefined || client.disabled || !usesSecret(client)) return undefined;
+  if (client === undefined || client.disabled || !hasSecret(client.metadata)) return undefined;
   return clients.verifySecret(client, clientSecret) ? client : undefined;
 }
-
-const usesSecret = ({ metadata: { token_endpoint_auth_method: method } }: Client) =>
-  method === 'client_secret_basic' || method === 'client_secret_post';
