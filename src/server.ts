@@ -16,7 +16,8 @@ import type { Database } from './db/database.ts';
 import { knownMigrations } from './db/migrate.ts';
 import { VersionWatch } from './db/versions.ts';
 import { DevMailbox } from './email/dev-mailbox.ts';
-import { createMailHandler } from './email/email.service.ts';
+import { REPLAY_MAIL } from './email/email.ts';
+import { createMailHandler, createReplayMailHandler } from './email/email.service.ts';
 import { SmtpMailer } from './email/mailer.ts';
 import { AppError } from './errors.ts';
 import { gatewayRoutes } from './gateway/gateway.routes.ts';
@@ -48,6 +49,7 @@ import type { Sealer } from './lib/seal.ts';
 import { refuseForeignResume } from './oidc/begun-here.ts';
 import { clientCredentialsLane } from './oidc/client-credentials.lane.ts';
 import { Engine } from './oidc/engine.ts';
+import { createLogoutHandler } from './oidc/backchannel-logout.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { renderFormPost } from './oidc/form-post.ts';
 import { createKeyRotation } from './oidc/key-rotation.ts';
@@ -60,9 +62,12 @@ import { authenticateBySecret } from './oidc/secret-client.ts';
 import { createVerifyJwt, presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
+import { OutboundAllow } from './outbound/outbound.ts';
+import { Outbound } from './outbound/outbound.service.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
 import { OutboxWorker } from './outbox/worker.ts';
+import { LOGOUT } from './session/session.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
 import { RevocationFeed } from './revocation/revocation.service.ts';
@@ -99,7 +104,9 @@ export async function createServer({
   lanes = true,
 }: ServerParts): Promise<Server> {
   const resourceServers = new ResourceServerService(db);
-  const clients = new ClientService(db, resourceServers);
+  const outboundAllow = new OutboundAllow(config.outboundAllow);
+  const outbound = new Outbound({ allow: outboundAllow });
+  const clients = new ClientService(db, resourceServers, outboundAllow);
   const keys = new KeyService(db, sealer);
   await keys.ensure();
   const passwords = new Passwords({ threadPoolSize: config.threadPoolSize });
@@ -123,6 +130,7 @@ export async function createServer({
       clients,
       resourceServers,
       sealer,
+      outbound,
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
       tellOf: (clientId, token) => introspection.answerById(clientId, token),
     },
@@ -172,6 +180,7 @@ export async function createServer({
   const mailbox = config.devMail ? new DevMailbox() : undefined;
   const mailer = smtp ?? mailbox;
   if (mailer === undefined) logger.warn('mails wait in the outbox until SMTP_URL is set');
+  const house = { name: config.brand.name, issuer: config.issuer };
   const worker = new OutboxWorker({
     db,
     sealer,
@@ -179,12 +188,26 @@ export async function createServer({
     handlers:
       mailer === undefined
         ? {}
-        : { mail: createMailHandler(mailer, { name: config.brand.name, issuer: config.issuer }) },
+        : {
+            mail: createMailHandler(mailer, house),
+            [REPLAY_MAIL]: createReplayMailHandler(mailer, house, {
+              address: async (id) => (await accounts.find(id))?.email,
+              app: async (id) => (await clients.find(id))?.name,
+            }),
+          },
     clockwork: {
       'clock:clean': createCleaning(db),
       'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths),
       'clock:keys': createKeyRotation(keys, config.keyRotationDays),
     },
+  });
+  // Of its own, so that no client that is slow to answer holds up a mail.
+  const logoutWorker = new OutboxWorker({
+    db,
+    sealer,
+    logger,
+    handlers: { [LOGOUT]: createLogoutHandler({ provider: () => engine.provider, outbound }) },
+    concurrency: 8,
   });
 
   const app = new Koa();
@@ -313,7 +336,7 @@ export async function createServer({
           handler,
           'MTLS_PORT',
         );
-      await worker.start();
+      await Promise.all([worker.start(), logoutWorker.start()]);
       return port;
     },
     async issueSetupLink() {
@@ -326,7 +349,10 @@ export async function createServer({
     },
     async close() {
       // A delivery that takes longer is somebody else's when its lease ends.
-      const delivered = Promise.race([worker.stop(), delay(DRAIN_MS, undefined, { ref: false })]);
+      const delivered = Promise.race([
+        Promise.all([worker.stop(), logoutWorker.stop()]),
+        delay(DRAIN_MS, undefined, { ref: false }),
+      ]);
       await Promise.all([
         listener.close(DRAIN_MS),
         certificateListener?.close(DRAIN_MS),

@@ -56,6 +56,11 @@ const certificateName = z
     return { kind: kind.replace('-', '_'), name };
   });
 
+const yesOrNo = z
+  .enum(['true', 'false'])
+  .transform((value) => value === 'true')
+  .optional();
+
 /** What `client create` and `client update` take alike. */
 export const settingsOptions = {
   'access-token-ttl': {
@@ -116,6 +121,14 @@ export const settingsOptions = {
     help: 'whether its DPoP proofs need a nonce of the server; optional unless told',
   },
   profile: { value: 'none|fapi2', help: 'fapi2 holds it to FAPI 2.0' },
+  'backchannel-logout-uri': {
+    value: 'U|none',
+    help: 'where it is told that somebody has signed out',
+  },
+  'backchannel-logout-session-required': {
+    value: 'true|false',
+    help: 'whether it needs to be told of which session; true unless told',
+  },
 } as const;
 
 export const settingsInput = {
@@ -135,6 +148,12 @@ export const settingsInput = {
   bound: shape.bound,
   'dpop-nonce': shape.dpopNonce,
   profile: shape.profile,
+  'backchannel-logout-uri': z
+    .string()
+    .optional()
+    .transform((uri) => (uri === 'none' ? null : uri))
+    .pipe(shape.backchannelLogoutUri),
+  'backchannel-logout-session-required': yesOrNo,
 };
 
 type Given = z.output<z.ZodObject<typeof settingsInput>>;
@@ -161,6 +180,13 @@ export function givenCryptography(input: Given) {
       input.jwks && input.certificate
         ? { keys: [...input.jwks.keys, ...input.certificate.keys] }
         : (input.jwks ?? input.certificate),
+  });
+}
+
+export function givenLogout(input: Given) {
+  return withoutUndefined({
+    backchannelLogoutUri: input['backchannel-logout-uri'],
+    backchannelLogoutSessionRequired: input['backchannel-logout-session-required'],
   });
 }
 

@@ -9,6 +9,7 @@ import type { ClientCredentials } from '../client/client.service.ts';
 import {
   givenAuthentication,
   givenCryptography,
+  givenLogout,
   givenSettings,
   settingsInput,
   settingsOptions,
@@ -54,6 +55,7 @@ const createInput = z
     settings: givenSettings(input),
     ...givenCryptography(input),
     ...givenAuthentication(input),
+    ...givenLogout(input),
   }));
 
 const changesInput = z
@@ -69,6 +71,7 @@ const changesInput = z
       ...givenSettings(input),
       ...givenCryptography(input),
       ...givenAuthentication(input),
+      ...givenLogout(input),
     },
   }));
 

@@ -9,6 +9,7 @@ import { type OpenedDatabase, openDatabase } from '../db/open.ts';
 import { AppError } from '../errors.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { openSealer } from '../master-key.ts';
+import { OutboundAllow } from '../outbound/outbound.ts';
 import { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { invocation } from './command.ts';
 
@@ -73,7 +74,11 @@ export class Session {
   }
 
   async clients(): Promise<ClientService> {
-    return new ClientService(await this.db(), await this.resourceServers());
+    return new ClientService(
+      await this.db(),
+      await this.resourceServers(),
+      new OutboundAllow(this.config.outboundAllow),
+    );
   }
 
   /** Accounts, and what stands around them. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { signingAlgs } from '../resource-server/resource-server.ts';
 import { clientAuthenticationSchema, isUsableKey } from './client-authentication.ts';
+import { clientLogoutSchema } from './client-logout.ts';
 
 const seconds = (min: number, max: number) => z.number().int().min(min).max(max);
 
@@ -84,6 +85,7 @@ export const givenSettingsSchema = z.strictObject(settings).partial();
 export const clientChangesSchema = givenSettingsSchema.extend({
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
+  ...clientLogoutSchema.shape,
   name: z.string().trim().min(1).max(100).optional(),
 });
 export type ClientChanges = z.output<typeof clientChangesSchema>;

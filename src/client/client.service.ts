@@ -5,6 +5,7 @@ import { AppError } from '../errors.ts';
 import { endClientFamilies, endLeftClientFamilies } from '../grant/grant.service.ts';
 import { equalBytes, randomToken, sha256 } from '../lib/hash.ts';
 import { CLOCK_SLACK } from '../lib/time.ts';
+import { OutboundAllow } from '../outbound/outbound.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import {
   type Client,
@@ -19,6 +20,7 @@ import {
   hasSecret,
   withAuthentication,
 } from './client-authentication.ts';
+import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
 import { checkRegistration, completed, type Registration } from './client-rules.ts';
 import {
   type ClientChanges,
@@ -68,10 +70,16 @@ export class ClientService {
   readonly #db: Database;
   readonly #cache: VersionedCache<Client>;
   readonly #resourceServers: ResourceServerService;
+  readonly #outboundAllow: OutboundAllow;
 
-  constructor(db: Database, resourceServers: ResourceServerService) {
+  constructor(
+    db: Database,
+    resourceServers: ResourceServerService,
+    outboundAllow = new OutboundAllow(),
+  ) {
     this.#db = db;
     this.#resourceServers = resourceServers;
+    this.#outboundAllow = outboundAllow;
     this.#cache = new VersionedCache((id) => store.findClient(db.kysely, id), 10_000);
   }
 
@@ -130,6 +138,7 @@ export class ClientService {
     );
     for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])
       checkRedirectUri(uri, input.type);
+    checkLogout(metadata, this.#outboundAllow);
     const id = `c_${randomToken(16)}`;
     const secret = hasSecret(metadata) ? newSecret() : undefined;
     await this.#db.transaction(async (db) => {
@@ -172,12 +181,17 @@ export class ClientService {
       if (stored === undefined || client === undefined) throw unknownClient(id);
       const { metadata, settings } = checked(
         {
-          metadata: withAuthentication({ ...stored.metadata, ...cryptography }, changes),
+          metadata: withLogout(
+            withAuthentication({ ...stored.metadata, ...cryptography }, changes),
+            changes,
+          ),
           settings: { ...stored.settings, ...Object.fromEntries(given) },
         },
         client.allowed,
         changes,
       );
+      // What the operator lists may have changed since: that is seen with each delivery.
+      if (saysLogout(changes)) checkLogout(metadata, this.#outboundAllow);
       await store.updateClient(db, id, { name, metadata, settings });
       if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
       await writeAudit(db, {
@@ -303,7 +317,7 @@ function metadataOf(input: NewClient): Record<string, unknown> {
       : { scope: (input.scopes ?? identityScopes).join(' ') }),
     ...cryptographyMetadata(input),
   };
-  return withAuthentication(metadata, input);
+  return withLogout(withAuthentication(metadata, input), input);
 }
 
 /** The registration as it is stored, if all of it goes together. */

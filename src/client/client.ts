@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { clientAuthenticationSchema } from './client-authentication.ts';
+import { clientLogoutSchema } from './client-logout.ts';
 import {
   clientCryptographySchema,
   type ClientSettings,
@@ -65,6 +66,7 @@ export const newClientSchema = z.strictObject({
   settings: givenSettingsSchema.default({}),
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
+  ...clientLogoutSchema.shape,
 });
 export type NewClient = z.output<typeof newClientSchema>;
 

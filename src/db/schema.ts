@@ -254,6 +254,7 @@ export interface OutboxTable {
   id: string;
   kind: string;
   payload_sealed: Buffer | null;
+  about: ColumnType<Record<string, unknown> | null, string | null | undefined, string | null>;
   due_at: Now;
   leased_until: Date | null;
   attempts: Generated<number>;

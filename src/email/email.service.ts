@@ -1,7 +1,7 @@
 import type { Sealer } from '../lib/seal.ts';
 import type { OutboxHandler, OutboxWrite } from '../outbox/outbox.ts';
 import { outboxWrite } from '../outbox/outbox.service.ts';
-import { type Mail, type Mailer, mailSchema } from './email.ts';
+import { type Mail, type Mailer, mailSchema, replaySchema } from './email.ts';
 import { type House, renderMail } from './templates.ts';
 
 export type { Mail } from './email.ts';
@@ -16,5 +16,26 @@ export function createMailHandler(mailer: Mailer, house: House): OutboxHandler {
   return async (payload, { id }) => {
     const mail = mailSchema.parse(payload);
     await mailer.send({ id, to: mail.to, ...renderMail(mail, house) });
+  };
+}
+
+/**
+ * What delivers rows of the kind `replay_mail`, to the address that the account has now; nobody is told where the account
+ * or the app is gone.
+ */
+export function createReplayMailHandler(
+  mailer: Mailer,
+  house: House,
+  find: {
+    readonly address: (accountId: string) => Promise<string | undefined>;
+    readonly app: (clientId: string) => Promise<string | undefined>;
+  },
+): OutboxHandler {
+  return async (about, { id }) => {
+    const { accountId, clientId, at } = replaySchema.parse(about);
+    const [to, app] = await Promise.all([find.address(accountId), find.app(clientId)]);
+    if (to === undefined || app === undefined) return;
+    const mail: Mail = { template: 'token_replayed', to, app, at };
+    await mailer.send({ id, to, ...renderMail(mail, house) });
   };
 }

@@ -16,8 +16,28 @@ export const mailSchema = z.discriminatedUnion('template', [
   z.object({ template: z.literal('second_factor_reset'), to, at }),
   z.object({ template: z.literal('recovery_codes_regenerated'), to, at }),
   z.object({ template: z.literal('administrator_created'), to }),
+  /** A code or a refresh token of an app was used again, so that the app was signed out. */
+  z.object({ template: z.literal('token_replayed'), to, app: z.string(), at }),
 ]);
 export type Mail = z.output<typeof mailSchema>;
+
+/** The kind of outbox row that becomes a mail about a replay; it holds ids, and what they mean is looked up on sending. */
+export const REPLAY_MAIL = 'replay_mail';
+
+const replays = ['code_replayed', 'refresh_token_replayed'] as const;
+
+/** Whether a family that ended for this reason is told of to its account's owner. */
+export function isReplay(reason: string): boolean {
+  return (replays as readonly string[]).includes(reason);
+}
+
+/** What such a row says; like that of other mails it may grow, and never changes its meaning. */
+export const replaySchema = z.object({
+  accountId: z.string(),
+  clientId: z.string(),
+  reason: z.enum(replays),
+  at,
+});
 
 /** A mail as it is sent: plain text, unless there is HTML besides. */
 export interface Letter {

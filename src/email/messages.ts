@@ -35,6 +35,15 @@ export const en = {
     subject: (house: string) => `New recovery codes for your ${house} account`,
     lead: 'You have ten new recovery codes. The earlier ones no longer work.',
   },
+  tokenReplayed: {
+    subject: (app: string, house: string) => `${app} was signed out of your ${house} account`,
+    lead: (app: string) =>
+      `The app “${app}” was signed in to your account with a one-time key, and that key was used a second time. Somebody may have copied it. It may also have been the app itself, by mistake.`,
+    done: 'We signed the app out where that key was from, so nobody can use your account by it any more. Your password and your other devices are not affected.',
+    next: (app: string) => `To use “${app}” again, just sign in to it again.`,
+    again:
+      'If you get this mail again, or don’t know the app, remove the app from your account, and tell the people who run it:',
+  },
   administratorCreated: {
     subject: (house: string) => `You’re an administrator of ${house}`,
     lead: (house: string) => `Your account is an administrator of ${house}. Sign in here:`,

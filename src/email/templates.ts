@@ -52,6 +52,18 @@ export function renderMail(mail: Mail, house: House, m: MailMessages = en): Writ
       const { subject, lead } = m.recoveryCodesRegenerated;
       return write(subject(house.name), [lead, m.when(moment(mail.at)), m.notYou]);
     }
+    case 'token_replayed': {
+      const { subject, lead, done, next, again } = m.tokenReplayed;
+      const app = oneLine(mail.app);
+      return write(subject(app, house.name), [
+        lead(app),
+        m.when(moment(mail.at)),
+        done,
+        next(app),
+        again,
+        account,
+      ]);
+    }
     case 'administrator_created': {
       const { subject, lead } = m.administratorCreated;
       return write(subject(house.name), [lead(house.name), account]);

@@ -1,4 +1,5 @@
 import type { AuditWrite } from '../audit/audit.ts';
+import { isReplay, REPLAY_MAIL } from '../email/email.ts';
 import type { StatementBuilder } from './statement.ts';
 import type { Always, Outcome, SessionWrite } from './writes.ts';
 
@@ -47,18 +48,6 @@ const auditPeopleColumns = {
 export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
   const ok = '(select ok from gate)';
   addSessionClients(b, outcome.session, ok);
-  if (outcome.endedSession !== undefined) {
-    const uid = b.param(outcome.endedSession, 'text');
-    b.add(
-      'ended',
-      `update sessions set ended_at = now() where uid = ${uid} and ended_at is null and ${ok} returning 1`,
-    );
-    b.add(
-      'ended_families',
-      `update grants set revoked_at = now(), revoked_reason = 'signed_out'
-       where session_uid = ${uid} and not offline and revoked_at is null and ${ok} returning 1`,
-    );
-  }
   const fresh = outcome.families.filter((family) => !family.exists);
   if (fresh.length > 0) {
     const rows = fresh.map((family) => ({
@@ -182,10 +171,27 @@ export function addAlways(b: StatementBuilder, always: Always): void {
     b.add(
       `killed_${index}`,
       `update grants set revoked_at = now(), revoked_reason = ${b.param(reason, 'text')}
-       where id = ${b.param(grantId, 'text')} and revoked_at is null returning 1`,
+       where id = ${b.param(grantId, 'text')} and revoked_at is null returning account_id, client_id`,
     );
+    if (isReplay(reason)) addReplayMail(b, index, reason);
   });
   addAudit(b, 'always', always.audit, 'true');
+}
+
+/**
+ * Tells the account's owner of a family that this very statement has ended: of each app once in an hour at the most,
+ * however many of its tokens are replayed.
+ */
+function addReplayMail(b: StatementBuilder, index: number, reason: string): void {
+  b.add(
+    `told_${index}`,
+    `insert into outbox (id, kind, about)
+     select 'replay_' || encode(sha256(convert_to(
+         concat_ws(' ', account_id, client_id, floor(extract(epoch from now()) / 3600)), 'UTF8')), 'hex'),
+       ${b.param(REPLAY_MAIL, 'text')}, jsonb_build_object('accountId', account_id, 'clientId', client_id,
+         'reason', ${b.param(reason, 'text')}, 'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
+     from killed_${index} on conflict (id) do nothing returning 1`,
+  );
 }
 
 function addAudit(

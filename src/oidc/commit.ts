@@ -71,8 +71,8 @@ function addGates(b: StatementBuilder, outcome: Outcome): void {
 }
 
 /**
- * Families that get tokens, and accounts that get families, must be live, and the consent that they rest on unchanged; all
- * stay so until the commit.
+ * Sessions that tokens end with, families that get tokens, and accounts that get families must be live, and the consent
+ * that they rest on unchanged; all stay so until the commit.
  */
 function addLive(b: StatementBuilder, outcome: Outcome): void {
   const fresh = new Set(
@@ -86,7 +86,18 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
   );
   if (outcome.session?.signIn && outcome.session.accountId !== undefined)
     accounts.add(outcome.session.accountId);
+  const bound = new Set(
+    outcome.tokens.map((token) => token.sessionUid).filter((uid) => uid !== undefined),
+  );
   const checks: string[] = [];
+  // The session before its families, as a sign-out holds them; only a sign-out conflicts with this lock.
+  if (bound.size > 0) {
+    b.add(
+      'live_sessions',
+      `select uid from sessions where uid = any(${b.param([...bound], 'text[]')}) and ended_at is null for key share`,
+    );
+    checks.push(`(select count(*) from live_sessions) = ${bound.size}`);
+  }
   if (used.size > 0) {
     b.add(
       'live_families',

@@ -64,6 +64,7 @@ export function createFeatures({
     },
     // Keys that sign no more are known to it by their public part alone (key-material.ts).
     externalSigningSupport: { enabled: true, ack: 'experimental-01' },
+    backchannelLogout: { enabled: true },
     resourceIndicators: createResourceIndicators(clients, resourceServers),
   };
 }

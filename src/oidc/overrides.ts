@@ -6,6 +6,7 @@ import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { rankOf } from './acr.ts';
 import { tokenWrite } from './adapter.ts';
+import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { saveAcceptedFamily } from './families.ts';
 import { prefixes } from './live-token.ts';
 import { useIdsOnce } from './replays.ts';
@@ -22,6 +23,7 @@ export function applyOverrides(
   { clients, sealer }: { clients: ClientService; sealer: Sealer },
 ): void {
   keepBuiltClients(provider, clients);
+  applyBackchannelLogout(provider);
   useIdsOnce(provider);
   // Only hashes of secrets are kept, and there may be two of them.
   provider.Client.prototype.compareClientSecret = async function compareClientSecret(

@@ -3,6 +3,7 @@ import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
+import type { Outbound } from '../outbound/outbound.service.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './acr.ts';
@@ -39,6 +40,7 @@ export interface ProviderOptions {
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
   readonly sealer: Sealer;
+  readonly outbound: Outbound;
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
 }
@@ -70,6 +72,7 @@ function configuration({
   clients,
   resourceServers,
   sealer,
+  outbound,
   pages,
   tellOf,
 }: ProviderOptions): Configuration {
@@ -149,6 +152,15 @@ function configuration({
     expiresWithSession: async (_ctx, code) => !code.scopes.has('offline_access'),
     renderError: (ctx, out, cause) =>
       pages.error(ctx, out as { error: string; error_description?: string }, cause),
+    // The guard of ours stands for the engine's own (its dispatcher), and looks at more.
+    fetch: (url, { method, headers, body, signal } = {}) =>
+      outbound.fetch(url as string, {
+        method,
+        headers: new Headers(headers),
+        body: body as string | URLSearchParams | undefined,
+        signal: signal ?? undefined,
+      }),
+    fetchResponseBodyLimits: { jwks_uri: 128 * 1024, sector_identifier_uri: 128 * 1024 },
     ttl: lifetimes,
   };
 }

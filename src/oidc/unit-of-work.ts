@@ -3,8 +3,11 @@ import { CompiledQuery, type Transaction } from 'kysely';
 import { type AuditEvent, type AuditOrigin, auditWrite } from '../audit/audit.ts';
 import type { Database } from '../db/database.ts';
 import type { Schema } from '../db/schema.ts';
+import { isReplay } from '../email/email.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
+import { hurryOutbox } from '../outbox/outbox.service.ts';
+import { signOut } from '../session/session.service.ts';
 import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
 import type { TokenRecord } from './records.ts';
 import { RequestReads } from './request-reads.ts';
@@ -185,9 +188,12 @@ export class UnitOfWork extends RequestReads {
     } catch (error) {
       if (error instanceof LostRace) {
         this.#recorded = this.#alwaysAudit;
-        return this.#settle(error.row, true);
+        return await this.#settle(error.row, true);
       }
       throw error;
+    } finally {
+      // Mails to their owners: see `addReplayMail`.
+      if ([...this.#killed.values()].some(isReplay)) hurryOutbox();
     }
   }
 
@@ -201,11 +207,16 @@ export class UnitOfWork extends RequestReads {
       killed: [...this.#killed].map(([grantId, reason]) => ({ grantId, reason })),
       audit: this.#alwaysAudit,
     });
-    if (outcome === undefined || this.#enlisted.length === 0) {
+    const ended = this.#endedSession;
+    const enlisted = [
+      ...(ended === undefined ? [] : [(db: Transaction<Schema>) => signOut(db, ended)]),
+      ...this.#enlisted,
+    ];
+    if (outcome === undefined || enlisted.length === 0) {
       return statement && (await this.db.run<CommitRow>(statement))[0];
     }
     return this.db.transaction(async (db) => {
-      for (const work of this.#enlisted) await work(db);
+      for (const work of enlisted) await work(db);
       if (statement === undefined) return undefined;
       const { rows } = await db.executeQuery<CommitRow>(
         CompiledQuery.raw(statement.text, statement.values),
@@ -229,7 +240,6 @@ export class UnitOfWork extends RequestReads {
       closedInteractions: this.#closedInteractions,
       interactions: [...this.#interactions.values()],
       session: this.#session,
-      endedSession: this.#endedSession,
       families: [...this.#familyWrites.values()],
       tokens: this.#tokenWrites,
       deletedTokens: this.#deletedTokens,

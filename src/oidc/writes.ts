@@ -64,7 +64,6 @@ export interface Outcome {
   readonly closedInteractions: readonly Buffer[];
   readonly interactions: readonly InteractionWrite[];
   readonly session: SessionWrite | undefined;
-  readonly endedSession: string | undefined;
   readonly families: readonly FamilyWrite[];
   readonly tokens: readonly TokenWrite[];
   readonly deletedTokens: readonly Buffer[];

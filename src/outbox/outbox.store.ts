@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import type { Db } from '../db/database.ts';
+import { afterCommit, type Db } from '../db/database.ts';
+import { ring } from './bell.ts';
 import type { OutboxWrite } from './outbox.ts';
 
 export async function insertRow(db: Db, write: OutboxWrite): Promise<void> {
@@ -9,6 +10,7 @@ export async function insertRow(db: Db, write: OutboxWrite): Promise<void> {
       id: write.id,
       kind: write.kind,
       payload_sealed: write.payloadSealed ?? null,
+      about: write.about === undefined ? null : JSON.stringify(write.about),
       due_at: write.dueAt,
       leased_until: null,
       last_error: null,
@@ -16,6 +18,7 @@ export async function insertRow(db: Db, write: OutboxWrite): Promise<void> {
       dead_at: null,
     })
     .execute();
+  afterCommit(db, ring);
 }
 
 /** Makes the row of a recurring job where there is none. */
@@ -43,6 +46,7 @@ export interface TakenRow {
   readonly id: string;
   readonly kind: string;
   readonly payload_sealed: Buffer | null;
+  readonly about: Record<string, unknown> | null;
   readonly attempts: number;
 }
 
@@ -60,7 +64,7 @@ export async function takeDue(
       where done_at is null and dead_at is null and due_at <= now() and (leased_until is null or leased_until < now())
         and kind = any(${kinds}::text[])
       order by due_at limit ${limit} for update skip locked)
-    returning id, kind, payload_sealed, attempts`.execute(db);
+    returning id, kind, payload_sealed, about, attempts`.execute(db);
   return rows;
 }
 
@@ -68,7 +72,13 @@ export async function takeDue(
 export async function settleDone(db: Db, row: TakenRow): Promise<void> {
   await db
     .updateTable('outbox')
-    .set({ done_at: sql<Date>`now()`, payload_sealed: null, leased_until: null, last_error: null })
+    .set({
+      done_at: sql<Date>`now()`,
+      payload_sealed: null,
+      about: null,
+      leased_until: null,
+      last_error: null,
+    })
     .where('id', '=', row.id)
     .where('attempts', '=', row.attempts)
     .where('done_at', 'is', null)

@@ -4,7 +4,10 @@ export interface OutboxWrite {
   readonly kind: string;
   /** Sealed for `outbox:<id>`, since payloads hold live links. */
   readonly payloadSealed: Buffer | undefined;
-  readonly dueAt: Date;
+  /** What the handler gets where nothing is sealed: ids, and nothing that opens or tells anything. */
+  readonly about?: Readonly<Record<string, unknown>> | undefined;
+  /** At once unless told. */
+  readonly dueAt?: Date | undefined;
 }
 
 export interface Delivery {

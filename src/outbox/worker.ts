@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { Clockwork, OutboxHandler } from './outbox.ts';
+import { onRing } from './bell.ts';
 import * as store from './outbox.store.ts';
 
 export interface WorkerOptions {
@@ -39,6 +40,7 @@ export class OutboxWorker {
   readonly #running = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
+  #ended: (() => void) | undefined;
   #taking: Promise<void> | undefined;
   #again = false;
   #isStarted = false;
@@ -55,6 +57,7 @@ export class OutboxWorker {
       Object.keys(this.#options.clockwork ?? {}),
     );
     this.#isStarted = true;
+    this.#ended = onRing(() => this.nudge());
     this.nudge();
   }
 
@@ -68,6 +71,7 @@ export class OutboxWorker {
   /** Takes nothing new, and waits for what is under way; recurring jobs end at their next stop. */
   async stop(): Promise<void> {
     this.#isStarted = false;
+    this.#ended?.();
     clearTimeout(this.#timer);
     this.#stopping.abort();
     await this.#taking;
@@ -159,7 +163,7 @@ export class OutboxWorker {
       const handler = handlers[row.kind] as OutboxHandler;
       const payload: unknown =
         row.payload_sealed === null
-          ? undefined
+          ? (row.about ?? undefined)
           : JSON.parse(sealer.open(row.payload_sealed, `outbox:${row.id}`).toString());
       const signal = AbortSignal.timeout(ATTEMPT_MS);
       await Promise.race([

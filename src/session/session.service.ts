@@ -1,15 +1,41 @@
 import type { Db } from '../db/database.ts';
 import { endFamilies } from '../grant/grant.service.ts';
+import { insertOutbox, openOutboxWrite } from '../outbox/outbox.service.ts';
+import { type ClientLogout, LOGOUT } from './session.ts';
 import * as store from './session.store.ts';
 
 /**
  * Ends every session of an account, and with them all of its token families: unlike signing out, this is for browsers
  * that somebody else may have in hand. With them end the sign-ins that are under way, or a browser would get a session
- * later for what it proved before. Gives how many sessions were live. Run it in a transaction.
+ * later for what it proved before. The clients are told. Gives how many sessions were live. Run it in a transaction.
  */
 export async function endSessions(db: Db, accountId: string, reason: string): Promise<number> {
-  const ended = await store.endSessions(db, accountId);
+  const live = await store.lockLiveSessions(db, { accountId });
+  await endLocked(db, live);
   await store.endWaitingSignIns(db, accountId);
   await endFamilies(db, { accountId }, reason);
-  return ended;
+  return live.length;
+}
+
+/**
+ * Signs one browser out: its session has ended, and with it its families that were not given `offline_access`. The clients
+ * are told, of whichever kind theirs are. Does nothing to a session that has ended before. Run it in a transaction.
+ */
+export async function signOut(db: Db, uid: string): Promise<void> {
+  // Whoever gives the session another family holds its row until the commit: what was given until then is found below.
+  const live = await store.lockLiveSessions(db, { uid });
+  if (live.length === 0) return;
+  await endLocked(db, live);
+  await endFamilies(db, { sessionUid: uid, offline: false }, 'signed_out');
+}
+
+/** Tells a client, if it wants to know, that its part in a session has ended; in the commit that ends it. */
+export async function tellClient(db: Db, logout: ClientLogout): Promise<void> {
+  await insertOutbox(db, openOutboxWrite(LOGOUT, { ...logout }));
+}
+
+async function endLocked(db: Db, uids: readonly string[]): Promise<void> {
+  if (uids.length === 0) return;
+  await store.endSessions(db, uids);
+  for (const logout of await store.listLogouts(db, uids)) await tellClient(db, logout);
 }

@@ -1,15 +1,48 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import type { ClientLogout } from './session.ts';
 
-/** Ends the sessions; gives how many were live. */
-export async function endSessions(db: Db, accountId: string): Promise<number> {
-  const result = await db
+/** Locks those that have not ended until the end of the transaction, in one order for everybody; gives their uids. */
+export async function lockLiveSessions(
+  db: Db,
+  of: { readonly accountId: string } | { readonly uid: string },
+): Promise<string[]> {
+  const query = db
+    .selectFrom('sessions')
+    .select('uid')
+    .where('ended_at', 'is', null)
+    .orderBy('uid')
+    .forUpdate();
+  const rows = await ('uid' in of
+    ? query.where('uid', '=', of.uid)
+    : query.where('account_id', '=', of.accountId)
+  ).execute();
+  return rows.map((row) => row.uid);
+}
+
+/** Ends the sessions, which are locked. */
+export async function endSessions(db: Db, uids: readonly string[]): Promise<void> {
+  await db
     .updateTable('sessions')
     .set({ ended_at: sql<Date>`now()` })
-    .where('account_id', '=', accountId)
-    .where('ended_at', 'is', null)
-    .executeTakeFirst();
-  return Number(result.numUpdatedRows);
+    .where('uid', 'in', uids)
+    .execute();
+}
+
+/** The clients of the sessions that want to hear of their end (OpenID Connect Back-Channel Logout 1.0). */
+export async function listLogouts(db: Db, uids: readonly string[]): Promise<ClientLogout[]> {
+  const rows = await db
+    .selectFrom('session_clients')
+    .innerJoin('sessions', 'sessions.uid', 'session_clients.session_uid')
+    .innerJoin('clients', 'clients.id', 'session_clients.client_id')
+    .select(['session_clients.client_id', 'session_clients.sid', 'sessions.account_id'])
+    .where('sessions.uid', 'in', uids)
+    .where('clients.disabled_at', 'is', null)
+    .where(sql<boolean>`jsonb_exists(clients.metadata, 'backchannel_logout_uri')`)
+    .execute();
+  return rows.flatMap(({ client_id: clientId, sid, account_id: accountId }) =>
+    accountId === null ? [] : [{ clientId, accountId, sid }],
+  );
 }
 
 /**

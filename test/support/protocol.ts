@@ -7,6 +7,7 @@ import { sha256 } from '../../src/lib/hash.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { acr } from '../../src/oidc/acr.ts';
 import { KeyService } from '../../src/oidc/keys.service.ts';
+import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import {
   newResourceServerSchema,
   type ResourceServerChanges,
@@ -29,10 +30,11 @@ export class Seed {
   readonly #resourceServers: ResourceServerService;
   readonly #clients: ClientService;
 
-  constructor(db: Database) {
+  /** @param inside hosts that its clients may name to be called, as OUTBOUND_ALLOW lists them. */
+  constructor(db: Database, inside: readonly string[] = []) {
     this.db = db;
     this.#resourceServers = new ResourceServerService(db);
-    this.#clients = new ClientService(db, this.#resourceServers);
+    this.#clients = new ClientService(db, this.#resourceServers, new OutboundAllow(inside));
   }
 
   async api(

@@ -14,6 +14,7 @@ const mails: Mail[] = [
   { template: 'second_factor_reset', to, at },
   { template: 'recovery_codes_regenerated', to, at },
   { template: 'administrator_created', to },
+  { template: 'token_replayed', to, app: 'Quillet', at },
 ];
 
 describe.each(mails)('$template', (mail) => {
