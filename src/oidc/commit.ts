@@ -98,11 +98,12 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
     );
     checks.push(`(select count(*) from live_sessions) = ${bound.size}`);
   }
+  // The account before its family, as whoever ends both holds them.
   if (used.size > 0) {
     b.add(
       'live_families',
       `select g.id from grants g join accounts a on a.id = g.account_id
-       where g.id = any(${b.param([...used], 'text[]')}) and g.revoked_at is null and g.expires_at > now() and a.disabled_at is null for share of g, a`,
+       where g.id = any(${b.param([...used], 'text[]')}) and g.revoked_at is null and g.expires_at > now() and a.disabled_at is null for share of a, g`,
     );
     checks.push(`(select count(*) from live_families) = ${used.size}`);
   }
