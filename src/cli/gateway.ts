@@ -14,7 +14,10 @@ const { methods, path, scopes, roles, place } = newGatewayRuleSchema.shape;
 const addInput = z
   .object({
     api: z.string().min(1),
-    method: z.preprocess((names) => (JSON.stringify(names) === '["any"]' ? [] : names), methods),
+    method: z.preprocess(
+      (names) => (Array.isArray(names) && names.length === 1 && names[0] === 'any' ? [] : names),
+      methods,
+    ),
     path,
     scope: scopes,
     role: roles,

@@ -195,6 +195,7 @@ describe('who asks', () => {
     ]);
     const status = async () => (await ask('/health', undefined, { of: fresh })).status;
     await eventually(async () => (await status()) === 200, 5_000);
+    expect(await status()).toBe(200);
     await seed.disableClient(fresh.credentials.clientId);
     await eventually(async () => (await status()) === 407, 5_000);
   });
