@@ -4,7 +4,15 @@
 // with it. After, the whole package.json is back; where packing was broken off, the next one, or `npm run postpack`, puts
 // it back.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 process.chdir(join(import.meta.dirname, '..'));
@@ -49,6 +57,12 @@ if (process.argv[2] === 'prepack') {
   const tsc = ['node_modules/typescript/bin/tsc', '-p', 'resource-server'];
   const { status } = spawnSync(process.execPath, tsc, { stdio: 'inherit' });
   if (status !== 0) process.exit(1);
+  for (const name of readdirSync('dist/resource-server').filter((it) => it.endsWith('.d.ts'))) {
+    const file = join('dist/resource-server', name);
+    // TypeScript leaves the sources' names in declarations; not every version of it looks for `x.d.ts` by `x.ts`.
+    const text = readFileSync(file, 'utf8').replace(/(\bfrom '\.\/[\w-]+)\.ts'/g, "$1.js'");
+    writeFileSync(file, text);
+  }
   copyFileSync(manifest, whole);
   replace(manifest, slim(readFileSync(manifest, 'utf8')));
 }
