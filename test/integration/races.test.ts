@@ -13,6 +13,7 @@ import {
   type SignedInBrowser,
 } from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
+import { countRows } from '../support/wire.ts';
 
 /** DESIGN's races, over two processes on one PostgreSQL. Graces are aged by SQL, never waited for. */
 
@@ -102,18 +103,23 @@ describe('a code', () => {
     ['another client', () => ({ by: other, extra: {} })],
     ['another verifier', () => ({ by: client, extra: { code_verifier: 'x'.repeat(43) } })],
     ['another redirect URI', () => ({ by: client, extra: { redirect_uri: `${redirectUri}/` } })],
-  ])('presented again within the grace with %s, it kills what it gave', async (_, how) => {
-    const authorization = await signedOn();
-    const first = await exchange(one, client, authorization);
-    const { by, extra } = how();
-    expect((await exchange(two, by, authorization, extra)).body.error).toBe('invalid_grant');
-    expect(await isActive(one, client, first.body.access_token)).toBe(false);
-    expect((await refresh(one, client, first.body.refresh_token)).status).toBe(400);
-  });
+  ])(
+    'SECURITY 3: presented again within the grace with %s, it kills what it gave',
+    async (_, how) => {
+      const authorization = await signedOn();
+      const first = await exchange(one, client, authorization);
+      const { by, extra } = how();
+      expect((await exchange(two, by, authorization, extra)).body.error).toBe('invalid_grant');
+      expect(await isActive(one, client, first.body.access_token)).toBe(false);
+      expect((await refresh(one, client, first.body.refresh_token)).status).toBe(400);
+    },
+  );
 
-  test('presented by another client before its own, it is not used up, and gives the other nothing', async () => {
+  test('SECURITY 3: presented by another client before its own, it is not used up, and gives the other nothing', async () => {
     const authorization = await signedOn();
+    const rows = await countRows(database.db);
     expect((await exchange(two, other, authorization)).body.error).toBe('invalid_grant');
+    expect(await countRows(database.db)).toEqual(rows);
     expect((await exchange(one, client, authorization)).status).toBe(200);
   });
 
@@ -133,9 +139,19 @@ describe('a refresh token', () => {
     return (await exchange(one, client, await signedOn())).body;
   }
 
-  test('fifty parallel refreshes give one successor, which works, and access tokens of their own', async () => {
-    const { refresh_token: token } = await started();
+  test('SECURITY 1, SECURITY 31: fifty parallel refreshes give one successor, which works, and access tokens of their own', async () => {
+    const { accountId, browser } = await person();
+    const started = await exchange(one, client, await browser.authorize(one, client));
+    const { refresh_token: token } = started.body;
     const answers = await times(50, (index) => refresh(either(index), client, token));
+    const unused = await database.db.kysely
+      .selectFrom('tokens')
+      .select('id_hash')
+      .where('account_id', '=', accountId)
+      .where('kind', '=', 'refresh')
+      .where('consumed_at', 'is', null)
+      .execute();
+    expect(unused).toHaveLength(1);
     expect(answers.map((answer) => answer.status)).toEqual(Array.from({ length: 50 }, () => 200));
     expect(new Set(answers.map((answer) => answer.body.refresh_token)).size).toBe(1);
     expect(new Set(answers.map((answer) => answer.body.access_token)).size).toBe(50);
@@ -145,7 +161,7 @@ describe('a refresh token', () => {
     expect(await isActive(one, client, body.access_token)).toBe(true);
   });
 
-  test('replayed after the grace it kills the family', async () => {
+  test('SECURITY 1: replayed after the grace it kills the family', async () => {
     const first = await started();
     const second = (await refresh(one, client, first.refresh_token)).body;
     await age();
@@ -154,7 +170,7 @@ describe('a refresh token', () => {
     expect((await refresh(one, client, second.refresh_token)).body.error).toBe('invalid_grant');
   });
 
-  test('of another client it is refused and stays whole', async () => {
+  test('SECURITY 3: of another client it is refused and stays whole', async () => {
     const { refresh_token: token } = await started();
     expect((await refresh(two, other, token)).body.error).toBe('invalid_grant');
     expect((await refresh(one, client, token)).status).toBe(200);
@@ -179,7 +195,7 @@ describe('a refresh token', () => {
     expect((await refresh(one, client, token)).status).toBe(200);
   });
 
-  test('raced with its revocation, nothing lives afterwards', async () => {
+  test('SECURITY 2: raced with its revocation a hundred times, nothing lives afterwards', async () => {
     for (let round = 0; round < 100; round++) {
       const { browser } = await person();
       const { body } = await exchange(one, client, await browser.authorize(two, client));

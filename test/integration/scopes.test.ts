@@ -156,7 +156,7 @@ const bodyOf = (answer: { json: unknown }) =>
 
 const all = 'openid email offline_access read list write admin delete unknown';
 
-describe('by a code', () => {
+describe('SECURITY 11: by a code', () => {
   const own = 'openid email offline_access';
   test.each<
     [
@@ -385,7 +385,7 @@ describe('by a code', () => {
   });
 });
 
-describe('by a refresh token', () => {
+describe('SECURITY 11: by a refresh token', () => {
   const started = async (
     extra: Fields = { resource: invoices },
     of = client,
@@ -648,7 +648,7 @@ describe('by a refresh token', () => {
   });
 });
 
-describe('by client credentials', () => {
+describe('SECURITY 11: by client credentials', () => {
   const ask = (fields: Fields, of = machine) =>
     send(server.url, '/token', {
       method: 'POST',

@@ -146,7 +146,7 @@ const inactive = { status: 200, body: { active: false } };
 const userinfo = (server: string, token: string) =>
   send(server, '/userinfo', { headers: { authorization: `Bearer ${token}` } });
 
-/** Dead everywhere it could be presented (table 12). */
+/** Dead everywhere it could be presented (12). */
 async function expectDead(
   tokens: Partial<Awaited<ReturnType<typeof issue>>>,
   of: Credentials = client,
@@ -178,7 +178,7 @@ async function expectAlive(
   }
 }
 
-describe('table 10: introspection', () => {
+describe('SECURITY 10: introspection', () => {
   test('tells of a token to the client it was issued to and to the API it is for, and to nobody else', async () => {
     const tokens = await issue();
     const cases: [string, string, Credentials[]][] = [
@@ -925,7 +925,7 @@ describe('revocation', () => {
   });
 });
 
-describe('table 22, table 23: disabled and deleted', () => {
+describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
   const accounts = () =>
     new AccountService(database.db, new Passwords(), new Sealer([testMasterKey]), {
       requireSecondFactor: 'administrators',

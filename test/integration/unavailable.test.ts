@@ -83,6 +83,7 @@ afterAll(async () => {
 
 test('while it is away everything answers 503 in its own form, and afterwards goes on', async () => {
   const authorization = await browser.authorize(server.url, client);
+  expect((await fetch(`${server.url}/revocations`)).status).toBe(200);
   await line.cut();
 
   const token = await exchange(server.url, client, authorization);
@@ -103,6 +104,11 @@ test('while it is away everything answers 503 in its own form, and afterwards go
   const html = await page.text();
   expect(html).toContain('<title>');
   expect(html).not.toMatch(/ECONN|ENOENT|postgres|at .*\.ts/i);
+  // Nothing is told to be revoked that may be an old truth: what was read half a second ago is the oldest.
+  await until(async () => (await fetch(`${server.url}/revocations`)).status === 503, 2_000);
+  const feed = await fetch(`${server.url}/revocations`);
+  expect(feed.headers.get('content-type')).toMatch('application/problem+json');
+  expect(feed.headers.get('retry-after')).toBe('5');
   // What needs no database is answered.
   expect((await fetch(new URL('/jwks', server.url))).status).toBe(200);
   expect((await fetch(new URL('/livez', server.url))).status).toBe(200);
@@ -110,6 +116,7 @@ test('while it is away everything answers 503 in its own form, and afterwards go
 
   await line.open();
   await until(async () => (await fetch(new URL('/readyz', server.url))).status === 200);
+  expect((await fetch(`${server.url}/revocations`)).status).toBe(200);
   // Nothing of the failed exchange was done: the code is whole.
   expect((await exchange(server.url, client, authorization)).status).toBe(200);
 });

@@ -1,0 +1,109 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { KnownRevocations } from '../../src/revocation/known-revocations.ts';
+import {
+  formatCursor,
+  keyOfClient,
+  keyOfToken,
+  LONGEST_TOKEN,
+  parseCursor,
+} from '../../src/revocation/revocation.ts';
+
+const known = (...all: { key: string; time: number; seen: number }[]) => {
+  const revocations = new KnownRevocations();
+  revocations.add(all);
+  return revocations;
+};
+const keysOf = ({ revocations }: { revocations: readonly { key: string }[] }) =>
+  revocations.map(({ key }) => key);
+
+describe('pages', () => {
+  const keys = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 8 }), { maxLength: 60 });
+
+  test('hold each revocation exactly once, whatever comes in between, in whatever portions they came', () => {
+    fc.assert(
+      fc.property(keys, fc.integer({ min: 1, max: 10 }), fc.nat(600), (all, most, portion) => {
+        const revocations = new KnownRevocations();
+        for (let start = 0; start < all.length; start += portion + 1)
+          revocations.add(
+            all.slice(start, start + portion + 1).map((key) => ({ key, time: 1, seen: 1 })),
+          );
+        const told: string[] = [];
+        for (let after = '', more = true; more; after = told.at(-1) ?? '') {
+          const page = revocations.pageOfAll(after, most);
+          expect(page.revocations.length).toBeLessThanOrEqual(most);
+          told.push(...keysOf(page));
+          more = page.more;
+          // One that comes in behind the reader is not told in these pages: it is new the next time.
+          revocations.add([{ key: '', time: 1, seen: 2 }]);
+        }
+        expect(told.filter((key) => key !== '')).toEqual([...all].sort());
+      }),
+    );
+  });
+
+  test('of what is new likewise', () => {
+    fc.assert(
+      fc.property(keys, fc.integer({ min: 1, max: 10 }), (all, most) => {
+        const revocations = known(
+          { key: '~old', time: 1, seen: 10 },
+          ...all.map((key) => ({ key, time: 1, seen: 11 })),
+        );
+        const told: string[] = [];
+        for (let after = '', more = true; more; after = told.at(-1) ?? '') {
+          const page = revocations.pageOfRecent(10, after, most);
+          told.push(...keysOf(page));
+          more = page.more;
+        }
+        expect(told.sort()).toEqual([...all].sort());
+      }),
+    );
+  });
+});
+
+test('what is told again with nothing new is not new; a later time of a client is, and an earlier one never counts', () => {
+  const client = keyOfClient('c_1');
+  const revocations = known({ key: client, time: 100, seen: 1 });
+  revocations.add([{ key: client, time: 100, seen: 5 }]);
+  revocations.add([{ key: client, time: 90, seen: 6 }]);
+  expect(keysOf(revocations.pageOfRecent(1, '', 9))).toEqual([]);
+  revocations.add([{ key: client, time: 101, seen: 7 }]);
+  expect(revocations.pageOfRecent(1, '', 9).revocations).toMatchObject([{ time: 101 }]);
+  expect(revocations.size).toBe(1);
+});
+
+test('a token is forgotten ten minutes after its end, a client when the last of its tokens has ended', () => {
+  const now = 1_000_000;
+  const token = (name: string) => keyOfToken(Buffer.from(name));
+  const revocations = known(
+    { key: token('over'), time: now - 601, seen: 1 },
+    { key: token('just over'), time: now - 599, seen: 1 },
+    { key: keyOfClient('over'), time: now - LONGEST_TOKEN - 601, seen: 1 },
+    { key: keyOfClient('just over'), time: now - LONGEST_TOKEN - 599, seen: 1 },
+  );
+  revocations.forget(now, 0);
+  expect(keysOf(revocations.pageOfAll('', 9))).toEqual([
+    keyOfClient('just over'),
+    token('just over'),
+  ]);
+  expect(revocations.pageOfRecent(0, '', 9).revocations).toHaveLength(2);
+  revocations.forget(now, 2);
+  expect(keysOf(revocations.pageOfRecent(0, '', 9))).toEqual([]);
+  expect(revocations.size).toBe(2);
+});
+
+describe('a cursor', () => {
+  test('is read as it was written', () => {
+    for (const cursor of [
+      { at: 1 },
+      { at: 1_800_000_000_000, page: { since: 0, after: keyOfClient('c_1') } },
+    ])
+      expect(parseCursor(formatCursor(cursor))).toEqual(cursor);
+  });
+
+  test('of any other text is none, and throws nothing', () => {
+    fc.assert(fc.property(fc.string(), (text) => parseCursor(text) === undefined));
+    for (const value of [null, 1, {}, [], ['1'], [1.5], [1, 2], [1, 2, 3], [1, '2', '3'], '[1]'])
+      expect(parseCursor(Buffer.from(JSON.stringify(value)).toString('base64url'))).toBeUndefined();
+  });
+});
