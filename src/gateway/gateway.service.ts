@@ -1,5 +1,6 @@
 import { writeAudit } from '../audit/audit.service.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
+import { hasSecret } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
 import type { IntrospectionService, LiveToken } from '../introspection/introspection.service.ts';
@@ -33,18 +34,22 @@ export type Identity = Pick<LiveToken, 'accountId' | 'scopes' | 'roles' | 'acr'>
   readonly clientId: string | undefined;
 };
 
+interface NoToken {
+  /** Undefined where none was presented (RFC 6750, section 3.1). */
+  readonly error: 'invalid_token' | undefined;
+  readonly because: string;
+}
+
 export type Verdict =
   | { readonly kind: 'allowed'; readonly identity: Identity }
   /** The gateway is not the API's, or says it wrongly. */
   | { readonly kind: 'unknown_gateway' }
   /** A token is needed, or another one. */
-  | {
+  | (NoToken & {
       readonly kind: 'unauthorized';
       readonly api: string;
       readonly scopes: readonly string[];
-      readonly error: 'invalid_token' | undefined;
-      readonly because: string;
-    }
+    })
   | {
       readonly kind: 'forbidden';
       readonly api: string;
@@ -60,6 +65,8 @@ const nobody: Identity = {
   roles: [],
   acr: undefined,
 };
+
+const refusedToken = (because: string): NoToken => ({ error: 'invalid_token', because });
 
 /** Answers a gateway: who asks, what is asked, which rule decides, and what the token is worth. */
 export class GatewayService {
@@ -77,7 +84,7 @@ export class GatewayService {
     if (typeof rule === 'string')
       return { kind: 'forbidden', api: api.identifier, scopes: undefined, because: rule };
     if (rule.public) return { kind: 'allowed', identity: nobody };
-    return this.#check(rule, api.identifier, question.authorization);
+    return this.#check(rule, api.identifier, question.authorization, origin);
   }
 
   async #findRule(question: Question, apiId: string): Promise<GatewayRule | string> {
@@ -90,34 +97,49 @@ export class GatewayService {
     return rule ?? 'No rule of this API lets the request pass.';
   }
 
-  async #check(rule: GatewayRule, api: string, authorization = ''): Promise<Verdict> {
+  async #check(
+    rule: GatewayRule,
+    api: string,
+    authorization: string | undefined,
+    origin: AuditOrigin,
+  ): Promise<Verdict> {
+    const token = await this.#findToken(api, authorization, origin);
     const { scopes } = rule;
-    const unauthorized = (because: string, error?: 'invalid_token'): Verdict => ({
-      kind: 'unauthorized',
-      api,
-      scopes,
-      error,
-      because,
-    });
-    const [, scheme = '', presented = ''] = /^(Bearer|DPoP) +(.*)$/is.exec(authorization) ?? [];
-    if (scheme === '') return unauthorized('A token is needed.');
-    const isText = /^[\w.~+/-]+=*$/.test(presented);
-    const token = isText ? await this.#parts.introspection.find(presented) : undefined;
-    if (token === undefined || token.kind === 'refresh' || ![token.audience].flat().includes(api))
-      return unauthorized('The token is expired, revoked, or not for this API.', 'invalid_token');
-    // Of its proof a gateway hands on too little to check it; as a bearer's it would be worth the theft.
-    if (token.cnf !== undefined || !/^bearer$/i.test(scheme))
-      return unauthorized('Tokens that are bound to a key are not taken here.', 'invalid_token');
+    if ('because' in token) return { kind: 'unauthorized', api, scopes, ...token };
     if (!scopes.every((scope) => token.scopes.includes(scope)))
       return { kind: 'forbidden', api, scopes, because: 'The token lacks a scope.' };
     if (rule.roles.length > 0 && !rule.roles.some((role) => token.roles.includes(role)))
-      return {
-        kind: 'forbidden',
-        api,
-        scopes: undefined,
-        because: 'The account lacks a role.',
-      };
+      return { kind: 'forbidden', api, scopes: undefined, because: 'The account lacks a role.' };
     return { kind: 'allowed', identity: token };
+  }
+
+  async #findToken(
+    api: string,
+    authorization = '',
+    origin: AuditOrigin,
+  ): Promise<LiveToken | NoToken> {
+    const [, scheme = '', presented = ''] = /^(Bearer|DPoP) +(.*)$/is.exec(authorization) ?? [];
+    if (scheme === '') return { error: undefined, because: 'A token is needed.' };
+    const isText = /^[\w.~+/-]+=*$/.test(presented);
+    const token = isText ? await this.#parts.introspection.find(presented) : undefined;
+    const isAccess = token?.kind === 'access' || token?.kind === 'machine';
+    if (token === undefined || !isAccess || ![token.audience].flat().includes(api))
+      return refusedToken('The token is expired, revoked, or not for this API.');
+    const isBearer = /^bearer$/i.test(scheme);
+    if (token.cnf === undefined && isBearer) return token;
+    // Without its proof it was taken from its client; of the proof a gateway hands on too little to check it.
+    if (token.cnf !== undefined && isBearer)
+      await writeAudit(this.#parts.db.kysely, {
+        type: 'token.refused',
+        outcome: 'refused',
+        accountId: token.accountId,
+        clientId: token.clientId,
+        grantId: token.grantId,
+        reason: 'invalid_token',
+        data: { endpoint: 'gateway' },
+        ...origin,
+      });
+    return refusedToken('Tokens that are bound to a key are not taken here.');
   }
 
   /** Anybody could ask what a token is worth otherwise (RFC 7662, sections 2.1 and 4). */
@@ -132,6 +154,7 @@ export class GatewayService {
       client !== undefined &&
       client.resourceServerId === apiId &&
       !client.disabled &&
+      hasSecret(client.metadata) &&
       clients.verifySecret(client, secret)
     )
       return resourceServers.findById(apiId);

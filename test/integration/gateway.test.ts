@@ -379,6 +379,13 @@ describe('which tokens', () => {
     'one that is bound to a key (%s) is refused, as a bearer token and with its proof',
     async (member) => {
       const text = await person();
+      const audited = () =>
+        database.db.kysely
+          .selectFrom('audit_events')
+          .select(['account_id', 'client_id', 'reason'])
+          .where(sql<boolean>`data->>'endpoint' = 'gateway'`)
+          .execute();
+      const before = (await audited()).length;
       await sql`update tokens set payload = payload || jsonb_build_object(${member}::text, 'thumbprint')
       where client_id = ${app.clientId} and kind = 'access'`.execute(database.db.kysely);
       for (const authorization of [`Bearer ${text}`, `DPoP ${text}`]) {
@@ -387,6 +394,10 @@ describe('which tokens', () => {
         expect(answer.headers['www-authenticate']).toContain('error="invalid_token"');
         expect(answer.json.error_description).toMatch(/bound to a key/);
       }
+      // The one that came without its proof was taken from its client.
+      expect((await audited()).slice(before)).toEqual([
+        { account_id: accountId, client_id: app.clientId, reason: 'invalid_token' },
+      ]);
       token = await person();
       const answer = await ask('/me', undefined, { headers: { authorization: `DPoP ${token}` } });
       expect(answer.status).toBe(401);
