@@ -8,8 +8,6 @@ export interface KoaContext {
   readonly req: NodeRequest;
   readonly request: object;
   readonly originalUrl: string;
-  readonly method: string;
-  readonly path: string;
   readonly state: object;
   status: number;
   body: unknown;

@@ -31,17 +31,18 @@ export class Discovery {
 
   /** @throws Unavailable where it was never read and can't be read now */
   async get(): Promise<IssuerMetadata> {
-    if (this.#known !== undefined && this.#age.elapsed < FRESH) return this.#known;
-    if (this.#failed !== undefined && this.#failed.since.elapsed < COOLDOWN) {
-      if (this.#known !== undefined) return this.#known;
-      throw this.#failed.error;
+    if (this.#known === undefined) {
+      if (this.#isCoolingDown()) throw this.#failed?.error;
+      return this.#reading.run();
     }
-    try {
-      return await this.#reading.run();
-    } catch (error) {
-      if (this.#known !== undefined) return this.#known;
-      throw error;
-    }
+    // What is known serves while it is read anew, and while it can't be.
+    if (this.#age.elapsed > FRESH && !this.#isCoolingDown())
+      this.#reading.run().catch(() => undefined);
+    return this.#known;
+  }
+
+  #isCoolingDown(): boolean {
+    return this.#failed !== undefined && this.#failed.since.elapsed < COOLDOWN;
   }
 
   async #read(): Promise<IssuerMetadata> {

@@ -27,14 +27,17 @@ export class Introspection {
   readonly #discovery: Discovery;
   readonly #fetcher: Fetcher;
   /** By the hash of the token: nothing here can be presented to anybody. */
-  readonly #answers: BoundedCache<LiveToken | Refusal>;
+  readonly #live: BoundedCache<LiveToken>;
+  /** Apart from the others: however many tokens are made up, they drive out none that is live. */
+  readonly #refused: BoundedCache<Refusal>;
   readonly #asked = new Map<string, Promise<LiveToken>>();
 
   constructor(rules: IntrospectionRules, discovery: Discovery, fetcher: Fetcher) {
     this.#rules = rules;
     this.#discovery = discovery;
     this.#fetcher = fetcher;
-    this.#answers = new BoundedCache(rules.cacheSize);
+    this.#live = new BoundedCache(rules.cacheSize);
+    this.#refused = new BoundedCache(rules.cacheSize);
   }
 
   /**
@@ -45,8 +48,9 @@ export class Introspection {
     // What is answered to one who asked earlier may be older than this call.
     if (this.#rules.cacheTtl === 0) return this.#ask(token);
     const key = createHash('sha256').update(token).digest('base64url');
-    const known = this.#answers.get(key);
-    if (known instanceof Refusal) throw known;
+    const refused = this.#refused.get(key);
+    if (refused !== undefined) throw refused;
+    const known = this.#live.get(key);
     if (known !== undefined) return checkInTime(known);
     const pending = this.#asked.get(key);
     if (pending !== undefined) return pending;
@@ -61,11 +65,11 @@ export class Introspection {
     try {
       const live = await this.#ask(token);
       const left = live.expiresAt.getTime() - Date.now();
-      this.#answers.set(key, live, Math.min(cacheTtl * 1_000, left), age);
+      this.#live.set(key, live, Math.min(cacheTtl * 1_000, left), age);
       return live;
     } catch (error) {
       if (error instanceof Refusal)
-        this.#answers.set(key, error, Math.min(cacheTtl, NEGATIVE_TTL) * 1_000, age);
+        this.#refused.set(key, error, Math.min(cacheTtl, NEGATIVE_TTL) * 1_000, age);
       throw error;
     }
   }

@@ -70,9 +70,14 @@ export class IssuerKeys {
   async #current(): Promise<Keys> {
     const keys = this.#keys;
     if (keys !== undefined && keys.age.elapsed < keys.fresh) return keys;
-    const read = await this.#readAgain();
+    // While the issuer is away nobody waits for each try: what is known serves as long as it may.
+    const wasAway = this.#tried !== undefined;
+    const reading = this.#readAgain();
+    const isUsable = keys !== undefined && keys.age.elapsed < MOST_STALE;
+    if (isUsable && wasAway) return keys;
+    const read = await reading;
     if (read !== undefined) return read;
-    if (keys !== undefined && keys.age.elapsed < MOST_STALE) return keys;
+    if (isUsable) return keys;
     throw unavailable(this.#tried?.error);
   }
 

@@ -112,6 +112,7 @@ const defaultAlgorithms = ['ES256', 'RS256', 'PS256', 'EdDSA', 'Ed25519'];
 
 /** @throws TypeError where an option is missing, or can't be meant */
 export function parseOptions(options: ResourceServerOptions) {
+  checkNames(options);
   const { issuer, audience, clientId, clientSecret, introspection, revocationFeed, dpop } = options;
   checkIssuer(issuer, options.allowHttp ?? false);
   if (typeof audience !== 'string' || audience === '') throw new TypeError('audience is missing');
@@ -134,7 +135,6 @@ export function parseOptions(options: ResourceServerOptions) {
     dpop: parseDpop(dpop),
     publicUrl: parsePublicUrl(options.publicUrl, audience),
     clientCertificate: options.clientCertificate ?? fromConnection,
-    offersMtls: options.clientCertificate !== undefined,
     realm: options.realm,
     metadata: options.metadata ?? {},
     metadataUrl: options.metadataUrl,
@@ -144,6 +144,41 @@ export function parseOptions(options: ResourceServerOptions) {
     },
     onError: options.onError,
   };
+}
+
+/** Every option, and for those that are groups, every option in it. */
+const names: Record<keyof ResourceServerOptions, readonly string[] | undefined> = {
+  issuer: undefined,
+  audience: undefined,
+  clientId: undefined,
+  clientSecret: undefined,
+  jwt: undefined,
+  algorithms: undefined,
+  acceptTypJwt: undefined,
+  clockTolerance: undefined,
+  introspection: ['cacheTtl', 'cacheSize'],
+  revocationFeed: ['pollInterval', 'maxAge', 'whenStale', 'size'],
+  dpop: ['required', 'algorithms', 'maxAge', 'nonceSecret', 'nonceLifetime', 'replaySize'],
+  publicUrl: undefined,
+  clientCertificate: undefined,
+  realm: undefined,
+  metadata: ['scopes', 'name', 'documentation', 'policy', 'termsOfService'],
+  metadataUrl: undefined,
+  allowHttp: undefined,
+  timeout: undefined,
+  fetch: undefined,
+  onError: undefined,
+};
+
+/** A misspelt option is a mistake, and not one that is silently not in force. */
+function checkNames(options: ResourceServerOptions): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(names, name)) throw new TypeError(`there is no option named ${name}`);
+    const inner = names[name as keyof ResourceServerOptions];
+    if (inner === undefined || typeof value !== 'object' || value === null) continue;
+    const unknown = Object.keys(value as object).find((one) => !inner.includes(one));
+    if (unknown !== undefined) throw new TypeError(`there is no option named ${name}.${unknown}`);
+  }
 }
 
 function checkIssuer(issuer: string, allowHttp: boolean): void {

@@ -50,6 +50,7 @@ export class ResourceServer {
   readonly #metadataUrl: URL | undefined;
   /** Named in challenges once something serves it. */
   #challengeUrl: string | undefined;
+  #offersMtls: boolean;
 
   constructor(options: ResourceServerOptions) {
     this.#options = parseOptions(options);
@@ -58,6 +59,7 @@ export class ResourceServer {
     this.#proofs = createProofs(this.#options);
     this.#metadataUrl = metadataUrl(this.#options.audience);
     this.#challengeUrl = this.#options.metadataUrl;
+    this.#offersMtls = options.clientCertificate !== undefined;
   }
 
   /**
@@ -83,7 +85,7 @@ export class ResourceServer {
 
   /** Koa middleware: calls that may go on find who calls at `ctx.state.auth`; others are answered. */
   koa(requirements?: Requirements): KoaMiddleware {
-    const required = parseRequirements(requirements);
+    const required = this.#require(requirements);
     return async (ctx, next) => {
       const auth = await this.#authenticate(nodeRequestOf(ctx), required).catch(refused);
       if (auth instanceof AuthorizationError) return sendByKoa(ctx, refusalAnswer(auth));
@@ -95,7 +97,7 @@ export class ResourceServer {
 
   /** Express middleware: calls that may go on find who calls at `req.auth`; others are answered. */
   express(requirements?: Requirements): ExpressMiddleware {
-    const required = parseRequirements(requirements);
+    const required = this.#require(requirements);
     const pass: (...call: Parameters<ExpressMiddleware>) => Promise<void> = async (
       request,
       response,
@@ -120,7 +122,7 @@ export class ResourceServer {
     requirements: Requirements | undefined,
     handler: (request: Request, auth: Auth, ...rest: Rest) => Response | Promise<Response>,
   ): FetchHandler<Rest> {
-    const required = parseRequirements(requirements);
+    const required = this.#require(requirements);
     return async (request, ...rest) => {
       const auth = await this.#authenticate(request, required).catch(refused);
       if (auth instanceof AuthorizationError) return toResponse(refusalAnswer(auth));
@@ -130,14 +132,14 @@ export class ResourceServer {
 
   /** What this API tells of itself (RFC 9728, section 2). */
   get metadata(): ResourceMetadata {
-    const { audience, issuer, dpop, offersMtls, metadata } = this.#options;
+    const { audience, issuer, dpop, metadata } = this.#options;
     return describeResource(
       {
         resource: audience,
         issuer,
         dpopAlgorithms: this.#proofs?.algorithms,
         dpopRequired: dpop.required,
-        mtls: offersMtls,
+        mtls: this.#offersMtls,
       },
       metadata,
     );
@@ -147,7 +149,8 @@ export class ResourceServer {
   koaMetadata(): KoaMiddleware {
     const at = this.#serveMetadata();
     return async (ctx, next) => {
-      const answer = metadataAnswer(this.metadata, at, ctx.method, ctx.path);
+      const { method, path } = viewOf(nodeRequestOf(ctx));
+      const answer = metadataAnswer(this.metadata, at, method, path);
       if (answer === undefined) await next();
       else sendByKoa(ctx, answer);
     };
@@ -172,6 +175,13 @@ export class ResourceServer {
       const answer = metadataAnswer(this.metadata, at, method, path);
       return answer && toResponse(answer);
     };
+  }
+
+  /** What is asked for somewhere is told of in the metadata. */
+  #require(requirements: Requirements | undefined): ParsedRequirements {
+    const required = parseRequirements(requirements);
+    if (required.binding === 'mtls' || required.binding === 'any') this.#offersMtls = true;
+    return required;
   }
 
   #serveMetadata(): URL {

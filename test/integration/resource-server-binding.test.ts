@@ -431,6 +431,10 @@ describe('mTLS', () => {
     expect(create({ clientCertificate: () => undefined }).metadata).toMatchObject({
       tls_client_certificate_bound_access_tokens: true,
     });
+    const asking = create();
+    expect(asking.metadata).not.toHaveProperty('tls_client_certificate_bound_access_tokens');
+    asking.koa({ binding: 'mtls' });
+    expect(asking.metadata).toHaveProperty('tls_client_certificate_bound_access_tokens', true);
     // A function that fails lets nobody through, and is no refusal: it is told to whoever runs the API.
     const failing = create({
       clientCertificate: () => {

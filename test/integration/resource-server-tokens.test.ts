@@ -217,6 +217,26 @@ describe('the keys of the issuer', () => {
     expect((await take(await issuer.token(audience))).sub).toBe('u_ann');
   });
 
+  test('past their time they are read again; while that can’t be, they serve on, for a day', async () => {
+    const server = create({ revocationFeed: false });
+    const token = await issuer.token(audience);
+    const call = () => server.authenticate(bearing(token)).then(({ sub }) => sub);
+    await call();
+    await after(400, call);
+    expect(issuer.count('/jwks')).toBe(2);
+    const next = await fakeKey();
+    issuer.keys = [next];
+    const signed = await issuer.token(audience, {}, { key: next });
+    expect((await after(420, () => server.authenticate(bearing(signed)))).sub).toBe('u_ann');
+    await after(4_000, call).catch(() => undefined);
+    expect(issuer.count('/.well-known/oauth-authorization-server')).toBe(2);
+    issuer.routes['/jwks'] = () => 'hang';
+    for (const seconds of [8_000, 8_001, 80_000])
+      expect((await after(seconds, () => server.authenticate(bearing(signed)))).sub).toBe('u_ann');
+    const refusal = await refusalOf(after(100_000, () => server.authenticate(bearing(signed))));
+    expect(refusal.status).toBe(503);
+  });
+
   test('a call that can’t be judged is refused as such, and goes on when the issuer is back', async () => {
     const token = await issuer.token(audience);
     await issuer.down();
@@ -269,6 +289,17 @@ describe('the keys of the issuer', () => {
     expect((await take(await issuer.token(audience))).sub).toBe('u_ann');
   });
 });
+
+/** As if so many seconds had passed for our own clocks; those of the tokens go on as they are. */
+async function after<Value>(seconds: number, work: () => Promise<Value>): Promise<Value> {
+  const real = Date.now;
+  Date.now = () => real() + seconds * 1_000;
+  try {
+    return await work();
+  } finally {
+    Date.now = real;
+  }
+}
 
 async function untilTaken(token: string): Promise<string> {
   for (let tries = 0; ; tries++) {
@@ -354,9 +385,13 @@ describe('opaque tokens', () => {
     await refused(two, server);
     await server.authenticate(bearing(one));
     expect(issuer.count('/introspect')).toBe(2);
-    await server.authenticate(bearing(known()));
+    // Those that are made up drive out none that is live.
+    for (const made of ['up', 'by', 'somebody']) await refused(made, server);
     await server.authenticate(bearing(one));
-    expect(issuer.count('/introspect')).toBe(4);
+    expect(issuer.count('/introspect')).toBe(5);
+    for (const other of [known(), known()]) await server.authenticate(bearing(other));
+    await server.authenticate(bearing(one));
+    expect(issuer.count('/introspect')).toBe(8);
   });
 
   test.each<[string, Record<string, unknown>]>([
@@ -509,6 +544,9 @@ describe('what a call needs, and the challenges', () => {
       { audience: 'urn:api', dpop: {} },
       { publicUrl: 'urn:api' },
       { revocationFeed: { whenStale: 'ignore' } },
+      { dPoP: { required: true } },
+      { dpop: { require: true } },
+      { metadata: { scope: [] } },
     ])
       expect(() => create(options as Partial<ResourceServerOptions>)).toThrow(TypeError);
     expect(() => create({ issuer: 'http://login.example.com', allowHttp: true })).not.toThrow();
