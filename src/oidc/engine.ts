@@ -56,6 +56,7 @@ export class Engine {
   #running: Promise<void> | undefined;
   #waiting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
 
   /** @param clock milliseconds that never go back. */
   constructor(
@@ -105,8 +106,8 @@ export class Engine {
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   /**
@@ -147,6 +148,7 @@ export class Engine {
     this.#reading = { keys: await this.#keys.read(), at, date };
     this.#turn(this.#reading);
     clearTimeout(this.#timer);
+    if (this.#isStopped) return;
     // What fails there is tried again by the watch on the topic `keys`, and by who finds the process silent.
     this.#timer = setTimeout(() => void this.load().catch(() => undefined), REFRESH_MS).unref();
   }
