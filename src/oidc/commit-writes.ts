@@ -1,7 +1,7 @@
 import type { AuditWrite } from '../audit/audit.ts';
 import { isReplay, REPLAY_MAIL } from '../email/email.ts';
-import type { StatementBuilder } from './statement.ts';
-import type { Always, Outcome, SessionWrite } from './writes.ts';
+import { Expression, type StatementBuilder } from './statement.ts';
+import type { Always, Outcome, SessionWrite, TokenWrite } from './writes.ts';
 
 const tokenColumns = {
   id_hash: 'bytea',
@@ -81,7 +81,7 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
       client_id: token.clientId,
       account_id: token.accountId,
       session_uid: token.sessionUid,
-      payload: token.payload,
+      payload: tokenPayload(b, token, outcome.session),
       expires_at: token.expiresAt,
     }));
     // A repeated refresh within the grace derives the same successor.
@@ -125,6 +125,22 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
   addAudit(b, 'outcome', outcome.audit, ok);
 }
 
+/**
+ * Two tabs may bring a client into a session at once: its name there, which it is told in ID tokens and at the end, is that
+ * of the first.
+ */
+function tokenPayload(
+  b: StatementBuilder,
+  { payload, clientId }: TokenWrite,
+  session: SessionWrite | undefined,
+): TokenWrite['payload'] | Expression {
+  if (payload?.sid === undefined || session?.clients[clientId] === undefined) return payload;
+  const client = b.param(clientId, 'text');
+  return new Expression(
+    `jsonb_set(${b.param(payload, 'jsonb')}, '{sid}', to_jsonb((select sid from session_clients_written where client_id = ${client})))`,
+  );
+}
+
 /** Merged, never overwritten: two tabs would lose a client otherwise. */
 function addSessionClients(
   b: StatementBuilder,
@@ -154,6 +170,7 @@ function addSessionClients(
       rows,
       ok,
       'on conflict (session_uid, client_id) do update set grant_id = excluded.grant_id, persists_logout = excluded.persists_logout',
+      'client_id, sid',
     );
   }
   if (session.removedClients.length > 0) {

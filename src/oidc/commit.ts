@@ -90,7 +90,19 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
     outcome.tokens.map((token) => token.sessionUid).filter((uid) => uid !== undefined),
   );
   const checks: string[] = [];
-  // The session before its families, as a sign-out holds them; only a sign-out conflicts with this lock.
+  // The account, its sessions, its families: in this order they are held by whoever ends them, so that nobody waits for a
+  // deadlock.
+  if (bound.size > 0)
+    for (const { accountId } of outcome.tokens)
+      if (accountId !== undefined) accounts.add(accountId);
+  if (accounts.size > 0) {
+    b.add(
+      'live_accounts',
+      `select id from accounts where id = any(${b.param([...accounts], 'text[]')}) and disabled_at is null for share`,
+    );
+    checks.push(`(select count(*) from live_accounts) = ${accounts.size}`);
+  }
+  // Only a sign-out conflicts with this lock.
   if (bound.size > 0) {
     b.add(
       'live_sessions',
@@ -98,7 +110,6 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
     );
     checks.push(`(select count(*) from live_sessions) = ${bound.size}`);
   }
-  // The account before its family, as whoever ends both holds them.
   if (used.size > 0) {
     b.add(
       'live_families',
@@ -106,13 +117,6 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
        where g.id = any(${b.param([...used], 'text[]')}) and g.revoked_at is null and g.expires_at > now() and a.disabled_at is null for share of a, g`,
     );
     checks.push(`(select count(*) from live_families) = ${used.size}`);
-  }
-  if (accounts.size > 0) {
-    b.add(
-      'live_accounts',
-      `select id from accounts where id = any(${b.param([...accounts], 'text[]')}) and disabled_at is null for share`,
-    );
-    checks.push(`(select count(*) from live_accounts) = ${accounts.size}`);
   }
   if (outcome.usedConsent !== undefined) {
     const { id, version } = outcome.usedConsent;

@@ -16,6 +16,14 @@ function nameOf(text: string): string {
   return name;
 }
 
+/** A value of an insert that the statement itself works out. */
+export class Expression {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** Puts together one statement out of common table expressions, and keeps its parameters. */
 export class StatementBuilder {
   readonly #expressions: string[] = [];
@@ -44,16 +52,21 @@ export class StatementBuilder {
     rows: readonly Record<string, unknown>[],
     condition: string,
     conflict = '',
+    returning = '1',
   ): void {
     const keys = Object.keys(columns);
     const tuples = rows.map(
       (row) =>
-        `(${keys.map((key) => this.param(row[key] ?? null, columns[key] as string)).join(', ')})`,
+        `(${keys.map((key) => this.#valueOf(row[key] ?? null, columns[key] as string)).join(', ')})`,
     );
     this.add(
       name,
-      `insert into ${table} (${keys.join(', ')}) select * from (values ${tuples.join(', ')}) as v where ${condition} ${conflict} returning 1`,
+      `insert into ${table} (${keys.join(', ')}) select * from (values ${tuples.join(', ')}) as v where ${condition} ${conflict} returning ${returning}`,
     );
+  }
+
+  #valueOf(value: unknown, type: string): string {
+    return value instanceof Expression ? value.text : this.param(value, type);
   }
 
   build(select: string): Statement {

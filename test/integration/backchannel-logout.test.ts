@@ -154,6 +154,15 @@ const hurry = () =>
     .where('done_at', 'is', null)
     .execute();
 
+/** Until so many connections wait for somebody's lock. */
+const waiting = (count: number) =>
+  eventually(async () => {
+    const { rows: found } = await sql<{ count: number }>`
+      select count(*) as count from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock'`.execute(database.db.kysely);
+    return found[0]?.count === count;
+  }, 5_000);
+
 const sids = (of: LogoutReceiver) => of.received.map(({ claims }) => String(claims.sid)).toSorted();
 
 describe('COMPATIBILITY 20: who is told of a sign-out', () => {
@@ -252,6 +261,26 @@ describe('COMPATIBILITY 20: who is told of a sign-out', () => {
     await signOut(one, browser);
     await settled();
     expect([...receiver.received, ...receiver.refused]).toEqual([]);
+  });
+
+  test('two tabs that bring it into the session at once know that by one name', async () => {
+    const { browser } = await person();
+    const tabs = await database.db.transaction(async (db) => {
+      await sql`select uid from sessions where uid = ${browser.sessionUid} for update`.execute(db);
+      const both = [one, two].map((server) =>
+        browser.tab().authorize(server, told, { scope: 'openid' }),
+      );
+      await waiting(2);
+      return both;
+    });
+    const tokens = await Promise.all(
+      tabs.map(async (code) => (await exchange(one, told, await code)).body),
+    );
+    const [first, second] = tokens.map(sidIn);
+    expect(first).toBe(second);
+    await signOut(two, browser);
+    await settled();
+    expect(sids(receiver)).toEqual([first]);
   });
 
   test('discovery says so', async () => {
@@ -496,17 +525,6 @@ describe('a sign-out in the very instant of something else', () => {
       });
     return { accountId, browser, confirm };
   }
-
-  /** Until so many connections wait for somebody's lock. */
-  const waiting = (count: number) =>
-    eventually(async () => {
-      const { rows: found } = await sql<{ count: number }>`
-        select count(*) as count from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'`.execute(
-        database.db.kysely,
-      );
-      return found[0]?.count === count;
-    }, 5_000);
 
   const familiesOf = (accountId: string) =>
     database.db.kysely

@@ -5,7 +5,7 @@ import { AppError } from '../../src/errors.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import type { Clockwork, OutboxHandler, OutboxWrite } from '../../src/outbox/outbox.ts';
-import { insertOutbox, outboxWrite } from '../../src/outbox/outbox.service.ts';
+import { insertOutbox, openOutboxWrite, outboxWrite } from '../../src/outbox/outbox.service.ts';
 import { OutboxWorker } from '../../src/outbox/worker.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
@@ -446,5 +446,56 @@ describe('work by the clock', () => {
     await until(() => isRunning);
     await mine.stop();
     expect(isAborted).toBe(true);
+  });
+});
+
+describe('a row that was committed here', () => {
+  test('is delivered without waiting to be found, once the transaction is over, and never before', async () => {
+    const delivered: unknown[] = [];
+    // Nobody looks of their own accord within this test.
+    const mine = worker({
+      handlers: { note: async (payload) => void delivered.push(payload) },
+      pollMs: 600_000,
+    });
+    await mine.start();
+    const { rows } = await sql<{ count: number }>`select count(*) as count from outbox`.execute(
+      database.db.kysely,
+    );
+    expect(rows).toEqual([{ count: 0 }]);
+    await database.db.transaction(async (db) => {
+      await insertOutbox(db, outboxWrite(sealer, 'note', 'committed'));
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(delivered).toEqual([]);
+    });
+    await until(() => delivered.length === 1);
+    await expect(
+      database.db.transaction(async (db) => {
+        await insertOutbox(db, outboxWrite(sealer, 'note', 'taken back'));
+        throw new Error('no');
+      }),
+    ).rejects.toThrow('no');
+    await enqueue('note', 'on its own');
+    await until(() => delivered.length === 2);
+    expect(delivered).toEqual(['committed', 'on its own']);
+  });
+
+  test('may say what it is about in ids alone, which are gone with its delivery', async () => {
+    const delivered: unknown[] = [];
+    const write = openOutboxWrite('note', { clientId: 'c_1' });
+    const before = worker({
+      handlers: {
+        note: async (payload) => {
+          delivered.push(payload);
+          throw new Error('not yet');
+        },
+      },
+    });
+    await insertOutbox(database.db.kysely, write);
+    await before.runDue();
+    expect(await row(write.id)).toMatchObject({ about: { clientId: 'c_1' }, done_at: null });
+    await hurry();
+    await worker({ handlers: { note: async (payload) => void delivered.push(payload) } }).runDue();
+    expect(delivered).toEqual([{ clientId: 'c_1' }, { clientId: 'c_1' }]);
+    expect(await row(write.id)).toMatchObject({ about: null, done_at: expect.any(Date) });
   });
 });
