@@ -3,7 +3,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { CompactEncrypt, decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
+import { CompactEncrypt, decodeJwt, decodeProtectedHeader, type JWK, SignJWT } from 'jose';
+import { Sealer } from '../../src/lib/seal.ts';
+import { KeyService } from '../../src/oidc/keys.service.ts';
 import { certificate } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Credentials, post, redirectUri, Seed } from '../support/protocol.ts';
@@ -19,7 +21,11 @@ import {
   send,
   sign,
 } from '../support/proofs.ts';
-import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
+import {
+  type ServerProcess,
+  startServerProcess,
+  testMasterKey,
+} from '../support/server-process.ts';
 
 /**
  * JWTs that somebody made to be taken for something that they are not (RFC 8725): as an access token at introspection,
@@ -304,6 +310,41 @@ describe('SECURITY JWT: access tokens', () => {
     await expectNothing(await signed.text());
     // The signed feed of what is revoked.
     await expectNothing(await (await fetch(new URL('/revocations', server.url))).text());
+  });
+
+  test('of all that our own keys sign only what is an access token by its type is one', async () => {
+    const { jwks } = await new KeyService(database.db, new Sealer([testMasterKey])).load();
+    const own = jwks.keys.find(({ alg, d }) => alg === 'ES256' && d !== undefined) as JWK;
+    const made = (typ: string | undefined, other: Record<string, unknown> = {}) =>
+      new SignJWT({ ...decodeJwt(right[0] as string), jti: randomUUID(), ...other })
+        .setProtectedHeader({ alg: 'ES256', kid: own.kid as string, ...(typ ? { typ } : {}) })
+        .sign(own);
+    const told = async (token: string, api: string) =>
+      (await post(server.url, '/introspect', apiClients[api] as Credentials, { token })).body
+        .active;
+    expect(await told(await made('at+jwt'), jwtApi)).toBe(true);
+    expect(await told(await made('JWT', { aud: plainApi }), plainApi)).toBe(true);
+    for (const typ of [
+      undefined,
+      'JWT',
+      'logout+jwt',
+      'secevent+jwt',
+      'token-introspection+jwt',
+      'at+jwt+x',
+    ])
+      await expectNothing(await made(typ));
+    for (const other of [
+      { iss: 'https://other.example.com' },
+      { iss: undefined },
+      { exp: now() - 60 },
+      { exp: undefined },
+      { client_id: undefined },
+      { sub: undefined },
+      { jti: undefined },
+      { sub: { is: machine.clientId } },
+      { client_id: 'c_unknown', sub: 'c_unknown' },
+    ])
+      await expectNothing(await made('at+jwt', other));
   });
 
   test('JWEs: oversized, compressed, made with our own public key', async () => {
