@@ -1,5 +1,4 @@
 import { execFile, spawn } from 'node:child_process';
-import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request as plainRequest } from 'node:http';
@@ -9,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { certificateHeader, certificateToken, dpopToken } from '../support/bound-tokens.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort, until } from '../support/process.ts';
 import { newKey, proof } from '../support/proofs.ts';
@@ -173,10 +173,7 @@ describe('docs/protecting-an-api.md', () => {
       await symlink(join(root, 'node_modules', name), join(team, 'node_modules', name));
     for (const [name, code] of snippets) await writeFile(join(team, name), code);
     database = await createTestDatabase();
-    server = await startServer(database, {
-      CLIENT_CERTIFICATE_HEADER: 'X-Client-Certificate',
-      CLIENT_CERTIFICATE_PROXIES: '127.0.0.1,::1',
-    });
+    server = await startServer(database, certificateHeader);
     seed = new Seed(database.db);
     const { introspection } = await shell<{ introspection: Printed }>('register.sh');
     settings = {
@@ -433,7 +430,8 @@ describe('docs/protecting-an-api.md', () => {
       type: 'machine',
       apis: [{ identifier: audience, scopes: ['invoices:read'] }],
     });
-    const token = await boundByProof(client, key);
+    const wanted = { resource: audience, scope: 'invoices:read' };
+    const token = await dpopToken(server.issuer, client, wanted, key);
     const headers = async (nonce?: string, htu = `${publicUrl}/invoices`) => ({
       authorization: `DPoP ${token}`,
       dpop: await proof(key, { htu, htm: 'GET', token, nonce }),
@@ -456,35 +454,15 @@ describe('docs/protecting-an-api.md', () => {
     expect((await call(url, bearer(await tokenOf('invoices:read')))).status).toBe(401);
   });
 
-  /** A machine's token that is bound to the key, as the server makes it. */
-  async function boundByProof(
-    { clientId, clientSecret }: Credentials,
-    key: Awaited<ReturnType<typeof newKey>>,
-  ): Promise<string> {
-    const htu = `${server.issuer}/token`;
-    const ask = async (nonce?: string) =>
-      fetch(htu, {
-        method: 'POST',
-        headers: {
-          authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
-          dpop: await proof(key, { htu, nonce }),
-        },
-        body: new URLSearchParams({
-          grant_type: 'client_credentials',
-          resource: audience,
-          scope: 'invoices:read',
-        }),
-      });
-    const first = await ask();
-    const answer = first.ok ? first : await ask(first.headers.get('dpop-nonce') ?? '');
-    const body = (await answer.json()) as { access_token: string; token_type: string };
-    expect(body.token_type).toBe('DPoP');
-    return body.access_token;
-  }
-
   test('mtls.mjs, mtls-proxy.mjs: a bound token, and the certificate', async () => {
     const [mine, other] = [selfSigned('mine'), selfSigned('other')];
-    const token = await boundByCertificate(mine.cert);
+    const client = await seed.client({
+      type: 'machine',
+      bound: 'mtls',
+      apis: [{ identifier: audience, scopes: ['invoices:read'] }],
+    });
+    const wanted = { resource: audience, scope: 'invoices:read' };
+    const token = await certificateToken(server.issuer, client, wanted, mine.cert);
     const own = selfSigned();
     await writeFile(join(team, 'key.pem'), own.key);
     await writeFile(join(team, 'cert.pem'), own.cert);
@@ -500,35 +478,6 @@ describe('docs/protecting-an-api.md', () => {
     expect((await call(proxied, by(other.cert))).status).toBe(401);
     expect((await call(proxied, bearer(token))).status).toBe(401);
   });
-
-  /** A machine's token that is bound to the certificate, as the server makes it behind a proxy that ends TLS. */
-  async function boundByCertificate(cert: string): Promise<string> {
-    const { clientId, clientSecret } = await seed.client({
-      type: 'machine',
-      bound: 'mtls',
-      apis: [{ identifier: audience, scopes: ['invoices:read'] }],
-    });
-    const answer = await fetch(`${server.issuer}/token`, {
-      method: 'POST',
-      headers: {
-        authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString('base64')}`,
-        'x-client-certificate': encodeURIComponent(cert),
-      },
-      body: new URLSearchParams({
-        grant_type: 'client_credentials',
-        resource: audience,
-        scope: 'invoices:read',
-      }),
-    });
-    const { access_token: token } = (await answer.json()) as { access_token: string };
-    const [, payload = ''] = token.split('.');
-    expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({
-      cnf: {
-        'x5t#S256': createHash('sha256').update(new X509Certificate(cert).raw).digest('base64url'),
-      },
-    });
-    return token;
-  }
 
   test('metadata.mjs', async () => {
     const url = `http://127.0.0.1:${await listening('metadata.mjs')}`;

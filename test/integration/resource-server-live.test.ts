@@ -6,8 +6,10 @@ import {
   type ResourceServer,
   type ResourceServerOptions,
 } from '../../resource-server/index.ts';
+import { certificateHeader, certificateToken, dpopToken } from '../support/bound-tokens.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/process.ts';
+import { newKey, proof } from '../support/proofs.ts';
 import {
   type Credentials,
   exchange,
@@ -17,6 +19,7 @@ import {
   Seed,
   type SignedInBrowser,
 } from '../support/protocol.ts';
+import { selfSigned } from '../support/self-signed.ts';
 import {
   type Door,
   openDoor,
@@ -48,7 +51,9 @@ beforeAll(async () => {
   seed = new Seed(database.db);
   door = await openDoor();
   issuer = `http://localhost:${door.port}`;
-  servers = await Promise.all([1, 2].map(() => startServerProcess(database, issuer)));
+  servers = await Promise.all(
+    [1, 2].map(() => startServerProcess(database, issuer, certificateHeader)),
+  );
   [one, two] = servers.map(({ url }) => url) as [string, string];
   await door.leadTo(servers[0] as ServerProcess);
   credentials[opaque] = await seed.api(opaque);
@@ -200,6 +205,50 @@ describe.each([
     for (const token of tokens)
       await until(async () => (await codeOf(api, token)) === 'invalid_token');
     expect(await codeOf(api, await machineToken(audience))).toBe('taken');
+  });
+});
+
+describe.each([opaque, jwt])('tokens for %s that are bound to a key', (audience) => {
+  const wanted = { resource: audience, scope: 'read' };
+
+  test('by DPoP: they are taken from who proves to hold it, and from nobody else', async () => {
+    const api = protect(audience);
+    const key = await newKey();
+    const token = await dpopToken(issuer, machine, wanted, key);
+    const call = async (by = key) =>
+      new Request('http://internal/invoices', {
+        headers: {
+          authorization: `DPoP ${token}`,
+          dpop: await proof(by, { htu: `${audience}/invoices`, htm: 'GET', token }),
+        },
+      });
+    const auth = await api.authenticate(await call(), { binding: 'dpop', scopes: 'read' });
+    expect([auth.binding, auth.sub]).toEqual(['dpop', machine.clientId]);
+    const replayed = await call();
+    await api.authenticate(replayed);
+    for (const [request, code] of [
+      [replayed, 'invalid_dpop_proof'],
+      [await call(await newKey()), 'invalid_token'],
+      [bearing(token), 'invalid_token'],
+    ] as const)
+      await expect(api.authenticate(request)).rejects.toMatchObject({ status: 401, code });
+    expect(await codeOf(api, await machineToken(audience), { binding: 'dpop' })).toBe(
+      'invalid_token',
+    );
+  });
+
+  test('by mTLS: they are taken with the certificate, and with no other', async () => {
+    const client = await seed.client({ type: 'machine', bound: 'mtls', apis });
+    const [mine, other] = [selfSigned('mine').cert, selfSigned('other').cert];
+    const token = await certificateToken(issuer, client, wanted, mine);
+    const by = (certificate: string | undefined) =>
+      protect(audience, { clientCertificate: () => certificate });
+    expect((await by(mine).authenticate(bearing(token), { binding: 'mtls' })).binding).toBe('mtls');
+    for (const api of [by(other), by(undefined), protect(audience)])
+      expect(await codeOf(api, token)).toBe('invalid_token');
+    expect(await codeOf(by(mine), await machineToken(audience), { binding: 'mtls' })).toBe(
+      'invalid_token',
+    );
   });
 });
 
