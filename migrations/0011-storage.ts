@@ -26,7 +26,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   ]) {
     await sql`
       alter table ${sql.table(table)} set (
-        autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500,
+        autovacuum_vacuum_scale_factor = 0.03, autovacuum_vacuum_threshold = 500,
         autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_limit = 2000)`.execute(db);
   }
 }

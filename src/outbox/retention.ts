@@ -26,10 +26,14 @@ const rule = (
   more: Partial<Rule> = {},
 ): Rule => ({ from: `${from} r`, key, ended: `r.${ended}`, type: 'timestamptz', after, ...more });
 
-/** Past what clocks differ by, past what a request may take, and past the longest grace. */
-const SOON = '2 minutes';
+/** Past what clocks differ by, and past what a request may take. */
+const SOON = '1 minute';
+/** Past the longest grace, too. */
+const PAST_GRACE = '2 minutes';
 /** For what answers otherwise once it is gone: "this has ended" is a better answer than "there is no such thing". */
 const A_WHILE = '10 minutes';
+/** APIs that verify signatures may take a token for up to five minutes longer than it says, and learn of its end from its row. */
+const LEEWAY = '6 minutes';
 
 /**
  * Nothing of a family that has ended lives again, and a replay has nothing left to end: its tokens need not wait for their
@@ -51,8 +55,8 @@ const withoutTokens = `(select t.id_hash from tokens t where t.grant_id = r.id l
  * A JWT that was bound to a session is dead with it, and the revocation feed learns so from the session's row. Only what
  * is bound keeps one: an hour's worth, as a rule.
  */
-const withoutBoundJwts = `not exists (select from grants g where g.session_uid = r.uid and exists (
-  select from tokens t where t.grant_id = g.id and t.kind = 'jwt' and t.session_uid = r.uid))`;
+const withoutBoundJwts = `(select t.id_hash from grants g join tokens t on t.grant_id = g.id
+  where g.session_uid = r.uid and t.session_uid = r.uid and t.kind = 'jwt' limit 1) is null`;
 
 /**
  * For each table what keeps it from growing for ever: the rules by which its rows go, in the order in which they are
@@ -63,14 +67,13 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
     rule('tokens', 'id_hash', 'expires_at', SOON, {
       where: `r.kind <> 'code' and r.kind <> 'jwt'`,
     }),
-    // APIs that verify signatures accept a token for a little longer than it says, and learn of its end from its row.
-    rule('tokens', 'id_hash', 'expires_at', A_WHILE, { where: `r.kind = 'jwt'` }),
+    rule('tokens', 'id_hash', 'expires_at', LEEWAY, { where: `r.kind = 'jwt'` }),
     // A late replay of a code is to be seen.
     rule('tokens', 'id_hash', 'expires_at', '1 day', { where: `r.kind = 'code'` }),
     ofEndedFamilies('revoked_at'),
     ofEndedFamilies('expires_at'),
     // A used refresh token stays as long as it would have lived, so that a replay is seen; that takes no more than its family.
-    rule('tokens', 'id_hash', 'consumed_at', SOON, {
+    rule('tokens', 'id_hash', 'consumed_at', PAST_GRACE, {
       where: 'r.consumed_at is not null and r.payload is not null',
       set: 'payload = null',
     }),
@@ -89,8 +92,9 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
     }),
   ],
   session_clients: 'go with their session',
-  revoked_tokens: [rule('revoked_tokens', 'id_hash', 'expires_at', A_WHILE)],
-  replays: [rule('replays', 'id_hash', 'expires_at', SOON)],
+  revoked_tokens: [rule('revoked_tokens', 'id_hash', 'expires_at', LEEWAY)],
+  // They bring their own margin, and live a few minutes.
+  replays: [rule('replays', 'id_hash', 'expires_at', '5 seconds')],
   action_links: [rule('action_links', 'id_hash', 'expires_at', A_WHILE)],
   rate_limits: [rule('rate_limits', 'key', 'expire', SOON, { type: 'bigint' })],
   outbox: [

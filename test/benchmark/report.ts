@@ -7,7 +7,7 @@ const QUIET = 0.08;
 
 const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const all = sorted(values);
   const middle = Math.floor(all.length / 2);
   return all.length % 2 === 1
@@ -23,7 +23,7 @@ const medianOf = (
   return values.length === 0 ? undefined : median(values);
 };
 
-function spread(values: readonly number[], format: (value: number) => string): string {
+export function spread(values: readonly number[], format: (value: number) => string): string {
   const all = sorted(values);
   return `${format(median(values))} (${format(all[0] as number)}–${format(all.at(-1) as number)})`;
 }
@@ -129,7 +129,7 @@ export function isValid(measured: readonly Measured[]): boolean {
   );
 }
 
-function table(rows: readonly (readonly string[])[]): string[] {
+export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) =>
     Math.max(...rows.map((row) => (row[column] ?? '').length)),
   );
