@@ -41,6 +41,13 @@ interface Reading {
 const REFRESH_MS = 20_000;
 const SILENCE_MS = KEY_SILENCE * 1_000;
 
+/** The two times that tests set. */
+interface EngineTimes {
+  /** Milliseconds that never go back. */
+  readonly clock?: () => number;
+  readonly refreshMs?: number;
+}
+
 /**
  * The provider that answers now. It reads its keys once, so a change of keys makes a new one; a request that began with
  * the old one ends with it. What was read of the keys holds their times, so that each takes its turn on time, also while
@@ -50,6 +57,7 @@ export class Engine {
   readonly #options: Omit<ProviderOptions, 'keys'>;
   readonly #keys: KeyService;
   readonly #clock: () => number;
+  readonly #refreshMs: number;
   #reading: Reading | undefined;
   #current: Generation | undefined;
   #changesAt = 0;
@@ -58,15 +66,15 @@ export class Engine {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  /** @param clock milliseconds that never go back. */
   constructor(
     options: Omit<ProviderOptions, 'keys'>,
     keys: KeyService,
-    clock = () => performance.now(),
+    { clock = () => performance.now(), refreshMs = REFRESH_MS }: EngineTimes = {},
   ) {
     this.#options = options;
     this.#keys = keys;
     this.#clock = clock;
+    this.#refreshMs = refreshMs;
   }
 
   get provider(): Provider {
@@ -145,12 +153,20 @@ export class Engine {
   async #read(): Promise<void> {
     // Taken before the question, so that no key is ever thought younger than it is.
     const [at, date] = [this.#clock(), Date.now()];
-    this.#reading = { keys: await this.#keys.read(), at, date };
-    this.#turn(this.#reading);
+    try {
+      this.#reading = { keys: await this.#keys.read(), at, date };
+      this.#turn(this.#reading);
+    } finally {
+      this.#readLater();
+    }
+  }
+
+  /** Also after a reading that failed: a process that is not ready gets no requests that would ask for another one. */
+  #readLater(): void {
     clearTimeout(this.#timer);
-    if (this.#isStopped) return;
-    // What fails there is tried again by the watch on the topic `keys`, and by who finds the process silent.
-    this.#timer = setTimeout(() => void this.load().catch(() => undefined), REFRESH_MS).unref();
+    if (this.#isStopped || this.#reading === undefined) return;
+    this.#timer = setTimeout(() => void this.load().catch(() => undefined), this.#refreshMs);
+    this.#timer.unref();
   }
 
   get #generation(): Generation {

@@ -16,6 +16,7 @@ import { KeyService } from '../../src/oidc/keys.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { ageKeys, fetchJwks } from '../support/keys.ts';
+import { until } from '../support/process.ts';
 import { testMasterKey } from '../support/server-process.ts';
 
 /** One process whose clock is ours, and whose database goes away: what it publishes, and whether it signs. */
@@ -23,8 +24,10 @@ import { testMasterKey } from '../support/server-process.ts';
 let database: TestDatabase;
 let own: Database;
 let away = false;
+let refused = 0;
 let keys: KeyService;
 let engine: Engine;
+let options: ConstructorParameters<typeof Engine>[0];
 let clock = 0;
 let server: Server;
 let url: string;
@@ -38,8 +41,9 @@ beforeEach(async () => {
   const sealer = new Sealer([testMasterKey]);
   own = database.connect({
     observer: () => {
-      if (away) throw Object.assign(new Error('away'), { code: 'ECONNREFUSED' });
-      return undefined;
+      if (!away) return undefined;
+      refused++;
+      throw Object.assign(new Error('away'), { code: 'ECONNREFUSED' });
     },
   });
   await sql`truncate signing_keys, cookie_keys`.execute(database.db.kysely);
@@ -47,18 +51,15 @@ beforeEach(async () => {
   await keys.ensure();
   const resourceServers = new ResourceServerService(own);
   const page = async () => undefined;
-  engine = new Engine(
-    {
-      config: loadConfig({}),
-      clients: new ClientService(own, resourceServers),
-      resourceServers,
-      sealer,
-      pages: { error: page, signOut: page, signedOut: page },
-      // What it has besides is asked by requests that are not made here.
-    } as unknown as ConstructorParameters<typeof Engine>[0],
-    new KeyService(own, sealer),
-    () => clock,
-  );
+  options = {
+    config: loadConfig({}),
+    clients: new ClientService(own, resourceServers),
+    resourceServers,
+    sealer,
+    pages: { error: page, signOut: page, signedOut: page },
+    // What it has besides is asked by requests that are not made here.
+  } as unknown as ConstructorParameters<typeof Engine>[0];
+  engine = new Engine(options, new KeyService(own, sealer), { clock: () => clock });
   await engine.load();
   const app = new Koa();
   app.use(async (ctx, next) => {
@@ -147,6 +148,24 @@ test('a process that has not heard of the keys for a minute signs nothing, and t
   const after = await kids();
   for (const kid of before) expect(after).not.toContain(kid);
   expect((await fetchJwks(url)).maxAge).toBe(300);
+});
+
+test('a process that was silent is ready again by itself when the database is back', async () => {
+  const service = new KeyService(own, new Sealer([testMasterKey]));
+  const other = new Engine(options, service, { clock: () => clock, refreshMs: 10 });
+  try {
+    await other.load();
+    away = true;
+    seconds(KEY_SILENCE + 1);
+    // It goes on asking, each reading two questions.
+    const before = refused;
+    await until(() => refused > before + 4);
+    expect(other.isReady).toBe(false);
+    away = false;
+    await until(() => other.isReady);
+  } finally {
+    other.stop();
+  }
 });
 
 test('a reading that fails changes nothing; one that was asked for while another was under way is made', async () => {
