@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
-import type { Database } from '../db/database.ts';
+import { type Database, isUnavailable } from '../db/database.ts';
 import type { Clockwork } from './outbox.ts';
 import { type Rule, retention } from './retention.ts';
 
@@ -16,29 +16,32 @@ const ONWARD_MS = 600_000;
 const rules = Object.values(retention).flatMap((one) => (typeof one === 'string' ? [] : one));
 
 /**
- * Ends what is over (see retention.ts) three times a minute, the oldest first, in batches of a thousand rows at the most, and
- * rests after each for as long as it took: requests have at least half of the database to themselves.
+ * Ends what is over (see retention.ts) three times a minute, the oldest first, in batches of a thousand rows at the most
+ * for each rule in turn, and rests after each for as long as it took: requests have at least half of the database to
+ * themselves.
  */
 export function createCleaning(db: Database): Clockwork {
-  let reached = new Map<Rule, string>();
-  let from = Date.now();
+  const reached = new Map<Rule, string>();
+  let lookedBackAt = Date.now();
   return {
     everySeconds: 20,
     async run(signal) {
       const end = performance.now() + BUDGET_MS;
-      if (Date.now() - from > ONWARD_MS) {
-        from = Date.now();
-        reached = new Map();
-      }
-      for (const rule of rules) {
-        for (;;) {
+      const lookBack = Date.now() - lookedBackAt > ONWARD_MS;
+      if (lookBack) lookedBackAt = Date.now();
+      let isFirst = true;
+      for (let due = rules; due.length > 0; isFirst = false) {
+        const full: Rule[] = [];
+        for (const rule of due) {
           if (signal.aborted || performance.now() > end) return true;
           const started = performance.now();
-          const { count, last } = await endBatch(db, rule, reached.get(rule));
+          const { count, last } = await endBatch(db, rule, reached.get(rule), lookBack && isFirst);
           if (last !== null) reached.set(rule, last);
-          if (count < BATCH) break;
+          if (count < BATCH) continue;
+          full.push(rule);
           await rest(performance.now() - started, signal);
         }
+        due = full;
       }
       return false;
     },
@@ -51,10 +54,25 @@ interface Batch {
   readonly last: string | null;
 }
 
-/** Rows that somebody holds are passed over: cleaning waits for nobody. */
-async function endBatch(db: Database, rule: Rule, reached: string | undefined): Promise<Batch> {
-  const { rows } = await batch(rule, reached).execute(db.kysely);
-  return rows[0] as Batch;
+/**
+ * Rows that somebody holds are passed over: cleaning waits for nobody. A look back may take longer than a statement may,
+ * while an old transaction keeps all that died since from being forgotten: then it goes on where it came to.
+ */
+async function endBatch(
+  db: Database,
+  rule: Rule,
+  reached: string | undefined,
+  lookBack: boolean,
+): Promise<Batch> {
+  const run = async (from: string | undefined) =>
+    (await batch(rule, from).execute(db.kysely)).rows[0] as Batch;
+  if (!lookBack || reached === undefined) return run(reached);
+  try {
+    return await run(undefined);
+  } catch (error) {
+    if (!isUnavailable(error)) throw error;
+    return run(reached);
+  }
 }
 
 /** The statement of one batch. */

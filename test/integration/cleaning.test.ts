@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
 import { createLogger } from '../../src/lib/log.ts';
@@ -154,6 +154,48 @@ describe('cleaning', () => {
     stopped.abort();
     expect(await createCleaning(database.db).run(stopped.signal)).toBe(true);
     expect(await left('tokens', 'id_hash')).toEqual(['x']);
+  });
+
+  test('looks back after ten minutes for what was held, and goes on where it came to if that takes too long', async () => {
+    const insert = (id: string, minutes: number) =>
+      run(
+        `insert into tokens (id_hash, kind, client_id, expires_at) values ('${id}', 'access', 'c', now() - interval '${minutes} minutes')`,
+      );
+    let isSlow = false;
+    const observed = database.connect({
+      observer: (text) => {
+        if (
+          isSlow &&
+          text.includes(`r.kind <> 'code' and r.kind <> 'jwt'`) &&
+          !text.includes('r.expires_at >=')
+        )
+          throw new Error('canceling statement due to statement timeout');
+        return undefined;
+      },
+    });
+    const cleaning = createCleaning(observed);
+    await insert('held', 30);
+    await insert('first', 20);
+    await database.db.transaction(async (db) => {
+      await sql`select from tokens where id_hash = 'held' for update`.execute(db);
+      await cleaning.run(never);
+    });
+    await insert('second', 10);
+    await cleaning.run(never);
+    expect(await left('tokens', 'id_hash')).toEqual(['held']);
+    const now = jest.spyOn(Date, 'now').mockReturnValue(Date.now() + 11 * 60_000);
+    try {
+      isSlow = true;
+      await insert('third', 9);
+      await cleaning.run(never);
+      expect(await left('tokens', 'id_hash')).toEqual(['held']);
+      isSlow = false;
+      now.mockReturnValue(Date.now() + 11 * 60_000);
+      await cleaning.run(never);
+      expect(await left('tokens', 'id_hash')).toEqual([]);
+    } finally {
+      now.mockRestore();
+    }
   });
 
   test('knows of every table what keeps it from growing for ever', async () => {
