@@ -90,13 +90,15 @@ test('the first call waits for the feed', async () => {
 
 test('all tokens of a client up to a time are dead, and those after it live', async () => {
   const before = now() - 60;
-  issuer.feed(() => ({ clients: { quillet: before + 0.5 } }));
+  issuer.feed(() => ({ clients: { quillet: before + 0.5, exact: before } }));
   const api = create();
   const at = (iat: number, client_id = 'quillet') => issuer.token(audience, { iat, client_id });
   expect(await statusOf(api, await at(before - 100))).toBe(401);
   expect(await statusOf(api, await at(before))).toBe(401);
   expect(await statusOf(api, await at(before + 1))).toBe(200);
   expect(await statusOf(api, await at(before, 'other'))).toBe(200);
+  expect(await statusOf(api, await at(before, 'exact'))).toBe(401);
+  expect(await statusOf(api, await at(before + 1, 'exact'))).toBe(200);
 });
 
 test('it goes on by the cursor, page by page where there is more', async () => {
@@ -250,6 +252,29 @@ test('it begins at the start where that is asked for, and ends with close', asyn
   await expect(away.start()).rejects.toThrow();
 });
 
+test('closed while a poll is under way, it begins no other', async () => {
+  let asked = 0;
+  let release = () => {};
+  let gate = Promise.resolve();
+  const gated: typeof fetch = async (...args) => {
+    asked += 1;
+    await gate;
+    return fetch(...args);
+  };
+  const api = create({}, { fetch: gated });
+  await api.start();
+  gate = new Promise((resolve) => (release = resolve));
+  const before = asked;
+  await until(() => asked > before);
+  api.close();
+  release();
+  const other = create();
+  await other.start();
+  const polled = issuer.count(feedPath);
+  await until(() => issuer.count(feedPath) > polled + 5);
+  expect(asked).toBe(before + 1);
+});
+
 test('what matters no more is forgotten, and what is kept has a bound', () => {
   const revocations = new Revocations(2, 5);
   const [one, two, three] = ['one', 'two', 'three'].map(hashOf) as [string, string, string];
@@ -258,6 +283,11 @@ test('what matters no more is forgotten, and what is kept has a bound', () => {
   revocations.add({ tokens: [[two, now() + 60]], clients: [['c', 50]] });
   // The third took the place of one that had ended by itself.
   expect([asked('one'), asked('two')]).toEqual([false, true]);
+  // What is told in any order ends with the latest.
+  const of = (issuedAt: number) => revocations.has({ jti: 'x', clientId: 'c', issuedAt });
+  expect([of(50), of(51)]).toEqual([true, false]);
+  revocations.add({ tokens: [], clients: [['c', 40]] });
+  expect([of(50), of(51)]).toEqual([true, false]);
   expect(() => revocations.add({ tokens: [[three, now() + 60]], clients: [] })).toThrow(
     'revocationFeed.size',
   );

@@ -218,7 +218,9 @@ describe('the keys of the issuer', () => {
   });
 
   test('past their time they are read again; while that can’t be, they serve on, for a day', async () => {
-    const server = create({ revocationFeed: false });
+    let hangs = false;
+    const maybeHang: typeof fetch = (...args) => (hangs ? new Promise(() => {}) : fetch(...args));
+    const server = create({ revocationFeed: false, fetch: maybeHang });
     const token = await issuer.token(audience);
     const call = () => server.authenticate(bearing(token)).then(({ sub }) => sub);
     await call();
@@ -231,10 +233,15 @@ describe('the keys of the issuer', () => {
     await after(4_000, call).catch(() => undefined);
     expect(issuer.count('/.well-known/oauth-authorization-server')).toBe(2);
     issuer.routes['/jwks'] = () => 'hang';
-    for (const seconds of [8_000, 8_001, 80_000])
+    const serves = async (seconds: number) =>
       expect((await after(seconds, () => server.authenticate(bearing(signed)))).sub).toBe('u_ann');
+    await serves(8_000);
+    await serves(80_000);
     const refusal = await refusalOf(after(100_000, () => server.authenticate(bearing(signed))));
     expect(refusal.status).toBe(503);
+    // Whoever calls later waits for no answer at all.
+    hangs = true;
+    await serves(81_000);
   });
 
   test('a call that can’t be judged is refused as such, and goes on when the issuer is back', async () => {
@@ -250,6 +257,7 @@ describe('the keys of the issuer', () => {
 
   test('an issuer that hangs, answers nonsense, or without end', async () => {
     const token = await issuer.token(audience);
+    issuer.routes['/elsewhere'] = () => ({ body: issuer.metadata() });
     const routes = { ...issuer.routes };
     for (const [path, route] of [
       ['/.well-known/oauth-authorization-server', () => 'hang' as const],
@@ -258,11 +266,14 @@ describe('the keys of the issuer', () => {
       ['/.well-known/oauth-authorization-server', () => ({ status: 500 })],
       [
         '/.well-known/oauth-authorization-server',
-        () => ({ status: 302, headers: { location: '/x' } }),
+        () => ({ status: 302, headers: { location: '/elsewhere' } }),
       ],
       ['/jwks', () => 'hang' as const],
       ['/jwks', () => ({ body: { keys: 'none' } })],
-      ['/jwks', () => ({ body: 'x'.repeat(1_000_000) })],
+      [
+        '/jwks',
+        () => ({ body: { keys: issuer.keys.map(({ jwk }) => jwk), pad: 'x'.repeat(300_000) } }),
+      ],
       ['/jwks', () => ({ status: 404 })],
     ] as const) {
       Object.assign(issuer.routes, routes, { [path]: route });
