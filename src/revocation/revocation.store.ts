@@ -5,10 +5,22 @@ import { keyOfClient, keyOfToken, type Revocation } from './revocation.ts';
 /** For so long (seconds) a process that has not heard of it may still make tokens for a client that was disabled. */
 const CLIENT_LAG = 10 + CLOCK_SLACK;
 
-/** The rows of JWT access tokens of a family that would still be taken. It is looked up family by family, whatever the planner thinks. */
-const jwts = (family: string, condition = '') => `cross join lateral (
-    select t.id_hash, t.expires_at from tokens t
-    where t.grant_id = ${family} and t.kind = 'jwt' and t.expires_at > now() ${condition} offset 0) t`;
+/** In the span of time that is asked for. What ends by the clock has ended only once its time has come. */
+const within = (time: string, last = "'infinity'") =>
+  `${time} > to_timestamp($1::float8) and ${time} <= least(to_timestamp($2::float8), ${last})`;
+
+/** Looked up one by one, by an index, whatever the planner thinks of their number. */
+const each = (alias: string, rows: string) => `cross join lateral (${rows} offset 0) ${alias}`;
+
+/** The rows of JWT access tokens of a family that would still be taken. */
+const jwts = (family: string, condition = '') =>
+  each(
+    't',
+    `select t.id_hash, t.expires_at from tokens t
+     where t.grant_id = ${family} and t.kind = 'jwt' and t.expires_at > now() ${condition}`,
+  );
+const grantsOf = (column: string, value: string) =>
+  each('g', `select g.id from grants g where g.${column} = ${value}`);
 
 /**
  * What has ended in a span of time, read from the very columns that decide introspection (src/oidc/reads.ts, `live`):
@@ -17,37 +29,31 @@ const jwts = (family: string, condition = '') => `cross join lateral (
  * another process may not have heard of it.
  */
 const text = `
-  with span as (select to_timestamp($1::float8) as after, coalesce(to_timestamp($2::float8), 'infinity') as until),
-  families as (
-    select g.id, g.revoked_at as at from grants g, span
-    where g.revoked_at > span.after and g.revoked_at <= span.until
+  with families as (
+    select g.id, g.revoked_at as at from grants g where ${within('g.revoked_at')}
       and g.revoked_at is not null and g.revoked_reason not in ('client_disabled', 'client_tokens_revoked')
     union all
-    select g.id, g.expires_at from grants g, span
-    where g.expires_at > span.after and g.expires_at <= least(span.until, now())
+    select g.id, g.expires_at from grants g where ${within('g.expires_at', 'now()')}
     union all
-    select g.id, a.disabled_at from accounts a join grants g on g.account_id = a.id, span
-    where a.disabled_at is not null and a.disabled_at > span.after and a.disabled_at <= span.until
+    select g.id, a.disabled_at from accounts a ${grantsOf('account_id', 'a.id')}
+    where a.disabled_at is not null and ${within('a.disabled_at')}
   ), ended_sessions as (
-    select s.uid, s.ended_at as at from sessions s, span
-    where s.ended_at is not null and s.ended_at > span.after and s.ended_at <= span.until
+    select s.uid, s.ended_at as at from sessions s where s.ended_at is not null and ${within('s.ended_at')}
     union all
-    select s.uid, s.expires_at from sessions s, span
-    where s.expires_at > span.after and s.expires_at <= least(span.until, now())
+    select s.uid, s.expires_at from sessions s where ${within('s.expires_at', 'now()')}
   ), found as (
-    select t.id_hash, null as client_id, extract(epoch from t.expires_at) as time, families.at
-    from families ${jwts('families.id')}
+    select t.id_hash, null as client_id, extract(epoch from t.expires_at) as time, f.at
+    from families f ${jwts('f.id')}
     union all
     select t.id_hash, null, extract(epoch from t.expires_at), s.at
-    from ended_sessions s join grants g on g.session_uid = s.uid ${jwts('g.id', 'and t.session_uid = s.uid')}
+    from ended_sessions s ${grantsOf('session_uid', 's.uid')} ${jwts('g.id', 'and t.session_uid = s.uid')}
     union all
-    select r.id_hash, null, extract(epoch from r.expires_at), r.revoked_at from revoked_tokens r, span
-    where r.revoked_at > span.after and r.revoked_at <= span.until and r.expires_at > now()
+    select r.id_hash, null, extract(epoch from r.expires_at), r.revoked_at from revoked_tokens r
+    where r.expires_at > now() and ${within('r.revoked_at')}
     union all
     select null, c.id, extract(epoch from case when c.disabled_at is null then c.tokens_since
       else greatest(c.tokens_since, least(now(), c.disabled_at + make_interval(secs => ${CLIENT_LAG}))) end), c.tokens_since
-    from clients c, span
-    where c.tokens_since is not null and c.tokens_since > span.after and c.tokens_since <= span.until
+    from clients c where c.tokens_since is not null and ${within('c.tokens_since')}
   )
   select (extract(epoch from now()) * 1000)::float8 as now, found.id_hash, found.client_id, found.time::float8 as time,
     (extract(epoch from found.at) * 1000)::float8 as at
@@ -73,7 +79,7 @@ export async function findRevocations(
   db: Database,
   { after, until }: { readonly after: number; readonly until?: number | undefined },
 ): Promise<Found> {
-  const bounds = [after / 1000, until === undefined ? null : until / 1000];
+  const bounds = [after / 1000, until === undefined ? Infinity : until / 1000];
   const rows = await db.run<Row>({ name: 'vs_revocations', text, values: bounds });
   return {
     now: Math.floor((rows[0] as Row).now),
