@@ -1,7 +1,7 @@
 import { type Config, loadConfig } from './config.ts';
 import { type OpenedDatabase, openDatabase } from './db/open.ts';
 import { AppError } from './errors.ts';
-import { createLogger, flushLog, type Logger, standardError } from './lib/log.ts';
+import { createLogger, flushLog, logFile, type Logger } from './lib/log.ts';
 import { openSealer } from './master-key.ts';
 import { createServer, type Server } from './server.ts';
 
@@ -19,7 +19,7 @@ interface Opened {
 
 const config = readConfig();
 // Standard output is for the person who starts the server, and holds the setup link; logs go to standard error.
-const logger = createLogger(config.logLevel, standardError());
+const logger = createLogger(config.logLevel, logFile());
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (err: unknown) => {
     logger.fatal({ err }, 'unhandled');

@@ -139,14 +139,17 @@ function send<Caller>(
   { response, answer, started }: Sent,
 ): void {
   const requestId = randomUUID();
+  const length = Buffer.byteLength(answer.body);
+  // One byte a character needs no encoding.
+  const isAscii = length === answer.body.length;
   response.writeHead(200, [
     ...headers,
     'X-Request-Id',
     requestId,
     'Content-Length',
-    String(Buffer.byteLength(answer.body)),
+    String(length),
   ]);
-  response.end(answer.body);
+  response.end(answer.body, isAscii ? 'latin1' : 'utf8');
   const ms = performance.now() - started;
   onAnswer?.(lane.route, ms / 1000, answer.result);
   logRequest(logger, { requestId, method: 'POST', path: lane.path, status: 200, ms });

@@ -36,11 +36,22 @@ export function withoutRedaction(logger: Logger): Logger {
   return logger.child({}, { redact: { paths: [] } });
 }
 
+/** Lines wait for each other for so long (milliseconds), or until they are so many (bytes). */
+const TOGETHER_MS = 100;
+const TOGETHER_BYTES = 8_192;
+
 /**
- * Standard error, written behind the request: lines leave in order, those of one moment together. What is left is
- * written when the process exits, or is about to by an error; `flushLog` waits for it.
+ * A file for the log, standard error unless told, that is written behind the requests: lines leave in order, those of one
+ * moment together. What is left is written when the process exits, by an error too; `flushLog` waits for it.
  */
-export const standardError = (): DestinationStream => destination({ fd: 2, sync: false });
+export function logFile(dest: number | string = 2): DestinationStream {
+  return destination({
+    dest,
+    sync: false,
+    minLength: TOGETHER_BYTES,
+    periodicFlush: TOGETHER_MS,
+  });
+}
 
 /** Resolves when every line so far has been written; an end in order waits for it. */
 export function flushLog(logger: Logger): Promise<void> {

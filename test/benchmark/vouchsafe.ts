@@ -1,7 +1,6 @@
-import { destination } from 'pino';
 import { loadConfig } from '../../src/config.ts';
 import { Database } from '../../src/db/database.ts';
-import { createLogger } from '../../src/lib/log.ts';
+import { createLogger, logFile } from '../../src/lib/log.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { createServer } from '../../src/server.ts';
 import { benchmarkMasterKey, POOL, serve, type Task } from './protocol.ts';
@@ -15,7 +14,7 @@ serve(async ({ connection }: Task) => {
   });
   const db = new Database({ connection, poolSize: config.databasePool });
   const sealer = new Sealer([benchmarkMasterKey]);
-  const logger = createLogger(config.logLevel, destination({ dest: '/dev/null', sync: false }));
+  const logger = createLogger(config.logLevel, logFile('/dev/null'));
   const server = await createServer({ config, db, sealer, logger });
   return { port: await server.listen() };
 });

@@ -39,9 +39,12 @@ beforeAll(async () => {
     accessTokenTtl: 600,
   });
   for (const [name, identifier] of Object.entries(jwts))
-    await seed.api(identifier, 'jwt', ['read', 'write'], {
-      ...(name === 'plain' ? { tokenTyp: 'JWT' } : { signingAlg: name as 'ES256' }),
-    });
+    await seed.api(
+      identifier,
+      'jwt',
+      ['read', 'write'],
+      name === 'plain' ? { tokenTyp: 'JWT' } : { signingAlg: name as 'ES256' },
+    );
   await seed.api('https://closed.example.com');
   const open = apis.map((identifier) => ({ identifier, scopes: ['read', 'write'] }));
   callers.machine = await seed.client({ type: 'machine', apis: open });
