@@ -32,8 +32,6 @@ const SOON = '1 minute';
 const PAST_GRACE = '2 minutes';
 /** For what answers otherwise once it is gone: "this has ended" is a better answer than "there is no such thing". */
 const A_WHILE = '10 minutes';
-/** APIs that verify signatures may take a token for up to five minutes longer than it says, and learn of its end from its row. */
-const LEEWAY = '6 minutes';
 
 /**
  * Nothing of a family that has ended lives again, and a replay has nothing left to end: its tokens need not wait for their
@@ -64,10 +62,7 @@ const withoutBoundJwts = `(select t.id_hash from grants g join tokens t on t.gra
  */
 export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>> = {
   tokens: [
-    rule('tokens', 'id_hash', 'expires_at', SOON, {
-      where: `r.kind <> 'code' and r.kind <> 'jwt'`,
-    }),
-    rule('tokens', 'id_hash', 'expires_at', LEEWAY, { where: `r.kind = 'jwt'` }),
+    rule('tokens', 'id_hash', 'expires_at', SOON, { where: `r.kind <> 'code'` }),
     // A late replay of a code is to be seen.
     rule('tokens', 'id_hash', 'expires_at', '1 day', { where: `r.kind = 'code'` }),
     ofEndedFamilies('revoked_at'),
@@ -92,7 +87,7 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
     }),
   ],
   session_clients: 'go with their session',
-  revoked_tokens: [rule('revoked_tokens', 'id_hash', 'expires_at', LEEWAY)],
+  revoked_tokens: [rule('revoked_tokens', 'id_hash', 'expires_at', SOON)],
   // They bring their own margin, and live a few minutes.
   replays: [rule('replays', 'id_hash', 'expires_at', '5 seconds')],
   action_links: [rule('action_links', 'id_hash', 'expires_at', A_WHILE)],
