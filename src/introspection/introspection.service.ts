@@ -1,15 +1,15 @@
 import type { Client } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
+import { Together } from '../db/together.ts';
 import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../oidc/live-token.ts';
 import type { VerifyJwt } from '../oidc/present-jwt.ts';
-import { isMachineJwtLive } from '../oidc/reads.ts';
-import type { PresentedJwt } from '../oidc/records.ts';
+import { findTokenWorths, isMachineJwtLive } from '../oidc/reads.ts';
+import type { PresentedJwt, TokenWorth } from '../oidc/records.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { type Answer, type Asker, describe, inactive, mayBeTold } from './introspection.ts';
-import { TokenReader } from './token-reader.ts';
 
 export type { LiveToken } from '../oidc/live-token.ts';
 
@@ -24,11 +24,11 @@ export interface IntrospectionParts {
 /** What a presented token is worth, outside the engine's own flows, and who may be told of it. */
 export class IntrospectionService {
   readonly #parts: IntrospectionParts;
-  readonly #tokens: TokenReader;
+  readonly #worths: Together<Buffer, TokenWorth | undefined>;
 
   constructor(parts: IntrospectionParts) {
     this.#parts = parts;
-    this.#tokens = new TokenReader(parts.db);
+    this.#worths = new Together((idHashes) => findTokenWorths(parts.db, idHashes));
   }
 
   /**
@@ -42,7 +42,7 @@ export class IntrospectionService {
     }
     const kind = kindOf(token);
     if (kind === undefined) return undefined;
-    return liveOpaque(kind, await this.#tokens.find(sha256(token)), epochSeconds());
+    return liveOpaque(kind, await this.#worths.do(sha256(token)), epochSeconds());
   }
 
   /** What the client is told of the token; undefined stands for one that is not live. */
@@ -59,7 +59,7 @@ export class IntrospectionService {
 
   async #findJwt(jwt: PresentedJwt): Promise<LiveToken | undefined> {
     const idHash = sha256(jwt.jti);
-    if (jwt.kind === 'access') return liveJwt(jwt, await this.#tokens.find(idHash));
+    if (jwt.kind === 'access') return liveJwt(jwt, await this.#worths.do(idHash));
     return (await isMachineJwtLive(this.#parts.db, idHash, jwt))
       ? liveJwt(jwt, undefined)
       : undefined;
