@@ -48,6 +48,7 @@ import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { refuseForeignResume } from './oidc/begun-here.ts';
 import { clientCredentialsLane } from './oidc/client-credentials.lane.ts';
+import { takeAliasedProofs } from './oidc/dpop.ts';
 import { Engine } from './oidc/engine.ts';
 import { createLogoutHandler } from './oidc/backchannel-logout.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
@@ -236,6 +237,7 @@ export async function createServer({
   const { proxy, caFile, host } = clientCertificates;
   app.use(identifyCertificate({ ownAuthorities: caFile !== undefined, proxy }));
   app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy }));
+  app.use(takeAliasedProofs(host));
   app.use(securityHeaders(config.issuer));
   app.use(handleErrors(renderer, logger));
   app.use(mountAtIssuer(config.issuer));

@@ -8,7 +8,7 @@ import {
   givenSettingsSchema,
 } from './client-settings.ts';
 
-export { boundTo, clientAuthMethods, hasSecret } from './client-authentication.ts';
+export { clientAuthMethods, hasSecret } from './client-authentication.ts';
 export { clientChangesSchema, defaultSettings } from './client-settings.ts';
 
 export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;

@@ -1,4 +1,5 @@
 import { decodeJwt } from 'jose';
+import type { Middleware } from 'koa';
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
@@ -37,19 +38,39 @@ export function createDpop(sealer: Sealer): DPoP {
 }
 
 /**
+ * A proof names the URL that the client has called, which is another one where clients with a certificate have a host of
+ * their own (`mtls_endpoint_aliases`). Both are the same endpoint: the engine compares with the one that is named.
+ */
+export function takeAliasedProofs(host: string | undefined): Middleware {
+  return (ctx, next) => {
+    const proof = ctx.get('DPoP');
+    const isAsked = host !== undefined && proof !== '' && /\/(token|userinfo)\/?$/i.test(ctx.path);
+    if (isAsked && hostOf(proof) === host.toLowerCase()) ctx.req.headers.host = host;
+    return next();
+  };
+}
+
+function hostOf(proof: string): string | undefined {
+  const { htu } = claimsOf(proof);
+  return typeof htu === 'string' ? URL.parse(htu)?.host : undefined;
+}
+
+/** What the proof says before anybody has verified it; what is no JWT says nothing, and is the engine's to refuse. */
+function claimsOf(proof: string): { htu?: unknown; iat?: unknown; nonce?: unknown } {
+  try {
+    return decodeJwt(proof);
+  } catch {
+    return {};
+  }
+}
+
+/**
  * The engine takes a proof of the next five minutes for one of now. With a nonce of ours its time matters to FAPI clients
  * alone: nonces are for clients whose clock is wrong (section 8).
  * @throws InvalidDpopProof
  */
 function refuseFutureProof(ctx: KoaContextWithOIDC, always: boolean): void {
-  const proof = ctx.get('DPoP');
-  let claims: { iat?: unknown; nonce?: unknown };
-  try {
-    claims = decodeJwt(proof);
-  } catch {
-    // What is no JWT is refused by the engine.
-    return;
-  }
+  const claims = claimsOf(ctx.get('DPoP'));
   if (claims.nonce !== undefined && !always) return;
   if (typeof claims.iat === 'number' && claims.iat > epochSeconds() + MAX_AHEAD)
     throw new errors.InvalidDpopProof('DPoP proof iat is in the future');

@@ -13,7 +13,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { ask, type Asked, request } from '../support/mutual-tls.ts';
 import { freePort, until } from '../support/process.ts';
 import { type Credentials, redirectUri, Seed } from '../support/protocol.ts';
-import { type Answer, jwksOf, newKey } from '../support/proofs.ts';
+import { type Answer, jwksOf, newKey, proof } from '../support/proofs.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 /** Clients with a certificate (RFC 8705): over TLS of our own, and behind a proxy that tells of it. */
@@ -333,6 +333,30 @@ describe('over TLS of our own', () => {
       form: { client_id: clientId, token: body.access_token },
     });
     expect(told.body).toMatchObject({ active: true, cnf: { 'x5t#S256': thumbprint(mine) } });
+  });
+
+  test('a proof may name the URL of these endpoints', async () => {
+    const mine = certificate();
+    const key = await newKey();
+    const { clientId } = await machine({
+      authMethod: 'self_signed_tls_client_auth',
+      jwks: jwksWith(mine),
+      bound: 'dpop',
+    });
+    const ask = async (htu: string) => {
+      const headers = { dpop: await proof(key, { htu }) };
+      return outcome(await take(clientId, mine, grant, { headers }));
+    };
+    for (const htu of ['https://mtls.example.com/token', `${issuer}/token`])
+      expect(await ask(htu)).toEqual(ok);
+    for (const htu of [
+      'https://mtls.example.com/userinfo',
+      'https://mtls.example.com:8443/token',
+      'http://mtls.example.com/token',
+      'https://mtls.example.com.evil/token',
+      'https://evil.example.com/token',
+    ])
+      expect(await ask(htu)).toEqual({ status: 400, error: 'invalid_dpop_proof' });
   });
 
   test('openid-client, with a certificate and nothing else', async () => {
