@@ -17,6 +17,7 @@ const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
   client: async () => (await import('./cli/client.ts')).clientCommands,
   consent: async () => (await import('./cli/revocation.ts')).consentCommands,
   family: async () => (await import('./cli/revocation.ts')).familyCommands,
+  token: async () => (await import('./cli/revocation.ts')).tokenCommands,
   api: async () => (await import('./cli/api.ts')).apiCommands,
   gateway: async () => (await import('./cli/gateway.ts')).gatewayCommands,
   'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,

@@ -37,7 +37,8 @@ export type AuditType =
   | 'session.ended'
   | 'setup.link_issued'
   | 'sign_in'
-  | 'token.refused';
+  | 'token.refused'
+  | 'token.revoked';
 
 export interface AuditEvent {
   readonly type: AuditType;

@@ -1,7 +1,10 @@
+import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { ConsentService } from '../consent/consent.service.ts';
 import { AppError } from '../errors.ts';
 import { type Family, listFamilies, revokeFamily } from '../grant/grant.service.ts';
+import { KeyService } from '../oidc/keys.service.ts';
+import { revokeToken } from '../revocation/token.service.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { actor } from './session.ts';
 
@@ -114,6 +117,35 @@ export const familyCommands: Command[] = [
       return {
         json: { family_id: family.id, account_id: family.accountId, client_id: family.clientId },
         text: `The token family ${family.id} of ${family.clientId} has ended.`,
+      };
+    },
+  }),
+];
+
+export const tokenCommands: Command[] = [
+  defineCommand({
+    words: 'token revoke',
+    summary: 'Ends a token that was found somewhere: a refresh token and a code with their family',
+    options: {
+      'token-stdin': { required: true, help: 'the token is what standard input holds' },
+    },
+    details:
+      '  printf %s "$TOKEN" | npm run -s cli -- token revoke --token-stdin\n\nISSUER must be the one of the server.',
+    input: z.object({}),
+    async run(_, session) {
+      const db = await session.db();
+      const keys = new KeyService(db, await session.sealer());
+      const token = (await text(process.stdin)).trim();
+      const found = await revokeToken({ db, keys, issuer: session.config.issuer }, token, actor);
+      const of = found.accountId === undefined ? '' : ` for the account ${found.accountId}`;
+      return {
+        json: {
+          ended: found.ended,
+          client_id: found.clientId,
+          ...(found.accountId === undefined ? {} : { account_id: found.accountId }),
+          ...(found.grantId === undefined ? {} : { family_id: found.grantId }),
+        },
+        text: `The ${found.ended === 'family' ? 'token and its whole family' : 'token'} of the client ${found.clientId}${of} ended.`,
       };
     },
   }),

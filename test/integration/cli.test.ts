@@ -82,6 +82,7 @@ describe('how it is called', () => {
       'consent remove',
       'family list',
       'family revoke',
+      'token revoke',
       'api create',
       'setup-link',
       'keys list',

@@ -105,7 +105,7 @@ test('the snippet follows the feed', async () => {
 
 test('the commands of the page are there', async () => {
   const { stdout } = await runCli(['--help'], {});
-  const named = [...page.matchAll(/`((?:account|client|consent|family) [a-z-]+)/g)].map(
+  const named = [...page.matchAll(/`((?:account|client|consent|family|token) [a-z-]+)/g)].map(
     ([, words]) => words as string,
   );
   expect(new Set(named).size).toBeGreaterThan(8);

@@ -173,10 +173,16 @@ async function expectAlive({ client, own, forOpaque, forJwt, refreshToken }: Hel
   expect(feed.refuses(forJwt)).toBe(false);
 }
 
+const environment = () => ({
+  DATABASE_URL: database.url,
+  MASTER_KEY: testMasterKey.toString('base64'),
+});
+
 /** What a command prints with `--json`. */
-async function cli(...args: string[]): Promise<Record<string, unknown>> {
-  const env = { DATABASE_URL: database.url, MASTER_KEY: testMasterKey.toString('base64') };
-  const { status, stdout, stderr } = await runCli([...args, '--json'], env);
+const cli = (...args: string[]) => cliWith('', ...args);
+
+async function cliWith(input: string, ...args: string[]): Promise<Record<string, unknown>> {
+  const { status, stdout, stderr } = await runCli([...args, '--json'], environment(), input);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   return JSON.parse(stdout) as Record<string, unknown>;
 }
@@ -374,9 +380,67 @@ describe('what an operator ends', () => {
     ]);
   });
 
+  test('a token that was found, of each kind: a refresh token, used or not, and a code with their family', async () => {
+    const client = await seed.client({ apis });
+    const robot = await seed.client({ type: 'machine', apis });
+    const held = await hold(client);
+    const [family] = await familiesOf(held.accountId);
+    const machine = [await machineToken(robot, opaque), await machineToken(robot, jwt)];
+    const end = (token: string) => cliWith(`${token}\n`, 'token', 'revoke', '--token-stdin');
+    for (const token of [held.forOpaque, held.forJwt])
+      expect(await end(token)).toMatchObject({
+        ended: 'token',
+        client_id: client.clientId,
+        account_id: held.accountId,
+      });
+    for (const token of machine)
+      expect(await end(token)).toEqual({ ended: 'token', client_id: robot.clientId });
+    for (const token of [held.forOpaque, held.forJwt]) await expectDeadToken(two, client, token);
+    for (const token of machine) await expectDeadToken(two, robot, token);
+    expect(await userinfo(two, held.own)).toBe(200);
+    const feed = new Feed(two);
+    await until(async () => {
+      await feed.poll();
+      return feed.names(held.forJwt) && feed.names(machine[1] as string);
+    }, 2_000);
+    expect(await end(held.usedRefreshToken as string)).toEqual({
+      ended: 'family',
+      client_id: client.clientId,
+      account_id: held.accountId,
+      family_id: family?.id,
+    });
+    await expectDead(held);
+    const again = await hold(client, { given: held });
+    const { code } = await again.browser.authorize(one, client);
+    expect(await end(code)).toMatchObject({ ended: 'family' });
+    await expectDead(again);
+    expect(await audited('token.revoked', { accountId: held.accountId })).toEqual(
+      [1, 2].map(() => ({ actor: 'cli', outcome: 'success', data: null })),
+    );
+  }, 30_000);
+
+  test('a token of nobody, or one that somebody else has signed, ends nothing', async () => {
+    const held = await hold(await seed.client({ apis }));
+    const [header, claims] = held.forJwt.split('.');
+    for (const token of [
+      '',
+      'x',
+      `${held.own}x`,
+      `${header}.${claims}.AAAA`,
+      `${header}.${claims}.`,
+    ]) {
+      const answer = await runCli(['token', 'revoke', '--token-stdin'], environment(), token);
+      expect(answer).toEqual({
+        status: 1,
+        stdout: '',
+        stderr: 'This is no token of this server, or it has expired.\n',
+      });
+    }
+    await expectAlive(held);
+  }, 30_000);
+
   test('must be there: otherwise it is refused in words, and nothing is written', async () => {
     const held = await hold(await seed.client({ apis }));
-    const env = { DATABASE_URL: database.url, MASTER_KEY: testMasterKey.toString('base64') };
     const other = await seed.client();
     const events = async () =>
       (await database.db.pool.query('select count(*) as count from audit_events')).rows;
@@ -391,7 +455,7 @@ describe('what an operator ends', () => {
         /has allowed c_\S+ nothing/,
       ],
     ] as const) {
-      const { status, stdout, stderr } = await runCli(args, env);
+      const { status, stdout, stderr } = await runCli(args, environment());
       expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
       expect(stderr).toMatch(reason);
     }

@@ -1,0 +1,44 @@
+import { sql } from 'kysely';
+import type { Db } from '../db/database.ts';
+
+/** A token that was presented, and is ours. */
+export interface FoundToken {
+  readonly kind: string;
+  readonly idHash: Buffer;
+  readonly clientId: string;
+  readonly accountId: string | undefined;
+  readonly grantId: string | undefined;
+  readonly expiresAt: Date;
+}
+
+/** An opaque one by its hash, used or not. */
+export async function findOpaque(db: Db, idHash: Buffer): Promise<FoundToken | undefined> {
+  const row = await db
+    .selectFrom('tokens')
+    .select(['kind', 'client_id', 'account_id', 'grant_id', 'expires_at'])
+    .where('id_hash', '=', idHash)
+    .where('kind', '<>', 'jwt')
+    .where('expires_at', '>', sql<Date>`now()`)
+    .executeTakeFirst();
+  return (
+    row && {
+      kind: row.kind,
+      idHash,
+      clientId: row.client_id,
+      accountId: row.account_id ?? undefined,
+      grantId: row.grant_id ?? undefined,
+      expiresAt: row.expires_at,
+    }
+  );
+}
+
+/** An access token's row is gone, and of a JWT the denylist tells until it ends by itself. */
+export async function endToken(db: Db, { kind, idHash, expiresAt }: FoundToken): Promise<void> {
+  await db.deleteFrom('tokens').where('id_hash', '=', idHash).execute();
+  if (kind !== 'jwt') return;
+  await db
+    .insertInto('revoked_tokens')
+    .values({ id_hash: idHash, expires_at: expiresAt })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
