@@ -28,10 +28,9 @@ export function answerTo(
   { realm, metadataUrl, dpopAlgorithms, nextNonce }: ChallengeRules,
   { scheme, offersBearer, offersDpop }: Challenged,
 ): AuthorizationError {
-  const isMissing = code === 'missing_token';
-  const failed = isMissing ? undefined : (scheme ?? 'Bearer');
   // Who sent no token is not told what was wrong with it (RFC 6750, section 3.1).
-  const wrong = isMissing ? {} : { error: code, error_description: ascii(message), ...parameters };
+  const failed = code === 'missing_token' ? undefined : (scheme ?? 'Bearer');
+  const wrong = { error: code, error_description: ascii(message), ...parameters };
   const schemes: [Scheme, boolean][] = [
     ['Bearer', offersBearer],
     ['DPoP', offersDpop && dpopAlgorithms !== undefined],

@@ -321,8 +321,12 @@ describe('DPoP', () => {
     expect((await refusalOf(api, call(plain, undefined, 'Bearer'), { binding: 'any' })).code).toBe(
       'invalid_token',
     );
-    const weak = await prove(await bound(), { by: await fakeKey('RS256') });
-    expect((await refusalOf(server, call(await bound(), weak))).code).toBe('invalid_dpop_proof');
+    const rsa = await fakeKey('RS256');
+    const { kty, n, e } = rsa.jwk;
+    const other = await bound({ jkt: await calculateJwkThumbprint(rsa.jwk) });
+    const byRsa = () => prove(other, { by: rsa, header: { jwk: { kty, n, e } } });
+    expect((await refusalOf(server, call(other, await byRsa()))).code).toBe('invalid_dpop_proof');
+    expect((await api.authenticate(call(other, await byRsa()))).binding).toBe('dpop');
     expect(server.metadata).toMatchObject({
       dpop_signing_alg_values_supported: ['ES256'],
       dpop_bound_access_tokens_required: true,
