@@ -86,8 +86,11 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
   );
   if (outcome.session?.signIn && outcome.session.accountId !== undefined)
     accounts.add(outcome.session.accountId);
+  const begun = outcome.session?.exists === false ? outcome.session.uid : undefined;
   const bound = new Set(
-    outcome.tokens.map((token) => token.sessionUid).filter((uid) => uid !== undefined),
+    outcome.tokens
+      .map((token) => token.sessionUid)
+      .filter((uid) => uid !== undefined && uid !== begun),
   );
   const checks: string[] = [];
   // The account, its sessions, its families: in this order they are held by whoever ends them, so that nobody waits for a

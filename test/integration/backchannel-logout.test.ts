@@ -292,6 +292,20 @@ describe('COMPATIBILITY 20: who is told of a sign-out', () => {
   });
 });
 
+test('COMPATIBILITY 20: userinfo answers by GET and by POST, with the token in the header or in the form', async () => {
+  const { accountId, browser } = await person();
+  const { access_token: token } = await tokensFor(browser, told, { scope: 'openid email' });
+  const headers = { authorization: `Bearer ${token}` };
+  const answers = await Promise.all([
+    send(one, '/userinfo', { headers }),
+    send(two, '/userinfo', { method: 'POST', headers }),
+    send(one, '/userinfo', { method: 'POST', body: form({ access_token: token }) }),
+  ]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(new Set(answers.map(({ text }) => text)).size).toBe(1);
+  expect(answers[0]?.json).toMatchObject({ sub: accountId, email: expect.any(String) });
+});
+
 describe('SECURITY 22: what an administrator ends', () => {
   test.each([
     ['the account', (id: string) => accounts.setDisabled(id, true, 'test')],

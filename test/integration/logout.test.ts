@@ -147,7 +147,7 @@ const active = async (token: string, caller: Credentials) =>
   (await post(two, '/introspect', caller, { token })).body.active;
 
 describe('sign-out', () => {
-  test('asks first, then ends the session and goes to the registered URI with the state, and nothing else', async () => {
+  test('COMPATIBILITY 20: asks first, then ends the session and goes to the registered URI with the state, and nothing else', async () => {
     const { browser } = await person();
     const id_token_hint = await hintFor(browser);
     const before = browser.tab();
@@ -292,7 +292,7 @@ describe('sign-out', () => {
   });
 });
 
-describe('tables 4, 5, 7: where it leads', () => {
+describe('COMPATIBILITY 20; SECURITY, tables 4, 5, 7: where it leads', () => {
   test.each([
     'https://evil.example/',
     'https://app.example.com/bye/',
