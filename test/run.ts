@@ -60,7 +60,7 @@ if (nginx === undefined) {
   process.stderr.write(
     `${missing}The tests with it (those in *-nginx.test.ts) are left out of this run.\n\n`,
   );
-  leftOut.push('-nginx\\.test\\.ts$');
+  leftOut.push('/[^/]*-nginx\\.test\\.ts$');
 }
 
 mkdirSync(join(root, 'test-results'), { recursive: true });
