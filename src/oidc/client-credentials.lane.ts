@@ -96,7 +96,9 @@ async function make(token: Token): Promise<Made | undefined> {
   }
 }
 
-function rowOf(id: string, { jti: _, ...payload }: Payload & { readonly exp: number }): TokenWrite {
+function rowOf(id: string, stored: Payload & { readonly exp: number }): TokenWrite {
+  // The id is kept as a hash alone.
+  const { jti: _, ...payload } = stored;
   return { ...tokenWrite('machine', id, payload), payload, idHash: sha256(id) };
 }
 

@@ -1,0 +1,276 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { sql } from 'kysely';
+import { ClientService } from '../../src/client/client.service.ts';
+import { VersionWatch } from '../../src/db/versions.ts';
+import { IntrospectionService } from '../../src/introspection/introspection.service.ts';
+import { authenticateBySecret } from '../../src/oidc/secret-client.ts';
+import { OutboundAllow } from '../../src/outbound/outbound.ts';
+import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { type Pair, startPair } from '../support/lanes.ts';
+import { until } from '../support/process.ts';
+import { type Credentials, exchange, post, Seed } from '../support/protocol.ts';
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
+import { basic, form, send } from '../support/wire.ts';
+
+const issuer = 'http://localhost:3000';
+const api = 'https://api.example.com';
+
+let database: TestDatabase;
+let seed: Seed;
+let pair: Pair;
+let reader: Credentials;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  seed = new Seed(database.db);
+  reader = await seed.api(api);
+  pair = await startPair(database, issuer);
+});
+
+afterAll(async () => {
+  await pair.close();
+  await database.drop();
+});
+
+const apis = [{ identifier: api, scopes: ['read'] }];
+
+async function tokenOf(client: Credentials, scope = 'openid read') {
+  const accountId = await seed.account();
+  await seed.consent(accountId, client.clientId, { [api]: ['read'] });
+  const browser = await seed.signIn(accountId);
+  const code = await browser.authorize(pair.url, client, { scope, resource: api });
+  const { body } = await exchange(pair.url, client, code);
+  return { accountId, token: body.access_token };
+}
+
+const both = (caller: Credentials, token: string) =>
+  Promise.all(
+    [pair.url, pair.engineUrl].map(
+      async (server) => (await post(server, '/introspect', caller, { token })).body,
+    ),
+  );
+
+describe('what is told of a live token', () => {
+  test('all that it is, in both ways', async () => {
+    const { accountId, token } = await tokenOf(await seed.client({ apis }));
+    const [lane, engine] = await both(reader, token);
+    expect(lane).toEqual(engine);
+    expect(lane).toEqual({
+      active: true,
+      sub: accountId,
+      username: `${accountId.toLowerCase()}@example.com`,
+      client_id: expect.stringMatching(/^c_/),
+      scope: 'read',
+      aud: api,
+      iss: issuer,
+      exp: expect.any(Number),
+      iat: expect.any(Number),
+      token_type: 'Bearer',
+      acr: 'urn:vouchsafe:acr:1fa',
+      auth_time: expect.any(Number),
+    });
+  });
+
+  test('the address only where the person let the client have it, and the client still may', async () => {
+    const without = await seed.client({ apis, scopes: ['openid', 'offline_access'] });
+    for (const told of await both(reader, (await tokenOf(without)).token))
+      expect(told).not.toHaveProperty('username');
+    const narrowed = await seed.client({ apis });
+    const { token } = await tokenOf(narrowed);
+    for (const told of await both(reader, token)) expect(told).toHaveProperty('username');
+    await sql`update clients set metadata = metadata || '{"scope":"openid"}' where id = ${narrowed.clientId}`.execute(
+      database.db.kysely,
+    );
+    for (const told of await both(reader, token)) expect(told).not.toHaveProperty('username');
+  });
+
+  test('RFC 9701: a signed answer says the same', async () => {
+    const client = await seed.client({ apis, introspectionSigningAlg: 'ES256' });
+    const { token } = await tokenOf(client);
+    const [plain] = await both(client, token);
+    for (const server of [pair.url, pair.engineUrl]) {
+      const answer = await send(server, '/introspect', {
+        method: 'POST',
+        headers: { ...basic(client), accept: 'application/token-introspection+jwt' },
+        body: form({ token }),
+      });
+      expect(answer.headers['content-type']).toMatch(/^application\/token-introspection\+jwt/);
+      expect(decodeJwt(answer.text).token_introspection).toEqual(plain);
+    }
+  });
+});
+
+test('tokens that are asked for at one moment are found in one statement, each its own', async () => {
+  const machine = await seed.client({ type: 'machine', apis });
+  const tokens = await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const fields = { grant_type: 'client_credentials', resource: api, scope: 'read' };
+      return (await post(pair.url, '/token', machine, fields)).body.access_token;
+    }),
+  );
+  expect(new Set(tokens).size).toBe(100);
+  let statements = 0;
+  const db = database.connect({
+    observer: () => {
+      statements++;
+      return undefined;
+    },
+  });
+  const resourceServers = new ResourceServerService(db);
+  const service = new IntrospectionService({
+    db,
+    issuer,
+    clients: new ClientService(db, resourceServers, new OutboundAllow([])),
+    resourceServers,
+    verifyJwt: async () => undefined,
+  });
+  const asked = tokens.flatMap((token, index) => [token, `vs_mt_${index}`, 'unknown', token]);
+  const found = await Promise.all(asked.map((token) => service.find(token)));
+  expect(found.map((token) => token?.clientId)).toEqual(
+    asked.map((token) => (tokens.includes(token) ? machine.clientId : undefined)),
+  );
+  // 300 lookups, 64 at once.
+  expect(statements).toBe(5);
+});
+
+test('a changed secret or a disabled client: at once in the process that did it, within two seconds in others', async () => {
+  const here = serviceOn(database);
+  const there = serviceOn({ ...database, db: database.connect() });
+  const watch = new VersionWatch(there.db);
+  watch.on('clients', () => there.clients.refresh());
+  await watch.start();
+  try {
+    const first = (await seed.client()) as { clientId: string; clientSecret: string };
+    const isTaken = async ({ clients }: typeof here, clientSecret: string) =>
+      (await authenticateBySecret(clients, { ...first, clientSecret })) !== undefined;
+    for (const one of [here, there]) expect(await isTaken(one, first.clientSecret)).toBe(true);
+    // The third secret takes the place of the first.
+    const second = (await here.clients.addSecret(first.clientId, 'test')).clientSecret as string;
+    expect(await isTaken(here, second)).toBe(true);
+    await here.clients.addSecret(first.clientId, 'test');
+    expect(await isTaken(here, first.clientSecret)).toBe(false);
+    await until(async () => !(await isTaken(there, first.clientSecret)));
+    await here.clients.setDisabled(first.clientId, true, 'test');
+    expect(await isTaken(here, second)).toBe(false);
+    await until(async () => !(await isTaken(there, second)));
+  } finally {
+    watch.stop();
+  }
+});
+
+function serviceOn({ db }: Pick<TestDatabase, 'db'>) {
+  return {
+    db,
+    clients: new ClientService(db, new ResourceServerService(db), new OutboundAllow([])),
+  };
+}
+
+describe('a database that answers no more', () => {
+  let folder: string;
+  let line: Line;
+  let server: ServerProcess;
+
+  beforeAll(async () => {
+    const { host, port } = database.connection;
+    folder = await mkdtemp(join(tmpdir(), 'vouchsafe-line-'));
+    const socket = `.s.PGSQL.${port}`;
+    line = new Line(join(host, socket));
+    await line.open(join(folder, socket));
+    const behind = { ...database, connection: { ...database.connection, host: folder } };
+    server = await startServerProcess(behind, issuer, { LOG_LEVEL: 'silent' });
+  });
+
+  afterAll(async () => {
+    await server.stop();
+    await line.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  test('the lanes answer 503, once and not twice after the wait, and go on when it is back', async () => {
+    const machine = await seed.client({ type: 'machine', apis });
+    const issue = () =>
+      send(server.url, '/token', {
+        method: 'POST',
+        headers: basic(machine),
+        body: form({ grant_type: 'client_credentials', resource: api, scope: 'read' }),
+      });
+    const { access_token: token } = (await issue()).json as { access_token: string };
+    const introspect = () =>
+      send(server.url, '/introspect', {
+        method: 'POST',
+        headers: basic(reader),
+        body: form({ token }),
+      });
+    expect((await introspect()).json.active).toBe(true);
+    await server.arm();
+    line.silence();
+    for (const answer of await Promise.all([introspect(), introspect(), issue()])) {
+      expect(answer.status).toBe(503);
+      expect(answer.headers).toMatchObject({
+        'retry-after': '5',
+        'cache-control': 'no-store',
+        'access-control-allow-origin': '*',
+      });
+      expect(answer.json.error).toBe('temporarily_unavailable');
+    }
+    // What had failed was not tried again on the engine's way.
+    expect(await server.waits()).toBeLessThanOrEqual(2);
+    line.resume();
+    await until(async () => (await introspect()).json.active === true);
+    await until(async () => (await issue()).status === 200);
+  }, 40_000);
+});
+
+/** Stands between the server and PostgreSQL, and can fall silent without breaking off. */
+class Line {
+  readonly #target: string;
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+  #silent = false;
+
+  constructor(target: string) {
+    this.#target = target;
+    this.#server = createServer((incoming) => this.#join(incoming, connect(this.#target)));
+  }
+
+  open(path: string): Promise<void> {
+    return new Promise((resolve) => this.#server.listen(path, resolve));
+  }
+
+  silence(): void {
+    this.#silent = true;
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  resume(): void {
+    this.#silent = false;
+    for (const socket of this.#sockets) socket.resume();
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  #join(incoming: Socket, outgoing: Socket): void {
+    for (const [socket, other] of [
+      [incoming, outgoing],
+      [outgoing, incoming],
+    ] as const) {
+      this.#sockets.add(socket);
+      socket.on('data', (chunk) => other.write(chunk));
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        other.destroy();
+      });
+      if (this.#silent) socket.pause();
+    }
+  }
+}
