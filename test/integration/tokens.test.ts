@@ -1343,6 +1343,7 @@ describe('what is published', () => {
     token_endpoint: ['POST', 400],
     introspection_endpoint: ['POST', 400],
     revocation_endpoint: ['POST', 400],
+    revocations_endpoint: ['GET', 200],
     userinfo_endpoint: ['GET', 401],
     end_session_endpoint: ['GET', 200],
     jwks_uri: ['GET', 200],
