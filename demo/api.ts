@@ -23,7 +23,8 @@ export function createApi({ issuer, identifier, credentials }: ApiOptions): Koa 
   const guard = createResourceServer({
     issuer,
     audience: identifier,
-    ...credentials,
+    clientId: credentials.clientId,
+    clientSecret: credentials.clientSecret,
     // The demo shows that access ends at once, so nothing is kept, not even for a few seconds.
     introspection: { cacheTtl: 0 },
     realm: 'Ledger',
