@@ -31,16 +31,22 @@ export interface Pair {
   readonly engineUrl: string;
   /** The answers of both: with lanes, and without. */
   ask(asked: Asked): Promise<[lane: Told, engine: Told]>;
+  /** Ends one of them in order. */
+  closeLanes(): Promise<void>;
   close(): Promise<void>;
 }
 
-export async function startPair(database: TestDatabase, issuer: string): Promise<Pair> {
+export async function startPair(
+  database: TestDatabase,
+  issuer: string,
+  log?: { write(line: string): void },
+): Promise<Pair> {
   const start = async (lanes: boolean) => {
     const server = await createServer({
       config: loadConfig({ PORT: '0', ISSUER: issuer }),
       db: database.db,
       sealer: new Sealer([testMasterKey]),
-      logger: createLogger('silent'),
+      logger: log === undefined ? createLogger('silent') : createLogger('info', log),
       lanes,
     });
     return { server, port: await server.listen() };
@@ -52,6 +58,7 @@ export async function startPair(database: TestDatabase, issuer: string): Promise
     engineUrl: `http://127.0.0.1:${without.port}`,
     ask: (asked) =>
       Promise.all([send(agent, withLanes.port, asked), send(agent, without.port, asked)]),
+    closeLanes: () => withLanes.server.close(),
     async close() {
       agent.destroy();
       await Promise.all([withLanes.server.close(), without.server.close()]);
