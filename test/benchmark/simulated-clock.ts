@@ -9,8 +9,14 @@ import type { Connection } from './protocol.ts';
 
 const RealDate = Date;
 
+export interface SimulatedDate {
+  set(now: number): void;
+  /** The process's dates are real again. */
+  end(): void;
+}
+
 /** From now on this process's dates are what `set` says (milliseconds). */
-export function simulateDate(start: number): { set(now: number): void } {
+export function simulateDate(start: number): SimulatedDate {
   let current = start;
   globalThis.Date = class extends RealDate {
     constructor(...given: unknown[]) {
@@ -24,6 +30,9 @@ export function simulateDate(start: number): { set(now: number): void } {
   return {
     set(now) {
       current = now;
+    },
+    end() {
+      globalThis.Date = RealDate;
     },
   };
 }

@@ -56,7 +56,7 @@ export class ServiceLoad {
       ...times(this.#rates.families, () => this.#startFamily()),
       ...this.#take(this.#rates.refreshes).map((chain) => this.#refresh(chain)),
       this.#signIn(),
-      ...times(3, () => this.#useId()),
+      ...times(10, () => this.#useId()),
     ]);
   }
 
@@ -94,7 +94,8 @@ export class ServiceLoad {
 
   /** What a DPoP proof leaves behind: see replays.ts. */
   async #useId(): Promise<void> {
-    const expires_at = fromEpoch(epochSeconds() + 360);
+    // Within the minute they come at any second.
+    const expires_at = fromEpoch(epochSeconds() + 360 - Math.floor(Math.random() * 60));
     await this.#db.kysely
       .insertInto('replays')
       .values({ id_hash: randomBytes(32), expires_at })

@@ -5,7 +5,7 @@ import { createLogger } from '../../src/lib/log.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { createServer } from '../../src/server.ts';
 import { benchmarkMasterKey, type Connection, POOL, serve } from './protocol.ts';
-import { simulateDate } from './simulated-clock.ts';
+import { type SimulatedDate, simulateDate } from './simulated-clock.ts';
 
 /** Vouchsafe, in a process whose clock is moved by the benchmark. */
 
@@ -13,7 +13,7 @@ export type StorageQuestion =
   | { readonly start: Connection; readonly now: number }
   | { readonly now: number };
 
-let clock: ReturnType<typeof simulateDate> | undefined;
+let clock: SimulatedDate | undefined;
 
 serve(async (question: StorageQuestion) => {
   if (!('start' in question)) {

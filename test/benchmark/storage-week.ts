@@ -23,6 +23,7 @@ import { seed } from './seed.ts';
 import {
   connect,
   createSimulatedDatabase,
+  type SimulatedDate,
   setDatabaseClock,
   simulateDate,
 } from './simulated-clock.ts';
@@ -69,7 +70,7 @@ class Week {
   readonly #databases: Database[] = [];
   readonly #clients: pg.Client[] = [];
   readonly #samples: Sample[] = [];
-  #clock!: ReturnType<typeof simulateDate>;
+  #clock: SimulatedDate | undefined;
   #client!: pg.Client;
   #cleaning!: Database;
   #worker!: OutboxWorker;
@@ -192,7 +193,7 @@ class Week {
     this.#now += 60_000;
     await setDatabaseClock(this.#client, this.#now);
     await this.#server.ask({ now: this.#now });
-    this.#clock.set(this.#now);
+    this.#clock?.set(this.#now);
   }
 
   async #clean(): Promise<void> {
@@ -229,6 +230,7 @@ class Week {
   }
 
   async close(): Promise<void> {
+    this.#clock?.end();
     await Promise.all(this.#children.map((child) => child.stop()));
     await Promise.all(this.#databases.map((database) => database.close().catch(() => undefined)));
     await Promise.all(this.#clients.map((client) => client.end().catch(() => undefined)));

@@ -61,11 +61,13 @@ const progress = (text: string) => {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${text}`);
 };
 
+class Stopped extends Error {}
+
 /** Ctrl-C ends everything in order. */
 function ending(): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(name, () => controller.abort(new Error(`Stopped by ${name}.`)));
+    process.on(name, () => controller.abort(new Stopped(`Stopped by ${name}.`)));
   return controller.signal;
 }
 
@@ -92,6 +94,7 @@ try {
   if (options === undefined) console.log(usage);
   else await run(options);
 } catch (error) {
-  console.error(error instanceof TypeError ? `${error.message}\n\n${usage}` : error);
+  if (error instanceof Stopped) console.error(error.message);
+  else console.error(error instanceof TypeError ? `${error.message}\n\n${usage}` : error);
   process.exitCode = 1;
 }
