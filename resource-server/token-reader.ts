@@ -1,13 +1,23 @@
+import { createHash } from 'node:crypto';
 import type { LiveToken } from './auth.ts';
+import { BoundedCache } from './bounded-cache.ts';
+import { Stopwatch } from './clock.ts';
 import { Discovery } from './discovery.ts';
 import { Refusal, Unavailable } from './errors.ts';
 import { Introspection } from './introspection.ts';
-import { isJwt, type JwtRules, verifyJwt } from './jwt.ts';
+import { isJwt, type JwtRules, type VerifiedJwt, verifyJwt } from './jwt.ts';
 import { IssuerKeys } from './keys.ts';
 import type { ParsedOptions } from './options.ts';
 import type { Reports } from './reports.ts';
 import { RevocationFeed } from './revocation-feed.ts';
 import type { Revocations } from './revocations.ts';
+
+/**
+ * A signature that was good is looked at no more for so long (milliseconds): apps call often with one token. It is a
+ * fraction of the time for which keys are kept, and says nothing of when the token ends, or whether it was revoked.
+ */
+const VERIFIED_TTL = 10_000;
+const MOST_VERIFIED = 10_000;
 
 /** Tells what a token is worth, by its signature and the revocation feed, or by asking the issuer. */
 export class TokenReader {
@@ -18,6 +28,8 @@ export class TokenReader {
   readonly #keys: IssuerKeys;
   readonly #introspection: Introspection | undefined;
   readonly #feed: RevocationFeed | undefined;
+  /** By the hash of the token: nothing here can be presented to anybody. */
+  readonly #verified = new BoundedCache<VerifiedJwt>(MOST_VERIFIED);
 
   constructor(options: ParsedOptions, reports: Reports) {
     const { issuer, audience, algorithms, clockTolerance, credentials, feed, fetcher } = options;
@@ -74,7 +86,7 @@ export class TokenReader {
   }
 
   async #verify(jwt: string): Promise<LiveToken> {
-    const { token, jti, issuedAt } = await verifyJwt(jwt, this.#keys, this.#jwtRules);
+    const { token, jti, issuedAt } = await this.#verifySignature(jwt);
     if (this.#feed === undefined) return token;
     let revocations: Revocations;
     try {
@@ -89,5 +101,19 @@ export class TokenReader {
     if (revocations.has({ jti, clientId: token.clientId, issuedAt }))
       throw new Refusal('invalid_token', 'the token was revoked');
     return token;
+  }
+
+  async #verifySignature(jwt: string): Promise<VerifiedJwt> {
+    const key = createHash('sha256').update(jwt).digest('base64url');
+    const known = this.#verified.get(key);
+    if (known === undefined) {
+      const age = new Stopwatch();
+      const verified = await verifyJwt(jwt, this.#keys, this.#jwtRules);
+      this.#verified.set(key, verified, VERIFIED_TTL, age);
+      return verified;
+    }
+    const end = known.token.expiresAt.getTime() + 1_000 * this.#jwtRules.clockTolerance;
+    if (end <= Date.now()) throw new Refusal('invalid_token', 'the token has ended');
+    return known;
   }
 }
