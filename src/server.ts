@@ -46,6 +46,7 @@ import { introspectionLane } from './introspection/introspection.lane.ts';
 import { IntrospectionService } from './introspection/introspection.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
+import { refuseBrokenAssertions } from './oidc/assertions.ts';
 import { refuseForeignResume } from './oidc/begun-here.ts';
 import { clientCredentialsLane } from './oidc/client-credentials.lane.ts';
 import { takeAliasedProofs } from './oidc/dpop.ts';
@@ -298,6 +299,7 @@ export async function createServer({
   app.use(renderFormPost(renderer));
   app.use(refuseFailed());
   app.use(presentJwts({ verify: verifyJwt, readBody }));
+  app.use(refuseBrokenAssertions());
   app.use(engine.middleware());
 
   const handler = createLanes({

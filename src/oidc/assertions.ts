@@ -1,5 +1,7 @@
+import type { Middleware } from 'koa';
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { epochSeconds } from '../lib/time.ts';
+import { currentUnit } from './unit-of-work.ts';
 
 type CheckAssertion = NonNullable<Configuration['assertJwtClientAuthClaimsAndHeader']>;
 
@@ -54,6 +56,30 @@ function isForUs(ctx: KoaContextWithOIDC, client: Client, aud: string | string[]
   if (isFapi(client)) return aud === issuer;
   const ours = new Set([issuer, ctx.oidc.urlFor('token'), ctx.oidc.urlFor(ctx.oidc.route)]);
   return [aud].flat().every((one) => ours.has(one));
+}
+
+/** What the engine calls a bad request, where it is the assertion that is. */
+const ofAssertion = new Set<unknown>(['invalid client_assertion format', 'client_id mismatch']);
+
+/** Whatever is wrong with an assertion, the client has not authenticated (RFC 7523, section 3.2). */
+export function refuseBrokenAssertions(): Middleware {
+  return async (ctx, next) => {
+    await next();
+    const { oidc, body } = ctx as { oidc?: OidcState; body?: { error_description?: unknown } };
+    if (ctx.status !== 400 || oidc?.params?.client_assertion === undefined) return;
+    if (!ofAssertion.has(body?.error_description)) return;
+    currentUnit().auditAlways({
+      type: 'client.authentication',
+      outcome: 'refused',
+      reason: 'invalid_client',
+    });
+    ctx.status = 401;
+    ctx.body = { ...body, error: 'invalid_client' };
+  };
+}
+
+interface OidcState {
+  readonly params?: Readonly<Record<string, unknown>>;
 }
 
 /** Whether FAPI 2.0 holds for the client (see `profile` of its settings). */

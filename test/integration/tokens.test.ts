@@ -1291,6 +1291,8 @@ describe('what is published', () => {
     '/.well-known/oauth-authorization-server',
   ];
 
+  const authMethods = ['client_secret_basic', 'client_secret_post', 'private_key_jwt'];
+
   test('both documents are one and tell the truth', async () => {
     const documents = await Promise.all(
       wellKnown.map(async (path) => (await send(one, path)).json),
@@ -1303,12 +1305,15 @@ describe('what is published', () => {
       response_modes_supported: ['form_post', 'fragment', 'query'],
       grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
       code_challenge_methods_supported: ['S256'],
-      token_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'none'],
-      introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post'],
-      revocation_endpoint_auth_methods_supported: [
-        'client_secret_basic',
-        'client_secret_post',
-        'none',
+      token_endpoint_auth_methods_supported: [...authMethods, 'none'],
+      introspection_endpoint_auth_methods_supported: authMethods,
+      revocation_endpoint_auth_methods_supported: [...authMethods, 'none'],
+      token_endpoint_auth_signing_alg_values_supported: [
+        'ES256',
+        'RS256',
+        'PS256',
+        'EdDSA',
+        'Ed25519',
       ],
       subject_types_supported: ['public'],
       authorization_response_iss_parameter_supported: true,
@@ -1330,7 +1335,6 @@ describe('what is published', () => {
       'backchannel_authentication_endpoint',
       'request_parameter_supported',
       'request_object_signing_alg_values_supported',
-      'token_endpoint_auth_signing_alg_values_supported',
       'check_session_iframe',
     ]) {
       expect(document).not.toHaveProperty(absent);
@@ -1343,10 +1347,10 @@ describe('what is published', () => {
     token_endpoint: ['POST', 400],
     introspection_endpoint: ['POST', 400],
     revocation_endpoint: ['POST', 400],
-    revocations_endpoint: ['GET', 200],
     userinfo_endpoint: ['GET', 401],
     end_session_endpoint: ['GET', 200],
     jwks_uri: ['GET', 200],
+    revocations_endpoint: ['GET', 200],
   };
 
   async function expectEndpoints(server: string, document: Record<string, unknown>): Promise<void> {
