@@ -3,7 +3,6 @@ import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { type Mail, mailWrite } from '../email/email.service.ts';
 import { AppError } from '../errors.ts';
-import { endFamilies } from '../grant/grant.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { insertOutbox } from '../outbox/outbox.service.ts';
@@ -273,17 +272,15 @@ export class AccountService {
     const account = await this.get(emailOrId);
     return this.#db.transaction(async (db) => {
       await store.lockAccount(db, account.id);
-      const reason = 'signed_out_everywhere';
-      const families = await endFamilies(db, { accountId: account.id }, reason);
-      const sessions = await endSessions(db, account.id, reason);
+      const ended = await endSessions(db, account.id, 'signed_out_everywhere');
       await writeAudit(db, {
         type: 'account.signed_out',
         outcome: 'success',
         accountId: account.id,
-        data: { sessions, families },
+        data: ended,
         ...originOf(actor),
       });
-      return { account, sessions, families };
+      return { account, ...ended };
     });
   }
 

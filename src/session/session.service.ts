@@ -7,14 +7,18 @@ import * as store from './session.store.ts';
 /**
  * Ends every session of an account, and with them all of its token families: unlike signing out, this is for browsers
  * that somebody else may have in hand. With them end the sign-ins that are under way, or a browser would get a session
- * later for what it proved before. The clients are told. Gives how many sessions were live. Run it in a transaction.
+ * later for what it proved before. The clients are told. Gives how many of both were live. Run it in a transaction
+ * that holds the account's row.
  */
-export async function endSessions(db: Db, accountId: string, reason: string): Promise<number> {
+export async function endSessions(
+  db: Db,
+  accountId: string,
+  reason: string,
+): Promise<{ readonly sessions: number; readonly families: number }> {
   const live = await store.lockLiveSessions(db, { accountId });
   await endLocked(db, live);
   await store.endWaitingSignIns(db, accountId);
-  await endFamilies(db, { accountId }, reason);
-  return live.length;
+  return { sessions: live.length, families: await endFamilies(db, { accountId }, reason) };
 }
 
 /**

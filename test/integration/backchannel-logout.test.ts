@@ -310,6 +310,7 @@ describe('SECURITY 22: what an administrator ends', () => {
   test.each([
     ['the account', (id: string) => accounts.setDisabled(id, true, 'test')],
     ['its second factor', (id: string) => authenticators.reset(id, 'test')],
+    ['all its sessions', (id: string) => accounts.signOut(id, 'test')],
   ])(
     '%s: every cookie and every token of every session is dead on both processes, and the clients are told',
     async (_, end) => {

@@ -42,7 +42,7 @@ const live = async (accountId: string) => {
 
 test('all of them end, with every family', async () => {
   const { accountId, one, two } = await twoSessions();
-  expect(await end(accountId)).toBe(2);
+  expect(await end(accountId)).toEqual({ sessions: 2, families: 2 });
   expect(await live(accountId)).toEqual([]);
   for (const each of [one, two])
     expect(await people.ended(each)).toEqual({
@@ -50,12 +50,12 @@ test('all of them end, with every family', async () => {
       family: true,
       reason: 'ended_by_test',
     });
-  expect(await end(accountId)).toBe(0);
+  expect(await end(accountId)).toEqual({ sessions: 0, families: 0 });
 });
 
 test('a stranger’s stay', async () => {
   const { accountId } = await twoSessions();
   const stranger = await people.signedIn('stranger@example.com');
-  expect(await end(accountId)).toBe(2);
+  expect(await end(accountId)).toEqual({ sessions: 2, families: 2 });
   expect(await people.ended(stranger)).toMatchObject({ session: false, family: false });
 });
