@@ -26,7 +26,8 @@ export class BenchmarkDatabase {
     this.plain = { ...embedded.connection, database: 'plain' };
   }
 
-  static async open(): Promise<BenchmarkDatabase> {
+  /** @param more settings of PostgreSQL, besides those of every benchmark */
+  static async open(more: Readonly<Record<string, string>> = {}): Promise<BenchmarkDatabase> {
     const folder = await mkdtemp(join(tmpdir(), 'vouchsafe-bench-'));
     let embedded: EmbeddedDatabase | undefined;
     try {
@@ -36,6 +37,7 @@ export class BenchmarkDatabase {
         max_wal_size: '4GB',
         checkpoint_timeout: '1h',
         fsync: 'on',
+        ...more,
       };
       embedded = await openEmbedded(folder, { settings });
       const admin = new pg.Client(embedded.connection);
