@@ -38,7 +38,7 @@ export async function listLogouts(db: Db, uids: readonly string[]): Promise<Clie
     .select(['session_clients.client_id', 'session_clients.sid', 'sessions.account_id'])
     .where('sessions.uid', 'in', uids)
     .where('clients.disabled_at', 'is', null)
-    .where(sql<boolean>`jsonb_exists(clients.metadata, 'backchannel_logout_uri')`)
+    .where(sql<boolean>`clients.metadata->>'backchannel_logout_uri' is not null`)
     .execute();
   return rows.flatMap(({ client_id: clientId, sid, account_id: accountId }) =>
     accountId === null ? [] : [{ clientId, accountId, sid }],
