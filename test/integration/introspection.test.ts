@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { decodeJwt } from 'jose';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { sql } from 'kysely';
 import { ClientService } from '../../src/client/client.service.ts';
 import { VersionWatch } from '../../src/db/versions.ts';
@@ -161,6 +161,33 @@ test('a changed secret or a disabled client: at once in the process that did it,
     await until(async () => !(await isTaken(there, second)));
   } finally {
     watch.stop();
+  }
+});
+
+test('an API that changes in one process is known to the others within two seconds', async () => {
+  const changing = 'https://changing.example.com';
+  const owner = await seed.api(changing);
+  const machine = await seed.client({
+    type: 'machine',
+    apis: [{ identifier: changing, scopes: ['read'] }],
+  });
+  const issue = async (server: string): Promise<string> => {
+    const fields = { grant_type: 'client_credentials', resource: changing, scope: 'read' };
+    return (await post(server, '/token', machine, fields)).body.access_token ?? '';
+  };
+  for (const server of [pair.url, pair.engineUrl])
+    await until(async () => (await issue(server)).startsWith('vs_mt_'));
+  await new ResourceServerService(database.db).update(
+    changing,
+    { tokenFormat: 'jwt', tokenTyp: 'JWT', signingAlg: 'EdDSA' },
+    'test',
+  );
+  for (const server of [pair.url, pair.engineUrl])
+    await until(async () => (await issue(server)).startsWith('eyJ'));
+  for (const server of [pair.url, pair.engineUrl]) {
+    const token = await issue(server);
+    expect(decodeProtectedHeader(token)).toMatchObject({ alg: 'EdDSA', typ: 'JWT' });
+    for (const { active } of await both(owner, token)) expect(active).toBe(true);
   }
 });
 
