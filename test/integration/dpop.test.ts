@@ -587,6 +587,27 @@ describe('what a person allowed', () => {
   });
 });
 
+test('COMPATIBILITY 17: a page of another origin may send a proof, and read the nonce', async () => {
+  const origin = new URL(redirectUri).origin;
+  const asked = await fetch(new URL('/token', one.url), {
+    method: 'OPTIONS',
+    headers: {
+      origin,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'dpop',
+    },
+  });
+  expect(asked.headers.get('access-control-allow-headers')).toMatch(/dpop/i);
+  const form = { grant_type: 'refresh_token', refresh_token: 'x', client_id: spa.clientId };
+  const { headers } = await send(at(one), '/token', form, {
+    origin,
+    dpop: await tokenProof({ nonce: 'guessed' }),
+  });
+  expect(headers.get('access-control-allow-origin')).toBe(origin);
+  expect(headers.get('access-control-expose-headers')).toMatch(/DPoP-Nonce/i);
+  expect(headers.get('dpop-nonce')).toMatch(/^[\w-]{20,}$/);
+});
+
 test('openid-client, which is told the nonce and goes on', async () => {
   const client = await seed.client({
     type: 'spa',

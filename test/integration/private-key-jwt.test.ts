@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import * as openid from 'openid-client';
 import { createCleaning } from '../../src/outbox/cleaning.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/process.ts';
 import { exchange, isActive, post, redirectUri, Seed } from '../support/protocol.ts';
 import {
   type Answer,
@@ -382,6 +383,24 @@ test('a client may change how it authenticates, and the old way ends with that',
     expect((await take(await assertion(key, clientId, issuer), server)).status).toBe(200);
   } finally {
     await server.stop();
+  }
+});
+
+test('a key that is taken away signs no more, on any process', async () => {
+  const [old, next] = [await newKey(), await newKey()];
+  const id = await machine({ jwks: jwksOf(old) });
+  const works = async (k: ClientKey, server: ServerProcess) =>
+    (await take(await assertion(k, id, issuer), server)).status === 200;
+  for (const server of [one, two]) expect(await works(old, server)).toBe(true);
+  await seed.updateClient(id, { jwks: jwksOf(old, next) });
+  for (const server of [one, two]) {
+    await until(() => works(next, server));
+    expect(await works(old, server)).toBe(true);
+  }
+  await seed.updateClient(id, { jwks: jwksOf(next) });
+  for (const server of [one, two]) {
+    await until(async () => !(await works(old, server)));
+    expect(await works(next, server)).toBe(true);
   }
 });
 
