@@ -255,6 +255,7 @@ export async function createServer({
   const feed = new RevocationFeed({
     db,
     issuer: config.issuer,
+    cursorKeys: sealer.deriveEach('revocation cursors'),
     sign: (claims, typ) => engine.sign(claims, typ),
   });
   app.use(revocationRoutes(feed).routes());

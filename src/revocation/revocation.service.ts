@@ -2,7 +2,8 @@ import type { Database } from '../db/database.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { randomToken } from '../lib/hash.ts';
 import { KnownRevocations, type Page } from './known-revocations.ts';
-import { formatCursor, LONGEST_TOKEN, parseCursor, type Revocation } from './revocation.ts';
+import { type Cursor, Cursors } from './cursors.ts';
+import { LONGEST_TOKEN, type Revocation } from './revocation.ts';
 import { findRevocations } from './revocation.store.ts';
 
 /** Nothing that is told is older (milliseconds); and the database is asked no more often. */
@@ -28,6 +29,8 @@ const EVENT = 'urn:vouchsafe:event:revocations';
 export interface RevocationFeedParts {
   readonly db: Database;
   readonly issuer: string;
+  /** What cursors are marked with: the current one first. */
+  readonly cursorKeys: readonly Buffer[];
   /** A JWS over the claims, by a key of the JWKS. */
   readonly sign: (claims: Record<string, unknown>, typ: string) => Promise<string>;
 }
@@ -47,27 +50,31 @@ interface Snapshot {
  */
 export class RevocationFeed {
   readonly #parts: RevocationFeedParts;
+  readonly #cursors: Cursors;
   #snapshot: Snapshot | undefined;
   #reading: { readonly at: number; readonly done: Promise<Snapshot> } | undefined;
 
   constructor(parts: RevocationFeedParts) {
     this.#parts = parts;
+    this.#cursors = new Cursors(parts.cursorKeys);
   }
 
   /**
    * The signed answer: what was revoked since the cursor was given, or everything that still matters. It is true of a
    * moment that is at most half a second before the question; where the database does not answer, there is none.
    */
-  async read(cursor: string | undefined): Promise<string> {
+  async read(since: string | undefined): Promise<string> {
     const snapshot = await this.#fresh(performance.now());
-    const { base, since, after } = resume(cursor, snapshot.now);
-    const name = `${base} ${since} ${after}`;
+    const from = resume(since === undefined ? undefined : this.#cursors.parse(since), snapshot.now);
+    const name = `${from.base} ${from.since} ${from.after}`;
     let answer = snapshot.answers.get(name);
     if (answer === undefined) {
       const { known } = snapshot;
       const page =
-        since === 0 ? known.pageOfAll(after, PAGE) : known.pageOfRecent(since, after, PAGE);
-      answer = this.#sign(page, base, since);
+        from.since === 0
+          ? known.pageOfAll(from.after, PAGE)
+          : known.pageOfRecent(from.since, from.after, PAGE);
+      answer = this.#sign(page, from.base, from.since);
       if (snapshot.answers.size < MOST_KEPT) snapshot.answers.set(name, answer);
     }
     return answer;
@@ -82,7 +89,7 @@ export class RevocationFeed {
         jti: randomToken(16),
         events: {
           [EVENT]: {
-            cursor: formatCursor({ at: base, page }),
+            cursor: this.#cursors.format({ at: base, page }),
             ...(more ? { more } : {}),
             tokens: entries('token:', revocations),
             clients: entries('client:', revocations),
@@ -146,16 +153,14 @@ export class RevocationFeed {
 
 /** Where to go on: from `base` on everything is to be told next time; 0 for `since` tells everything now. */
 function resume(
-  text: string | undefined,
+  cursor: Cursor | undefined,
   now: number,
 ): { readonly base: number; readonly since: number; readonly after: string } {
   const all = { base: now, since: 0, after: '' };
-  const cursor = text === undefined ? undefined : parseCursor(text);
-  // One from the future is of another database's clock.
-  if (cursor === undefined || cursor.at > now + 5_000) return all;
+  // One from the future is of another database's clock, and pages that are read so slowly begin anew.
+  if (cursor === undefined || cursor.at > now + 5_000 || cursor.at < now - RECENT) return all;
   const { at, page } = cursor;
   if (page === undefined) {
-    if (at < now - RECENT) return all;
     // Whole seconds, so that many readers get one answer.
     return { base: now, since: floor(Math.min(at, now) - STATEMENT), after: '' };
   }

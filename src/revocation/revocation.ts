@@ -20,32 +20,3 @@ export function isOver({ key, time }: Revocation, now: number): boolean {
   // An API's clock may be behind ours.
   return end + 600 < now;
 }
-
-/** Where a reader of the feed is. Times are milliseconds of the database's clock. */
-export interface Cursor {
-  /** All that was known then has been told once the last page is read. */
-  readonly at: number;
-  /** In the middle of the pages of one answer: since when they tell, and the key of the last that was told. */
-  readonly page?: { readonly since: number; readonly after: string } | undefined;
-}
-
-export function formatCursor({ at, page }: Cursor): string {
-  return Buffer.from(
-    JSON.stringify(page === undefined ? [at] : [at, page.since, page.after]),
-  ).toString('base64url');
-}
-
-/** What it says; undefined for any text that no release would have written: its reader is told everything. */
-export function parseCursor(text: string): Cursor | undefined {
-  try {
-    const values = JSON.parse(Buffer.from(text.slice(0, 500), 'base64url').toString()) as unknown[];
-    const [at, since, after] = values;
-    if (!Number.isSafeInteger(at)) return undefined;
-    if (values.length === 1) return { at: at as number };
-    return Number.isSafeInteger(since) && typeof after === 'string'
-      ? { at: at as number, page: { since: since as number, after } }
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
