@@ -226,6 +226,7 @@ describe('a proof that is wrong', () => {
     ['no iat', () => ({ iat: undefined })],
     ['an iat that is no number', () => ({ iat: 'now' })],
     ['a minute ahead', () => ({ iat: now() + 60 })],
+    ['a minute ahead, with an empty nonce', () => ({ iat: now() + 60, nonce: '' })],
     ['ten minutes ago', () => ({ iat: now() - 600 })],
     ['a nonce that is no text', () => ({ nonce: 1 })],
     ['expired', () => ({ exp: now() - 60 })],
