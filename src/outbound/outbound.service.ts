@@ -94,6 +94,8 @@ export class Outbound {
         resolve,
       );
       outgoing.on('error', reject);
+      // A change of protocol (101) ends the connection, without an answer and without an error.
+      outgoing.on('close', () => reject(noHttp()));
       outgoing.on('socket', (socket) => this.#watch(socket, url.hostname));
       outgoing.end(body);
     });
@@ -142,7 +144,7 @@ function responseOf(message: IncomingMessage, method: string): Response {
     });
   } catch (cause) {
     message.destroy();
-    throw new AppError('outbound_answer', 'The answer is none of HTTP.', { cause });
+    throw noHttp(cause);
   }
 }
 
@@ -166,6 +168,10 @@ function limited(message: IncomingMessage): ReadableStream<Uint8Array> {
     },
     cancel: () => void message.destroy(),
   });
+}
+
+function noHttp(cause?: unknown): AppError {
+  return new AppError('outbound_answer', 'The answer is none of HTTP.', { cause });
 }
 
 function refused(reason: string): AppError {

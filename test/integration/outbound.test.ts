@@ -359,6 +359,15 @@ describe('bounds', () => {
     await expect(response.text()).rejects.toThrow();
   });
 
+  test('an answer that changes the protocol is none, and is not waited for', async () => {
+    const switching =
+      'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n';
+    for (const how of ['write', 'end'] as const) {
+      answer = ({ socket }) => void socket[how](switching);
+      expect(await opened.fetch(openedUrl()).catch(codeOf)).toBe('outbound_answer');
+    }
+  });
+
   test('who is told to stop stops: before the answer, and within it', async () => {
     answer = () => undefined;
     const waiting = opened.fetch(openedUrl(), { signal: AbortSignal.timeout(50) });
