@@ -58,7 +58,8 @@ export class DpopProofs {
     const { payload, thumbprint } = await this.#verify(proof);
     const { htm, htu, ath, jti, iat, nonce } = payload;
     if (htm !== request.method) throw invalid('the DPoP proof is for another method');
-    if (normalized(htu) !== normalized(`${this.#rules.publicUrl}${request.path}`))
+    const asked = normalized(`${this.#rules.publicUrl}${request.path}`);
+    if (asked === undefined || normalized(htu) !== asked)
       throw invalid('the DPoP proof is for another address');
     if (ath !== createHash('sha256').update(token).digest('base64url'))
       throw invalid('the DPoP proof is for another token');

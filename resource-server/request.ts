@@ -85,7 +85,7 @@ export function tokenOf(request: RequestView): PresentedToken | undefined {
   if (fields.length > 1) throw new Refusal('invalid_request', 'there is more than one token');
   const [, name = '', token] =
     /^([\w!#$%&'*+.^`|~-]+)(?: +(.*))?$/.exec(fields[0]?.trim() ?? '') ?? [];
-  const scheme = schemes[name.toLowerCase()];
+  const scheme = schemes.get(name.toLowerCase());
   if (scheme === undefined) return undefined;
   if (token === undefined || !/^[\w.~+/-]+=*$/.test(token))
     throw new Refusal('invalid_request', 'the Authorization header is malformed');
@@ -94,7 +94,10 @@ export function tokenOf(request: RequestView): PresentedToken | undefined {
   return { scheme, token };
 }
 
-const schemes: Record<string, PresentedScheme | undefined> = { bearer: 'Bearer', dpop: 'DPoP' };
+const schemes = new Map<string, PresentedScheme>([
+  ['bearer', 'Bearer'],
+  ['dpop', 'DPoP'],
+]);
 
 /** In JSON a field of that name is none of our business. */
 function hasTokenInForm(request: RequestView): boolean {
