@@ -11,6 +11,7 @@ import {
   startUpstream,
   type Upstream,
 } from '../support/gateway.ts';
+import { freePort } from '../support/process.ts';
 import { type Credentials, exchange, post, revoke, Seed } from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 import { type Answer, eventually, send } from '../support/wire.ts';
@@ -489,6 +490,36 @@ test('answers that nginx keeps for a second, as documented, are kept for one tok
     }
     await revoke(server.url, app, text);
     await eventually(async () => (await ask('/me')).status === 401, 5_000);
+  } finally {
+    await caching.stop();
+  }
+});
+
+test('SECURITY 10: nor are they kept for another API that the same nginx stands before', async () => {
+  const [, , zone = '', cache = ''] = await documented('nginx');
+  const next = await gatewayApi(seed, 'https://ledger.example.com', [{ path: '/**' }]);
+  const port = await freePort();
+  const caching = await startNginx({ api, server: server.url, upstream }, (text, folder) => {
+    const site = replaceOnce(text, 'internal;', `internal;\n${cache}`);
+    const nextSite = [
+      [/^upstream.*?^}/gms, ''],
+      [/listen [^;]*;/, `listen 127.0.0.1:${port};`],
+      [/Basic [\w+/]+=*/, next.basic],
+    ].reduce((all, [from, to]) => all.replace(from as RegExp, to as string), site);
+    return [
+      replaceOnce(zone, '/dev/shm/vouchsafe', `${folder}/cache`),
+      site.replaceAll('api_ID', api.id),
+      nextSite.replaceAll(api.id, next.id).replaceAll('api_ID', next.id),
+    ].join('\n');
+  });
+  try {
+    const ask = (url: string, path: string) => send(url, path, { headers: withToken(token) });
+    const nextUrl = `http://127.0.0.1:${port}`;
+    await eventually(async () => (await ask(nextUrl, '/known')).status === 401, 5_000);
+    for (let times = 0; times < 3; times++) {
+      passed(await ask(caching.url, '/me'));
+      expect((await ask(nextUrl, '/me')).status).toBe(401);
+    }
   } finally {
     await caching.stop();
   }
