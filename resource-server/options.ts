@@ -19,7 +19,7 @@ export interface ResourceServerOptions {
   readonly algorithms?: readonly string[] | undefined;
   /** Takes tokens whose `typ` is JWT beside at+jwt, for APIs that are registered so. */
   readonly acceptTypJwt?: boolean | undefined;
-  /** By how many seconds the issuer's clock and this one may differ: 5 unless told. */
+  /** By how many seconds the issuer's clock and this one may differ: 5 unless told, 30 at the most. */
   readonly clockTolerance?: number | undefined;
 
   readonly introspection?:
@@ -110,6 +110,12 @@ const asymmetric = [
 ];
 const defaultAlgorithms = ['ES256', 'RS256', 'PS256', 'EdDSA', 'Ed25519'];
 
+/**
+ * Seconds. The feed tells of a token for a minute after its end: so long may one of an issuer whose clock is ahead by this
+ * be taken past it by this again, and no longer, or what was revoked would live again.
+ */
+const MOST_TOLERANCE = 30;
+
 /** @throws TypeError where an option is missing, or can't be meant */
 export function parseOptions(options: ResourceServerOptions) {
   checkNames(options);
@@ -128,7 +134,7 @@ export function parseOptions(options: ResourceServerOptions) {
     jwt: oneOf('jwt', options.jwt ?? 'verify', ['verify', 'introspect']),
     algorithms: parseAlgorithms('algorithms', options.algorithms),
     acceptTypJwt: options.acceptTypJwt ?? false,
-    clockTolerance: seconds('clockTolerance', options.clockTolerance, 5),
+    clockTolerance: seconds('clockTolerance', options.clockTolerance, 5, 0, MOST_TOLERANCE),
     cacheTtl: seconds('introspection.cacheTtl', introspection?.cacheTtl, 5),
     cacheSize: count('introspection.cacheSize', introspection?.cacheSize, 10_000),
     feed: revocationFeed === false ? undefined : parseFeed(revocationFeed, clientId !== undefined),
@@ -243,10 +249,16 @@ function parseAlgorithms(name: string, input: readonly string[] | undefined): re
   return algorithms;
 }
 
-function seconds(name: string, input: number | undefined, otherwise: number, least = 0): number {
+function seconds(
+  name: string,
+  input: number | undefined,
+  otherwise: number,
+  least = 0,
+  most = 86_400,
+): number {
   const value = input ?? otherwise;
-  if (!Number.isFinite(value) || value < least || value > 86_400)
-    throw new TypeError(`${name} is a number of seconds, ${least} to 86400`);
+  if (!Number.isFinite(value) || value < least || value > most)
+    throw new TypeError(`${name} is a number of seconds, ${least} to ${most}`);
   return value;
 }
 

@@ -26,7 +26,7 @@ const rule = (
   more: Partial<Rule> = {},
 ): Rule => ({ from: `${from} r`, key, ended: `r.${ended}`, type: 'timestamptz', after, ...more });
 
-/** Past what clocks differ by, and past what a request may take. */
+/** Past what clocks differ by, and past what a request may take. For so long the revocation feed tells of what has ended. */
 const SOON = '1 minute';
 /** Past the longest grace, too. */
 const PAST_GRACE = '2 minutes';

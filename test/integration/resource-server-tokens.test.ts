@@ -560,6 +560,7 @@ describe('what a call needs, and the challenges', () => {
       { clientId: undefined, clientSecret: undefined, jwt: 'introspect' },
       { jwt: 'no' },
       { clockTolerance: -1 },
+      { clockTolerance: 31 },
       { introspection: { cacheTtl: Number.NaN } },
       { dpop: { nonceSecret: 'short' } },
       { audience: 'urn:api', dpop: {} },

@@ -418,10 +418,12 @@ describe('where it goes on', () => {
 
 describe('a process that starts', () => {
   test('tells what ended long ago and still matters, and nothing that does not', async () => {
-    const [early, bound, idle, over] = [
+    const [early, bound, idle, over, machine, person] = [
       await issue(),
       await issue({ scope: 'openid read' }),
       await issue({ scope: 'openid read' }),
+      await issue(),
+      await issue(),
       await issue(),
     ];
     await run(
@@ -437,10 +439,21 @@ describe('a process that starts', () => {
       idle.browser.sessionUid,
     );
     await revoke(one, client, over.jwt);
+    const end = (table: string, ago: string, { jwt }: Issued) =>
+      run(
+        `update ${table} set expires_at = now() - $2::interval where id_hash = $1`,
+        Buffer.from(jtiHash(jwt), 'base64url'),
+        ago,
+      );
+    await end('revoked_tokens', '61 seconds', over);
+    // SECURITY 22: over by our clock; to an API whose clock is behind, or that takes it for a little longer, it is not.
+    await revoke(one, client, machine.jwt);
+    await end('revoked_tokens', '50 seconds', machine);
     await run(
-      `update revoked_tokens set expires_at = now() - interval '1 second' where id_hash = $1`,
-      Buffer.from(jtiHash(over.jwt), 'base64url'),
+      `update grants set revoked_at = now() - interval '1 hour', revoked_reason = 'test' where account_id = $1`,
+      person.accountId,
     );
+    await end('tokens', '50 seconds', person);
     const gone = await seed.signIn(early.accountId);
     await run(
       `update sessions set ended_at = now() - interval '1 hour' where uid = $1`,
@@ -455,11 +468,13 @@ describe('a process that starts', () => {
     expect(rows.map(({ uid }: { uid: string }) => uid).sort()).toEqual(sessions.sort());
     const feed = new Feed((await startServer()).url);
     await feed.poll();
-    expect([early, bound, idle, over].map(({ jwt }) => feed.names(jwt))).toEqual([
+    expect([early, bound, idle, over, machine, person].map(({ jwt }) => feed.names(jwt))).toEqual([
       true,
       true,
       true,
       false,
+      true,
+      true,
     ]);
   });
 
