@@ -1,7 +1,7 @@
 import { isUnavailable } from './database.ts';
 
 /** As many go into one statement. */
-const MOST = 64;
+const MOST = 32;
 
 interface Waiting<Item, Result> {
   readonly item: Item;

@@ -1,5 +1,5 @@
 import type { Database } from '../db/database.ts';
-import { prepared } from './statement.ts';
+import { prepared, preparedRows } from './statement.ts';
 import type {
   AccountRecord,
   ConsentRecord,
@@ -85,9 +85,11 @@ const readToken = prepared(`select ${tokenColumns}, ${standing} as standing,
   from tokens t ${tokenJoins} where t.id_hash = $1`);
 
 /** Of each of several tokens what it is worth, found one by one by primary key whatever the planner thinks of their number. */
-const readLiveTokens =
-  prepared(`select ids.place, found.* from unnest($1::bytea[]) with ordinality as ids (id_hash, place)
-  cross join lateral (select ${tokenColumns} from tokens t ${tokenJoins} where t.id_hash = ids.id_hash limit 1) found`);
+const readLiveTokens = preparedRows(
+  (places) => `select ids.place, found.*
+  from (values ${places.map((place) => `($${place + 1}::bytea, ${place})`).join(', ')}) as ids (id_hash, place)
+  cross join lateral (select ${tokenColumns} from tokens t ${tokenJoins} where t.id_hash = ids.id_hash limit 1) found`,
+);
 
 const readMachineJwt = prepared(`select
   exists (select from clients where id = $2 and disabled_at is null
@@ -269,9 +271,11 @@ export async function findTokenWorths(
   db: Database,
   idHashes: readonly Buffer[],
 ): Promise<(TokenWorth | undefined)[]> {
-  const rows = await db.read<TokenRow & { place: number }>(readLiveTokens(idHashes));
+  const rows = await db.read<TokenRow & { place: number }>(
+    readLiveTokens(idHashes.length, [...idHashes]),
+  );
   const worths: (TokenWorth | undefined)[] = idHashes.map(() => undefined);
-  for (const row of rows) worths[row.place - 1] = toTokenWorth(row);
+  for (const row of rows) worths[row.place] = toTokenWorth(row);
   return worths;
 }
 

@@ -92,3 +92,17 @@ export function prepared(text: string): (...values: unknown[]) => Statement {
   const name = nameOf(text);
   return (...values) => ({ name, text, values });
 }
+
+/**
+ * A statement for so many rows at once, one for each number of them. Unlike one that takes them as an array, whose plan
+ * the database would make anew each time for the length of it, each of these is planned once a connection.
+ */
+export function preparedRows(
+  textFor: (places: readonly number[]) => string,
+): (count: number, values: unknown[]) => Statement {
+  const statements: ((...values: unknown[]) => Statement)[] = [];
+  return (count, values) => {
+    statements[count] ??= prepared(textFor(Array.from({ length: count }, (_, index) => index)));
+    return statements[count](...values);
+  };
+}
