@@ -4,8 +4,18 @@ import type { ErrorKind } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
 import { toApp } from './apps.ts';
-import type { EnginePages } from './provider.ts';
 import { currentUnit } from './unit-of-work.ts';
+
+/** The pages that the engine shows by itself: each is one of ours. */
+export interface EnginePages {
+  error(
+    ctx: KoaContextWithOIDC,
+    out: { error: string; error_description?: string },
+    cause: Error,
+  ): Promise<void>;
+  signOut(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): Promise<void>;
+  signedOut(ctx: KoaContextWithOIDC): Promise<void>;
+}
 
 /** Our pages in place of every one that the engine brings. */
 export function createEnginePages({

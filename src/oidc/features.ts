@@ -4,9 +4,9 @@ import type { Sealer } from '../lib/seal.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
 import { createDpop } from './dpop.ts';
+import type { EnginePages } from './engine-pages.ts';
 import type { LiveToken } from './live-token.ts';
 import { mutualTls } from './mtls.ts';
-import type { EnginePages } from './provider.ts';
 import { createResourceIndicators } from './resources.ts';
 import { currentUnit } from './unit-of-work.ts';
 

@@ -1,4 +1,5 @@
-import Provider, { type Account, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { type Account, type Configuration } from 'oidc-provider';
+import { clientAuthMethods } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import { issuerPath } from '../http/request.ts';
@@ -13,6 +14,7 @@ import { enabledJwa } from './algorithms.ts';
 import { assertionSigningAlgs, checkAssertion } from './assertions.ts';
 import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
+import type { EnginePages } from './engine-pages.ts';
 import { createLoadExistingGrant } from './families.ts';
 import { createFeatures, type TellOf } from './features.ts';
 import { engineKey } from './key-material.ts';
@@ -22,17 +24,6 @@ import { offlineAccessHook } from './offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy } from './policy.ts';
 import { currentUnit } from './unit-of-work.ts';
-
-/** The pages that the engine shows by itself: each is one of ours. */
-export interface EnginePages {
-  error(
-    ctx: KoaContextWithOIDC,
-    out: { error: string; error_description?: string },
-    cause: Error,
-  ): Promise<void>;
-  signOut(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): Promise<void>;
-  signedOut(ctx: KoaContextWithOIDC): Promise<void>;
-}
 
 export interface ProviderOptions {
   readonly config: Config;
@@ -44,15 +35,6 @@ export interface ProviderOptions {
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
 }
-
-/** How confidential clients authenticate. */
-const authMethods = [
-  'client_secret_basic',
-  'client_secret_post',
-  'private_key_jwt',
-  'tls_client_auth',
-  'self_signed_tls_client_auth',
-] as const;
 
 /**
  * The protocol engine with everything of ours applied: storage, policy, keys, pages, overrides and listeners. It reads
@@ -109,12 +91,12 @@ function configuration({
     },
     features: createFeatures({ clients, resourceServers, sealer, pages, tellOf }),
     responseTypes: ['code', 'none'],
-    clientAuthMethods: [...authMethods, 'none'],
+    clientAuthMethods: [...clientAuthMethods, 'none'],
     discovery: {
       revocations_endpoint: `${config.issuer}/revocations`,
-      introspection_endpoint_auth_methods_supported: authMethods,
+      introspection_endpoint_auth_methods_supported: clientAuthMethods,
       introspection_endpoint_auth_signing_alg_values_supported: assertionSigningAlgs,
-      revocation_endpoint_auth_methods_supported: [...authMethods, 'none'],
+      revocation_endpoint_auth_methods_supported: [...clientAuthMethods, 'none'],
       revocation_endpoint_auth_signing_alg_values_supported: assertionSigningAlgs,
     },
     enabledJWA: enabledJwa,
