@@ -1,6 +1,6 @@
 import { accessSync, constants } from 'node:fs';
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseNetwork } from './lib/network.ts';
 
 /** The settings of TLS and of client certificates (RFC 8705); src/config.ts reads them with the others. */
 
@@ -22,20 +22,9 @@ const header = z
   .regex(/^[a-z0-9-]+$/i)
   .transform((name) => name.toLowerCase());
 
-/** An address, or a network in CIDR notation. */
-function isNetwork(entry: string): boolean {
-  const [address = '', length, ...rest] = entry.split('/');
-  const bits = isIP(address) === 4 ? 32 : 128;
-  return (
-    isIP(address) !== 0 &&
-    rest.length === 0 &&
-    (length === undefined || (/^\d{1,3}$/.test(length) && Number(length) <= bits))
-  );
-}
-
 const networks = z.string().transform((value, context) => {
   const entries = value.split(',').map((part) => part.trim());
-  if (!entries.every(isNetwork)) {
+  if (!entries.every((entry) => parseNetwork(entry) !== undefined)) {
     context.addIssue({ code: 'custom', message: 'not addresses' });
     return z.NEVER;
   }
@@ -96,6 +85,15 @@ type Parsed = {
   [K in keyof typeof tlsVariables]: z.output<(typeof tlsVariables)[K]['form']>;
 };
 
+/** The proxies that tell of the client's certificate, and in which headers; their names are in lower case. */
+export interface CertificateProxy {
+  readonly header: string;
+  /** Its value is SUCCESS where the proxy has verified the certificate. */
+  readonly verifiedHeader: string | undefined;
+  /** Addresses and networks. */
+  readonly peers: readonly string[];
+}
+
 export interface TlsConfig {
   /** We end TLS ourselves. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
@@ -103,14 +101,7 @@ export interface TlsConfig {
     /** Where our own TLS asks for them. */
     readonly port: number | undefined;
     readonly caFile: string | undefined;
-    /** Who tells us of them; names of headers are in lower case. */
-    readonly proxy:
-      | {
-          readonly header: string;
-          readonly verifiedHeader: string | undefined;
-          readonly peers: readonly string[];
-        }
-      | undefined;
+    readonly proxy: CertificateProxy | undefined;
     /** Where clients that have one go, if that is not the issuer. */
     readonly host: string | undefined;
   };

@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { BlockList, isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Context, Middleware } from 'koa';
+import type { CertificateProxy } from '../config-tls.ts';
+import { holds, listNetworks } from '../lib/network.ts';
 
 /** The certificate of the TLS connection that a client opened, and whose key it has. */
 export interface ClientCertificate {
@@ -13,16 +14,7 @@ export interface ClientCertificate {
 export interface CertificateOptions {
   /** We end TLS ourselves, and know authorities of client certificates. */
   readonly ownAuthorities: boolean;
-  /** The proxies that tell of the client's certificate, and in which headers. */
-  readonly proxy:
-    | {
-        readonly header: string;
-        /** Its value is SUCCESS where the proxy has verified the certificate. */
-        readonly verifiedHeader: string | undefined;
-        /** Addresses and networks. */
-        readonly peers: readonly string[];
-      }
-    | undefined;
+  readonly proxy: CertificateProxy | undefined;
 }
 
 /**
@@ -30,12 +22,12 @@ export interface CertificateOptions {
  * are read from its connections alone, and taken off every request.
  */
 export function identifyCertificate({ ownAuthorities, proxy }: CertificateOptions): Middleware {
-  const peers = new BlockList();
-  for (const peer of proxy?.peers ?? []) addPeer(peers, peer);
+  const peers = listNetworks(proxy?.peers ?? []);
   return (ctx, next) => {
     const { req } = ctx;
     const told =
-      proxy !== undefined && isPeer(peers, req.socket.remoteAddress)
+      // By the connection alone: what a request says of its way is not asked.
+      proxy !== undefined && holds(peers, req.socket.remoteAddress ?? '')
         ? {
             certificate: single(ctx, proxy.header),
             verified:
@@ -75,20 +67,6 @@ function ofConnection(ctx: Context, ownAuthorities: boolean): ClientCertificate 
 function single(ctx: Context, header: string): string | undefined {
   const values = ctx.req.headersDistinct[header];
   return values?.length === 1 ? values[0] : undefined;
-}
-
-function addPeer(peers: BlockList, entry: string): void {
-  const [address = '', length] = entry.split('/');
-  const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-  if (length === undefined) peers.addAddress(address, family);
-  else peers.addSubnet(address, Number(length), family);
-}
-
-/** By the connection alone: what a request says of its way is not asked. */
-function isPeer(peers: BlockList, remote: string | undefined): boolean {
-  if (remote === undefined) return false;
-  const address = remote.startsWith('::ffff:') ? remote.slice(7) : remote;
-  return peers.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
 }
 
 /**

@@ -1,6 +1,6 @@
-import { type BlockList, isIP } from 'node:net';
+import { BlockList, isIP } from 'node:net';
 
-export interface Network {
+interface Network {
   readonly address: string;
   /** How many bits of it name the network. */
   readonly length: number;
@@ -26,7 +26,18 @@ export function addNetwork(list: BlockList, { address, length, family }: Network
   list.addSubnet(address, length, family);
 }
 
-/** Whether the list holds the address, which may be an IPv6 one with its zone. */
+/** @throws TypeError for what `parseNetwork` does not know */
+export function listNetworks(texts: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const text of texts) {
+    const network = parseNetwork(text);
+    if (network === undefined) throw new TypeError(`${text} is no network`);
+    addNetwork(list, network);
+  }
+  return list;
+}
+
+/** Whether the list holds the address, which may be an IPv6 one with its zone, or IPv4 mapped into IPv6. */
 export function holds(list: BlockList, address: string): boolean {
   const [plain = ''] = address.split('%', 1);
   const version = isIP(plain);

@@ -1,5 +1,5 @@
-import { BlockList, isIP } from 'node:net';
-import { addNetwork, holds, parseNetwork } from '../lib/network.ts';
+import { isIP } from 'node:net';
+import { holds, listNetworks } from '../lib/network.ts';
 
 /** The special-use ranges of the IANA registries (RFC 6890 and what came after it), multicast and relays. */
 const ipv4 = [
@@ -38,18 +38,8 @@ const ipv6 = [
   '3fff::/20',
 ];
 
-function listOf(networks: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const text of networks) {
-    const network = parseNetwork(text);
-    if (network === undefined) throw new TypeError(`${text} is no network`);
-    addNetwork(list, network);
-  }
-  return list;
-}
-
-const special = listOf([...ipv4, ...ipv6]);
-const publicIpv6 = listOf([globalUnicast]);
+const special = listNetworks([...ipv4, ...ipv6]);
+const publicIpv6 = listNetworks([globalUnicast]);
 
 /**
  * Whether an address is of special use, as loopback, private, link-local and metadata ones are: of no service that is for
