@@ -10,7 +10,7 @@ export interface Page {
   readonly more: boolean;
 }
 
-/** More than so many at once are sorted together. */
+/** More than so many at once are put in their places together. */
 const MANY = 500;
 
 /** What a process knows to be revoked: all of it in the order of its keys, and what is new. */
@@ -36,7 +36,7 @@ export class KnownRevocations {
       this.#recent.delete(key);
       this.#recent.set(key, entry);
     }
-    if (fresh.length > MANY) this.#keys = [...this.#all.keys()].sort();
+    if (fresh.length > MANY) this.#keys = merged(this.#keys, fresh.sort());
     else for (const key of fresh) this.#keys.splice(this.#placeOf(key), 0, key);
   }
 
@@ -65,9 +65,20 @@ export class KnownRevocations {
 
   /** The same of what was learned of since, which is not before what `forget` was last told. */
   pageOfRecent(since: number, after: string, most: number): Page {
-    const found = [...this.#recent.values()].filter(({ seen, key }) => seen > since && key > after);
-    if (found.length > most) found.sort((a, b) => (a.key < b.key ? -1 : 1));
+    const isTold = ({ seen, key }: Known) => seen > since && key > after;
+    const few = [...take(this.#recent.values(), isTold, most + 1)];
+    if (few.length <= most) return { revocations: few, more: false };
+    // Anybody may ask, and as often as there are cursors: so many are not sorted each time, but found in their order.
+    const found = [...take(this.#inOrder(after), isTold, most + 1)];
     return { revocations: found.slice(0, most), more: found.length > most };
+  }
+
+  /** What is new in the order of its keys, from `after` on. */
+  *#inOrder(after: string): Generator<Known> {
+    for (let place = this.#placeOf(after); place < this.#keys.length; place++) {
+      const recent = this.#recent.get(this.#keys[place] as string);
+      if (recent !== undefined) yield recent;
+    }
   }
 
   /** The first place whose key is not less. */
@@ -80,4 +91,27 @@ export class KnownRevocations {
     }
     return low;
   }
+}
+
+/** The first `most` of them that are asked for. */
+function* take<T>(all: Iterable<T>, isAskedFor: (one: T) => boolean, most: number): Generator<T> {
+  let left = most;
+  for (const one of all) {
+    if (!isAskedFor(one)) continue;
+    yield one;
+    left -= 1;
+    if (left === 0) return;
+  }
+}
+
+/** Both in their order become one: in a long list a few new ones are not worth sorting all of it. */
+function merged(some: readonly string[], others: readonly string[]): string[] {
+  const all: string[] = [];
+  let next = 0;
+  for (const one of some) {
+    while (next < others.length && (others[next] as string) < one)
+      all.push(others[next++] as string);
+    all.push(one);
+  }
+  return [...all, ...others.slice(next)];
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { Cursors } from '../../src/revocation/cursors.ts';
@@ -54,6 +55,22 @@ describe('pages', () => {
       }),
     );
   });
+});
+
+test('many that come at once are told in the same order, all of them and what is new', () => {
+  const names = Array.from({ length: 2_000 }, (_, index) =>
+    keyOfToken(createHash('sha256').update(String(index)).digest()),
+  );
+  const of = (keys: readonly string[], seen: number) => keys.map((key) => ({ key, time: 1, seen }));
+  const [early, late] = [names.slice(0, 700), names.slice(700)];
+  const revocations = known(...of(early, 1));
+  revocations.add(of(late, 2));
+  expect(keysOf(revocations.pageOfAll('', 9_999))).toEqual(names.toSorted());
+  const sorted = late.toSorted();
+  const first = revocations.pageOfRecent(1, '', 500);
+  expect([keysOf(first), first.more]).toEqual([sorted.slice(0, 500), true]);
+  const rest = revocations.pageOfRecent(1, sorted[499] as string, 800);
+  expect([keysOf(rest).toSorted(), rest.more]).toEqual([sorted.slice(500), false]);
 });
 
 test('what is told again with nothing new is not new; a later time of a client is, and an earlier one never counts', () => {
