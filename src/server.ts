@@ -69,7 +69,7 @@ import { Outbound } from './outbound/outbound.service.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
 import { OutboxWorker } from './outbox/worker.ts';
-import { LOGOUT } from './session/session.ts';
+import { type ClientLogout, LOGOUT } from './session/session.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
 import { RevocationFeed } from './revocation/revocation.service.ts';
@@ -209,6 +209,7 @@ export async function createServer({
     sealer,
     logger,
     handlers: { [LOGOUT]: createLogoutHandler({ provider: () => engine.provider, outbound }) },
+    fairTo: 'clientId' satisfies keyof ClientLogout,
     concurrency: 8,
   });
 

@@ -50,19 +50,27 @@ export interface TakenRow {
   readonly attempts: number;
 }
 
-/** Takes up to `limit` due rows for `leaseSeconds`; what another worker takes at the same moment is passed over. */
+/**
+ * Takes up to `limit` due rows for `leaseSeconds`; what another worker takes at the same moment is passed over, and what is
+ * about one of those who are served.
+ */
 export async function takeDue(
   db: Db,
   kinds: readonly string[],
   limit: number,
   leaseSeconds: number,
+  served?: { readonly member: string; readonly names: readonly string[] },
 ): Promise<TakenRow[]> {
+  const others =
+    served === undefined || served.names.length === 0
+      ? sql``
+      : sql`and (about->>${served.member} = any(${served.names}::text[])) is not true`;
   const { rows } = await sql<TakenRow>`
     update outbox set leased_until = now() + make_interval(secs => ${leaseSeconds}), attempts = attempts + 1
     where id in (
       select id from outbox
       where done_at is null and dead_at is null and due_at <= now() and (leased_until is null or leased_until < now())
-        and kind = any(${kinds}::text[])
+        and kind = any(${kinds}::text[]) ${others}
       order by due_at limit ${limit} for update skip locked)
     returning id, kind, payload_sealed, about, attempts`.execute(db);
   return rows;

@@ -16,6 +16,11 @@ export interface WorkerOptions {
   readonly clockwork?: Readonly<Record<`clock:${string}`, Clockwork>> | undefined;
   /** Rows that are worked on at once. */
   readonly concurrency?: number;
+  /**
+   * A member of what rows are about. Of those that name the same there, two are worked on at once at the most, so that
+   * whoever is slow to take them holds up no other.
+   */
+  readonly fairTo?: string;
   readonly pollMs?: number;
 }
 
@@ -27,6 +32,8 @@ const LONGEST_PAUSE = 4 * 3_600;
 /** Seconds after which another process may take a row: longer than an attempt may last. */
 const LEASE = 60;
 const ATTEMPT_MS = 40_000;
+/** Places for rows that name the same (`fairTo`). */
+const SHARE = 2;
 /** Seconds until a recurring job that failed is tried again. */
 const CLOCK_PAUSE = 60;
 
@@ -37,7 +44,8 @@ const CLOCK_PAUSE = 60;
 export class OutboxWorker {
   readonly #options: WorkerOptions;
   readonly #kinds: string[];
-  readonly #running = new Set<Promise<void>>();
+  /** With whom each is about, where that is asked. */
+  readonly #running = new Map<Promise<void>, unknown>();
   readonly #stopping = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #ended: (() => void) | undefined;
@@ -75,13 +83,13 @@ export class OutboxWorker {
     clearTimeout(this.#timer);
     this.#stopping.abort();
     await this.#taking;
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.keys());
   }
 
   /** Takes what is due now, once, and waits for it; gives how many rows there were. */
   async runDue(): Promise<number> {
     const taken = await this.#take();
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.keys());
     return taken;
   }
 
@@ -112,17 +120,41 @@ export class OutboxWorker {
   }
 
   async #take(): Promise<number> {
-    if (this.#free <= 0) return 0;
-    const rows = await store.takeDue(this.#options.db.kysely, this.#kinds, this.#free, LEASE);
+    const { db, fairTo } = this.#options;
+    if (fairTo === undefined)
+      return this.#free <= 0
+        ? 0
+        : this.#begin(await store.takeDue(db.kysely, this.#kinds, this.#free, LEASE));
+    // One by one: each may be the last of its share.
+    let taken = 0;
+    while (this.#free > 0 && !this.#stopping.signal.aborted) {
+      const served = { member: fairTo, names: this.#served() };
+      const rows = await store.takeDue(db.kysely, this.#kinds, 1, LEASE, served);
+      if (rows.length === 0) break;
+      taken += this.#begin(rows);
+    }
+    return taken;
+  }
+
+  #begin(rows: readonly store.TakenRow[]): number {
+    const { fairTo } = this.#options;
     for (const row of rows) {
       const run = this.#work(row).finally(() => {
-        const wasFull = this.#free <= 0;
+        const hadToWait = this.#free <= 0 || fairTo !== undefined;
         this.#running.delete(run);
-        if (wasFull) this.nudge();
+        if (hadToWait) this.nudge();
       });
-      this.#running.add(run);
+      this.#running.set(run, fairTo === undefined ? undefined : row.about?.[fairTo]);
     }
     return rows.length;
+  }
+
+  /** Those who have their share of the places. */
+  #served(): string[] {
+    const names = [...this.#running.values()].filter((name) => typeof name === 'string');
+    return [...new Set(names)].filter(
+      (name) => names.filter((other) => other === name).length >= SHARE,
+    );
   }
 
   /** Never throws: what can't even be noted is found again when the lease ends. */

@@ -5,6 +5,7 @@ import { AccountService } from '../../src/account/account.service.ts';
 import { Passwords } from '../../src/account/passwords.service.ts';
 import { AuthenticatorService } from '../../src/authenticator/authenticator.service.ts';
 import { Sealer } from '../../src/lib/seal.ts';
+import { tellClient } from '../../src/session/session.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type LogoutReceiver, openLogoutReceiver } from '../support/logout-receiver.ts';
 import {
@@ -455,6 +456,27 @@ describe('delivery', () => {
         .where('kind', '=', 'backchannel_logout')
         .execute();
     }
+  });
+
+  test('to one that lets everybody wait holds up no other', async () => {
+    const { accountId, browser } = await person();
+    receiver.onRequest = () => new Promise<never>(() => undefined);
+    for (let i = 0; i < 160; i++)
+      await tellClient(database.db.kysely, {
+        clientId: told.clientId,
+        accountId,
+        sid: `before ${i}`,
+      });
+    await eventually(async () => receiver.received.length > 0, 5_000);
+    const sid = sidIn(await tokensFor(browser, toldToo));
+    await signOut(one, browser);
+    // All of the others would take a minute.
+    await eventually(async () => receiverToo.received.length > 0, 20_000);
+    expect(sids(receiverToo)).toEqual([sid]);
+    await database.db.kysely
+      .deleteFrom('outbox')
+      .where('kind', '=', 'backchannel_logout')
+      .execute();
   });
 
   test('a process that dies between the commit and the delivery leaves it to another one', async () => {

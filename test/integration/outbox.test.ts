@@ -29,10 +29,17 @@ interface Setting {
   handlers?: Record<string, OutboxHandler>;
   clockwork?: Record<`clock:${string}`, Clockwork>;
   concurrency?: number;
+  fairTo?: string;
   pollMs?: number;
 }
 
-function worker({ handlers = {}, clockwork, concurrency = 4, pollMs = 10 }: Setting): OutboxWorker {
+function worker({
+  handlers = {},
+  clockwork,
+  concurrency = 4,
+  fairTo,
+  pollMs = 10,
+}: Setting): OutboxWorker {
   const logger = createLogger('trace', { write: (line: string) => void log.push(line) });
   const made = new OutboxWorker({
     db: database.connect(),
@@ -41,6 +48,7 @@ function worker({ handlers = {}, clockwork, concurrency = 4, pollMs = 10 }: Sett
     handlers,
     clockwork,
     concurrency,
+    ...(fairTo === undefined ? {} : { fairTo }),
     pollMs,
   });
   workers.push(made);
@@ -311,6 +319,40 @@ describe('a worker', () => {
     await mine.start();
     await until(() => done === 10);
     expect(most).toBe(3);
+  });
+
+  test('gives nobody more than two of its places, and all that wait their turn', async () => {
+    const about = (clientId: string) =>
+      insertOutbox(database.db.kysely, openOutboxWrite('told', { clientId }));
+    for (let i = 0; i < 20; i++) await about('slow');
+    for (const clientId of ['a', 'b', 'b', 'b', 'c']) await about(clientId);
+    const order: string[] = [];
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((done) => (release = done));
+    let slow = 0;
+    let most = 0;
+    const mine = worker({
+      handlers: {
+        told: async (payload) => {
+          const { clientId } = payload as { clientId: string };
+          if (clientId === 'slow') {
+            most = Math.max(most, ++slow);
+            await released;
+            slow -= 1;
+          }
+          order.push(clientId);
+        },
+      },
+      concurrency: 3,
+      fairTo: 'clientId',
+      pollMs: 600_000,
+    });
+    await mine.start();
+    await until(() => order.length === 5);
+    expect(order.toSorted()).toEqual(['a', 'b', 'b', 'b', 'c']);
+    release();
+    await until(() => order.length === 25);
+    expect(most).toBe(2);
   });
 
   test('waits for what is under way when it stops, and takes nothing then', async () => {
