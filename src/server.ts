@@ -27,7 +27,7 @@ import { identifyCertificate } from './http/client-certificate.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
 import { createLanes, refuseFailed } from './http/lane.ts';
-import { Listener } from './http/listener.ts';
+import { type Handler, Listener } from './http/listener.ts';
 import { createRenderer } from './http/render.ts';
 import { serveAssets } from './http/render-page.ts';
 import {
@@ -69,7 +69,7 @@ import { Outbound } from './outbound/outbound.service.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
 import { OutboxWorker } from './outbox/worker.ts';
-import { type ClientLogout, LOGOUT } from './session/session.ts';
+import { LOGOUT } from './session/session.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
 import { RevocationFeed } from './revocation/revocation.service.ts';
@@ -209,7 +209,6 @@ export async function createServer({
     sealer,
     logger,
     handlers: { [LOGOUT]: createLogoutHandler({ provider: () => engine.provider, outbound }) },
-    fairTo: 'clientId' satisfies keyof ClientLogout,
     concurrency: 8,
   });
 
@@ -304,7 +303,7 @@ export async function createServer({
   app.use(refuseBrokenAssertions());
   app.use(engine.middleware());
 
-  const handler = createLanes({
+  const answer = createLanes({
     issuer: config.issuer,
     logger,
     lanes: lanes
@@ -318,10 +317,18 @@ export async function createServer({
         ]
       : [],
     isOpen: () => engine.isReady,
-    authenticate: (credentials) => authenticateBySecret(clients, credentials),
+    authenticate: (credentials) => {
+      // The body may have taken its time.
+      watch.keepFresh();
+      return authenticateBySecret(clients, credentials);
+    },
     onAnswer: (route, seconds, result) => metrics?.noteLane(route, seconds, result),
     next: app.callback(),
   });
+  const handler: Handler = (request, response) => {
+    watch.keepFresh();
+    return answer(request, response);
+  };
   const metricsListener = new Listener();
   metrics?.watch({ db, passwords });
 

@@ -5,6 +5,8 @@ import type { ConfigVersionsTable } from './schema.ts';
 export type Topic = ConfigVersionsTable['topic'];
 
 const POLL_MS = 1_000;
+/** Who has not heard for so long knows nothing for sure: it was suspended, or waits for its database. */
+const UNHEARD_MS = 3_000;
 
 /** Tells every process that what it cached of a topic is old; it stands with the change that causes it, or not at all. */
 export async function raiseVersion(db: Db, topic: Topic): Promise<void> {
@@ -23,6 +25,7 @@ export class VersionWatch {
   readonly #db: Database;
   readonly #listeners = new Map<Topic, (() => unknown)[]>();
   #known = new Map<Topic, number>();
+  #heard = now();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(db: Database) {
@@ -43,6 +46,16 @@ export class VersionWatch {
     this.#timer = undefined;
   }
 
+  /**
+   * Tells of everything where nothing was heard for seconds, so that who asks next reads anew. Called before what is
+   * cached decides: a process that goes on after it was suspended is asked before it has looked.
+   */
+  keepFresh(): void {
+    if (elapsed(this.#heard) <= UNHEARD_MS) return;
+    this.#heard = now();
+    this.#tell([...this.#listeners.keys()]);
+  }
+
   #wait(): void {
     this.#timer = setTimeout(() => void this.#tick(), POLL_MS).unref();
   }
@@ -54,11 +67,13 @@ export class VersionWatch {
 
   /** Looks now. */
   async check(): Promise<void> {
-    const now = await this.#read();
-    const changed = [...now]
+    const asked = now();
+    const found = await this.#read();
+    const changed = [...found]
       .filter(([topic, version]) => this.#known.get(topic) !== version)
       .map(([topic]) => topic);
-    this.#known = now;
+    this.#known = found;
+    this.#heard = asked;
     this.#tell(changed);
   }
 
@@ -71,6 +86,11 @@ export class VersionWatch {
     return new Map(rows.map((row) => [row.topic, row.version]));
   }
 }
+
+/** By both clocks: one of them stands still while the machine is suspended, and the other one may be set. */
+const now = () => ({ at: performance.now(), date: Date.now() });
+const elapsed = ({ at, date }: ReturnType<typeof now>) =>
+  Math.max(performance.now() - at, Date.now() - date);
 
 /**
  * Keeps what was found until it is cleared, at most `size` entries, the longest unused leaving first. A load that was

@@ -14,6 +14,7 @@ export interface KillAt {
 export interface ServerProcess {
   readonly issuer: string;
   readonly url: string;
+  readonly pid: number;
   /** From now on waits are counted; with `kill`, the process ends itself. */
   arm(kill?: KillAt): Promise<void>;
   /** The waits on the database since `arm`: statements that are under way together are one. */
@@ -62,6 +63,7 @@ export async function startServerProcess(
   return {
     issuer,
     url: `http://127.0.0.1:${port}`,
+    pid: child.pid as number,
     arm: (kill) => ask({ arm: kill ?? null }),
     waits: () => ask({ count: 'waits' }),
     statements: () => ask({ count: 'statements' }),

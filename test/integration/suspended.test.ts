@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/process.ts';
+import { Seed } from '../support/protocol.ts';
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
+import { basic, form, send } from '../support/wire.ts';
+
+/** A process that stood still for seconds, as machines that are moved do, and was asked before it could look around. */
+
+const api = 'https://jwt.example.com';
+let database: TestDatabase;
+let seed: Seed;
+let server: ServerProcess;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  seed = new Seed(database.db);
+  await seed.api(api, 'jwt', ['read']);
+  server = await startServerProcess(database, 'http://localhost:3000');
+});
+
+afterAll(async () => {
+  await server.stop();
+  await database.drop();
+});
+
+test('SECURITY 22: what waited for it gets no token of a client that was disabled meanwhile, whichever way it goes', async () => {
+  const machine = await seed.client({
+    type: 'machine',
+    apis: [{ identifier: api, scopes: ['read'] }],
+  });
+  const ask = async (more: Record<string, string>) => {
+    const fields = { grant_type: 'client_credentials', resource: api, ...more };
+    const body = form(fields);
+    return (await send(server.url, '/token', { method: 'POST', headers: basic(machine), body }))
+      .status;
+  };
+  expect(await ask({})).toBe(200);
+  process.kill(server.pid, 'SIGSTOP');
+  const stopped = performance.now();
+  await seed.disableClient(machine.clientId);
+  const asked = Promise.all([ask({}), ask({ unknown: 'x' }), ask({}), ask({ unknown: 'x' })]);
+  await until(async () => performance.now() - stopped > 3_500);
+  process.kill(server.pid, 'SIGCONT');
+  expect(await asked).toEqual([401, 401, 401, 401]);
+}, 20_000);
