@@ -51,6 +51,6 @@ function number(claims: Readonly<Record<string, unknown>>, name: string): number
 
 /** A token that is bound to nothing that can be understood is not one for everybody. */
 function confirmation(cnf: unknown): LiveToken['cnf'] {
-  if (cnf === undefined || isObject(cnf)) return cnf;
+  if (cnf === undefined || (isObject(cnf) && Object.keys(cnf).length > 0)) return cnf;
   throw new Refusal('invalid_token', 'a claim of the token is malformed');
 }

@@ -56,6 +56,24 @@ describe('the scheme of a token', () => {
   );
 });
 
+test.each<[unknown]>([
+  [{}],
+  [null],
+  [[]],
+  ['x'],
+  [{ kid: 'x' }],
+  [{ jku: 'https://evil.example' }],
+])('a token that is bound to what nobody can prove (cnf %j) is none for everybody', async (cnf) => {
+  const token = await issuer.token(audience, { cnf });
+  for (const scheme of ['Bearer', 'DPoP']) {
+    const request = new Request(audience, { headers: { authorization: `${scheme} ${token}` } });
+    const error = await create()
+      .authenticate(request)
+      .catch((error: unknown) => error);
+    expect(error).toMatchObject({ code: 'invalid_token' });
+  }
+});
+
 test('DPoP: a request for no address (OPTIONS *) has no proof that fits, least of all one that names none', async () => {
   const api = create({ publicUrl: 'https://api.example.com:8443' });
   const server = createServer((request, response) => {
