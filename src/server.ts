@@ -60,7 +60,6 @@ import { unitOfWork } from './oidc/middleware.ts';
 import { tellOfCertificates } from './oidc/mtls.ts';
 import { takePosts } from './oidc/posts.ts';
 import { createResourceInfo } from './oidc/resources.ts';
-import { authenticateBySecret } from './oidc/secret-client.ts';
 import { createVerifyJwt, presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
@@ -69,7 +68,7 @@ import { Outbound } from './outbound/outbound.service.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
 import { OutboxWorker } from './outbox/worker.ts';
-import { LOGOUT } from './session/session.ts';
+import { type ClientLogout, LOGOUT } from './session/session.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
 import { RevocationFeed } from './revocation/revocation.service.ts';
@@ -210,6 +209,7 @@ export async function createServer({
     logger,
     handlers: { [LOGOUT]: createLogoutHandler({ provider: () => engine.provider, outbound }) },
     concurrency: 8,
+    fairTo: 'clientId' satisfies keyof ClientLogout,
   });
 
   const app = new Koa();
@@ -320,7 +320,7 @@ export async function createServer({
     authenticate: (credentials) => {
       // The body may have taken its time.
       watch.keepFresh();
-      return authenticateBySecret(clients, credentials);
+      return clients.authenticate(credentials);
     },
     onAnswer: (route, seconds, result) => metrics?.noteLane(route, seconds, result),
     next: app.callback(),

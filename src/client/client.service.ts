@@ -106,6 +106,22 @@ export class ClientService {
   }
 
   /**
+   * The client that authenticates with its secret, in the header or in the form as it likes; undefined for everybody
+   * else, however else they may authenticate.
+   */
+  async authenticate({
+    clientId,
+    clientSecret,
+  }: {
+    readonly clientId: string;
+    readonly clientSecret: string;
+  }): Promise<Client | undefined> {
+    const client = await this.find(clientId);
+    if (client === undefined || client.disabled || !hasSecret(client.metadata)) return undefined;
+    return this.verifySecret(client, clientSecret) ? client : undefined;
+  }
+
+  /**
    * Registers a client; with a secret unless its type is a public one.
    * @throws AppError `invalid_redirect_uri`, `unknown_api`, `unknown_scope`, `invalid_client`
    */

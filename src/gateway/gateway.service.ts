@@ -1,8 +1,8 @@
 import { writeAudit } from '../audit/audit.service.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
-import { hasSecret } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
+import { basicCredentials } from '../http/credentials.ts';
 import type { IntrospectionService, LiveToken } from '../introspection/introspection.service.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import type { GatewayRule } from './gateway.ts';
@@ -145,23 +145,16 @@ export class GatewayService {
   /** Anybody could ask what a token is worth otherwise (RFC 7662, sections 2.1 and 4). */
   async #authenticate({ apiId, credentials }: Question, origin: AuditOrigin) {
     if (credentials === undefined) return undefined;
-    const [, encoded = ''] = /^Basic +([\w+/-]+=*)$/i.exec(credentials) ?? [];
-    const [, id = '', secret = ''] =
-      /^([^:]+):(.+)$/s.exec(Buffer.from(encoded, 'base64').toString()) ?? [];
     const { clients, resourceServers, db } = this.#parts;
-    const client = await clients.find(id);
-    if (
-      client !== undefined &&
-      client.resourceServerId === apiId &&
-      !client.disabled &&
-      hasSecret(client.metadata) &&
-      clients.verifySecret(client, secret)
-    )
-      return resourceServers.findById(apiId);
+    const basic = basicCredentials(credentials);
+    const client = basic && (await clients.authenticate(basic));
+    if (client?.resourceServerId === apiId) return resourceServers.findById(apiId);
+    // The audit names only who there is.
+    const named = basic && (await clients.find(basic.clientId));
     await writeAudit(db.kysely, {
       type: 'client.authentication',
       outcome: 'refused',
-      clientId: client?.id,
+      clientId: named?.id,
       reason: 'gateway_refused',
       ...origin,
     });

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { type BasicCredentials, basicCredentials, plainValue } from './credentials.ts';
 
 /** What of a request is so plain that a lane may read it by itself: the rest is the engine's to understand. */
 
@@ -59,19 +60,6 @@ export function plainForm(
   return form;
 }
 
-/** Percent-encoded or not, of printable ASCII alone. */
-function plainValue(text: string): string | undefined {
-  if (/^[A-Za-z0-9._~-]+$/.test(text)) return text;
-  if (!/^([A-Za-z0-9._~*+:/-]|%[2-7][0-9A-Fa-f])+$/.test(text)) return undefined;
-  const value = decodeURIComponent(text.replaceAll('+', ' '));
-  return value.includes('\x7f') ? undefined : value;
-}
-
-export interface BasicCredentials {
-  readonly clientId: string;
-  readonly clientSecret: string;
-}
-
 /** The client's id and secret (RFC 6749, section 2.3.1), if they came in one place, and there as they should. */
 export function plainCredentials(
   authorization: string | undefined,
@@ -86,20 +74,4 @@ export function plainCredentials(
   if (clientSecret !== undefined) return undefined;
   const basic = basicCredentials(authorization);
   return clientId === undefined || basic?.clientId === clientId ? basic : undefined;
-}
-
-function basicCredentials(authorization: string): BasicCredentials | undefined {
-  // Whole groups of Base64, padded: what is not is for the engine to judge.
-  const encoded = /^Basic ((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$/i.exec(
-    authorization,
-  )?.[1];
-  if (encoded === undefined) return undefined;
-  const text = Buffer.from(encoded, 'base64').toString('latin1');
-  const at = text.indexOf(':');
-  if (at < 1) return undefined;
-  const clientId = plainValue(text.slice(0, at));
-  const clientSecret = plainValue(text.slice(at + 1));
-  return clientId === undefined || clientSecret === undefined
-    ? undefined
-    : { clientId, clientSecret };
 }

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
 import { type Logger, withoutRedaction } from '../lib/log.ts';
-import { type BasicCredentials, isPlainRequest, plainCredentials, plainForm } from './lane-form.ts';
+import type { BasicCredentials } from './credentials.ts';
+import { isPlainRequest, plainCredentials, plainForm } from './lane-form.ts';
 import type { Handler } from './listener.ts';
 import { issuerPath, logRequest, securityHeaderList } from './request.ts';
 

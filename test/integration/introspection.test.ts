@@ -8,7 +8,6 @@ import { sql } from 'kysely';
 import { ClientService } from '../../src/client/client.service.ts';
 import { VersionWatch } from '../../src/db/versions.ts';
 import { IntrospectionService } from '../../src/introspection/introspection.service.ts';
-import { authenticateBySecret } from '../../src/oidc/secret-client.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -148,7 +147,7 @@ test('a changed secret or a disabled client: at once in the process that did it,
   try {
     const first = (await seed.client()) as { clientId: string; clientSecret: string };
     const isTaken = async ({ clients }: typeof here, clientSecret: string) =>
-      (await authenticateBySecret(clients, { ...first, clientSecret })) !== undefined;
+      (await clients.authenticate({ ...first, clientSecret })) !== undefined;
     for (const one of [here, there]) expect(await isTaken(one, first.clientSecret)).toBe(true);
     // The third secret takes the place of the first.
     const second = (await here.clients.addSecret(first.clientId, 'test')).clientSecret as string;
