@@ -15,7 +15,7 @@ export const assertionSigningAlgs = [
 ];
 
 /** Seconds by which a client's clock may be ahead (FAPI 2.0: 10 are accepted, more than 60 refused). */
-const MAX_AHEAD = 30;
+export const MAX_AHEAD = 30;
 /** Seconds that an assertion may live: its id is kept for as long. */
 const MAX_LIFE = 3_600;
 

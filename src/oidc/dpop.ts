@@ -3,7 +3,7 @@ import type { Middleware } from 'koa';
 import { type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
-import { isFapi } from './assertions.ts';
+import { isFapi, MAX_AHEAD } from './assertions.ts';
 
 type DPoP = NonNullable<NonNullable<Configuration['features']>['dPoP']>;
 
@@ -14,9 +14,6 @@ export const proofSigningAlgs = [
   'EdDSA' as const,
   'Ed25519' as const,
 ];
-
-/** Seconds by which a client's clock may be ahead (FAPI 2.0: 10 are accepted, more than 60 refused). */
-const MAX_AHEAD = 30;
 
 /**
  * Tokens bound to a key (RFC 9449). Nonces are the same on every process: they follow from the master key and the time,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { JWK } from 'jose';
+import type { JSONWebKeySet, JWK } from 'jose';
 import type { AuditType } from '../audit/audit.ts';
 import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
@@ -7,7 +7,7 @@ import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { makeKeyPair, withoutPrivatePart } from './key-material.ts';
+import { makeKeyPair, publicPart, withoutPrivatePart } from './key-material.ts';
 import { algorithms, KEY_LEAD, type KeyInfo, type KeySet, LoadedKeys } from './keys.ts';
 import * as store from './keys.store.ts';
 
@@ -64,6 +64,12 @@ export class KeyService {
   /** What signs and verifies now. */
   async load(): Promise<KeySet> {
     return (await this.read()).at(0);
+  }
+
+  /** What verifies now, as everybody may know it. */
+  async published(): Promise<JSONWebKeySet> {
+    const { jwks } = await this.load();
+    return { keys: jwks.keys.map(publicPart) };
   }
 
   /** Everything that signs or verifies now or later. */

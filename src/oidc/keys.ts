@@ -1,6 +1,9 @@
 import type { JWK } from 'jose';
-import { newResourceServerSchema, signingAlgs } from '../resource-server/resource-server.ts';
-import type { SigningAlg } from '../resource-server/resource-server.ts';
+import {
+  maxAccessTokenTtl,
+  type SigningAlg,
+  signingAlgs,
+} from '../resource-server/resource-server.ts';
 import { ttl } from './lifetimes.ts';
 
 /**
@@ -27,9 +30,7 @@ const SLACK = 600;
  * The longest life of anything that is signed (seconds): the most that may be set for an API, not what is set just now,
  * since what was signed before a change lives on.
  */
-export const LONGEST_TOKEN =
-  Math.max(newResourceServerSchema.shape.accessTokenTtl.unwrap().maxValue ?? 0, ttl.idToken) +
-  SLACK;
+export const LONGEST_TOKEN = Math.max(maxAccessTokenTtl, ttl.idToken) + SLACK;
 /** For so long (seconds) an ID token says who signs out, whatever became of its key: as long as the session may live. */
 export const HINT_LIFE = ttl.sessionAbsolute + SLACK;
 /** The longest life of a cookie that is signed (seconds). */

@@ -50,7 +50,9 @@ const name = z.string().trim().min(1).max(100);
 const tokenFormat = z.enum(['opaque', 'jwt']);
 const tokenTyp = z.enum(['at+jwt', 'JWT']);
 const signingAlg = z.enum(signingAlgs);
-const accessTokenTtl = z.number().int().min(60).max(86_400);
+/** The longest that an access token may live (seconds). */
+export const maxAccessTokenTtl = 86_400;
+const accessTokenTtl = z.number().int().min(60).max(maxAccessTokenTtl);
 
 export const newResourceServerSchema = z.strictObject({
   identifier,

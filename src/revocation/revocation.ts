@@ -1,4 +1,4 @@
-import { newResourceServerSchema } from '../resource-server/resource-server.ts';
+import { maxAccessTokenTtl } from '../resource-server/resource-server.ts';
 
 /** What the feed tells: the hash of a revoked token's `jti`, or a client whose tokens up to a time are all dead. */
 export interface Revocation {
@@ -8,8 +8,8 @@ export interface Revocation {
   readonly time: number;
 }
 
-/** The longest that an access token lives (seconds): so long a client's entry matters after its time. */
-export const LONGEST_TOKEN = newResourceServerSchema.shape.accessTokenTtl.unwrap().maxValue ?? 0;
+/** A client's entry matters for so long after its time (seconds). */
+export const LONGEST_TOKEN = maxAccessTokenTtl;
 
 export const keyOfToken = (jtiHash: Buffer) => `token:${jtiHash.toString('base64url')}`;
 export const keyOfClient = (clientId: string) => `client:${clientId}`;

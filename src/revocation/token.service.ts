@@ -1,4 +1,4 @@
-import { createLocalJWKSet, type JWK, jwtVerify } from 'jose';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { AppError } from '../errors.ts';
@@ -66,13 +66,12 @@ async function verify(
   issuer: string,
   token: string,
 ): Promise<store.FoundToken | undefined> {
-  const { jwks } = await keys.load();
+  const published = createLocalJWKSet(await keys.published());
   try {
-    const { payload } = await jwtVerify(
-      token,
-      createLocalJWKSet({ keys: jwks.keys.map(publicPart) }),
-      { issuer, requiredClaims: ['jti', 'client_id', 'sub', 'exp'] },
-    );
+    const { payload } = await jwtVerify(token, published, {
+      issuer,
+      requiredClaims: ['jti', 'client_id', 'sub', 'exp'],
+    });
     const {
       jti,
       sub,
@@ -91,6 +90,3 @@ async function verify(
     return undefined;
   }
 }
-
-const publicPart = ({ kty, kid, alg, n, e, crv, x, y }: JWK): JWK =>
-  JSON.parse(JSON.stringify({ kty, kid, alg, n, e, crv, x, y })) as JWK;
