@@ -1,5 +1,6 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { createServer, type Server } from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { AppError } from '../errors.ts';
 
 export interface TlsOptions {
@@ -42,12 +43,19 @@ export function createTlsServer(options: TlsOptions): { server: Server; unwatch:
 function contextOf({ certFile, keyFile, clientCertificates }: TlsOptions) {
   try {
     const ca = clientCertificates?.caFile;
-    return {
+    const context = {
       cert: readFileSync(certFile),
       key: readFileSync(keyFile),
       ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
     };
+    createSecureContext(context);
+    return context;
   } catch (cause) {
-    throw new AppError('cannot_listen', 'The files of TLS can not be read.', { cause });
+    const { reason, message } = cause as Error & { reason?: string };
+    throw new AppError(
+      'cannot_listen',
+      `The files of TLS_CERT_FILE, TLS_KEY_FILE or TLS_CLIENT_CA_FILE can't be used: ${reason ?? message}.`,
+      { cause },
+    );
   }
 }

@@ -414,9 +414,15 @@ describe('over TLS of our own', () => {
     } finally {
       await listener.close(0);
     }
-    expect(() => new Listener({ certFile: '/none', keyFile: '/none', onProblem: () => 0 })).toThrow(
-      'The files of TLS can not be read.',
-    );
+    const other = own('another', authority);
+    for (const [certFile, keyFile] of [
+      ['/none', '/none'],
+      [files.TLS_CERT_FILE, other.TLS_KEY_FILE],
+      [files.TLS_KEY_FILE, files.TLS_KEY_FILE],
+    ] as const)
+      expect(() => new Listener({ certFile, keyFile, onProblem: () => 0 })).toThrow(
+        /^The files of TLS_CERT_FILE, TLS_KEY_FILE or TLS_CLIENT_CA_FILE can't be used: ./,
+      );
   });
 
   test('the server follows them', async () => {
