@@ -6,7 +6,7 @@ import {
   signingAlgs,
 } from '../resource-server/resource-server.ts';
 import { seconds } from './client-settings.ts';
-import { type Command, defineCommand, table } from './command.ts';
+import { type Command, defineCommand, somethingToChange, table } from './command.ts';
 import { actor } from './session.ts';
 
 const { identifier, name, scopes, tokenFormat, tokenTyp, signingAlg, accessTokenTtl } =
@@ -134,6 +134,7 @@ export const apiCommands: Command[] = [
     },
     input: changesInput,
     async run(input, session) {
+      somethingToChange(input.changes);
       await (await session.resourceServers()).update(input.identifier, input.changes, actor);
       return {
         json: { identifier: input.identifier },

@@ -50,10 +50,16 @@ const certificateFile = z
 const certificateName = z
   .string()
   .optional()
-  .transform((text) => {
+  .transform((text, context) => {
     if (text === undefined) return undefined;
-    const [, kind = '', name = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
-    return { kind: kind.replace('-', '_'), name };
+    const [, kind, name] = /^(subject-dn|san-dns|san-uri|san-ip|san-email)=(.*)$/s.exec(text) ?? [];
+    if (kind !== undefined) return { kind: kind.replace('-', '_'), name };
+    context.addIssue({
+      code: 'custom',
+      message:
+        'expected KIND=NAME, its kind one of subject-dn, san-dns, san-uri, san-ip, san-email',
+    });
+    return z.NEVER;
   });
 
 const yesOrNo = z
@@ -120,7 +126,10 @@ export const settingsOptions = {
     value: 'optional|required',
     help: 'whether its DPoP proofs need a nonce of the server; optional unless told',
   },
-  profile: { value: 'none|fapi2', help: 'fapi2 holds it to FAPI 2.0' },
+  profile: {
+    value: 'none|fapi2',
+    help: 'fapi2 holds it to FAPI 2.0, as far as that goes without pushed requests',
+  },
   'backchannel-logout-uri': {
     value: 'U|none',
     help: 'where it is told that somebody has signed out',

@@ -14,7 +14,7 @@ import {
   settingsInput,
   settingsOptions,
 } from './client-settings.ts';
-import { type Command, defineCommand, type Output, table } from './command.ts';
+import { type Command, defineCommand, type Output, somethingToChange, table } from './command.ts';
 import { clientRevocation } from './revocation.ts';
 import { actor } from './session.ts';
 
@@ -161,6 +161,7 @@ export const clientCommands: Command[] = [
     },
     input: changesInput,
     async run(input, session) {
+      somethingToChange(input.changes);
       await (await session.clients()).update(input.clientId, input.changes, actor);
       return {
         json: { client_id: input.clientId },

@@ -71,6 +71,12 @@ export function defineCommand<Input>({ input, run, ...rest }: CommandDefinition<
   };
 }
 
+/** @throws UsageError where none of the changes was named */
+export function somethingToChange(changes: Readonly<Record<string, unknown>>): void {
+  if (Object.values(changes).every((change) => change === undefined))
+    throw new UsageError('There is nothing to change: name what, by one of the options.');
+}
+
 const everywhere: Readonly<Record<string, Option>> = {
   json: { help: 'print one JSON object' },
   help: { help: 'show this' },
@@ -114,19 +120,32 @@ function parse(
     const { code, message } = error as NodeJS.ErrnoException;
     // The argument itself may be a password that should have come from standard input.
     if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
-      throw new UsageError('There is an argument too many: values with spaces go in quotes.');
+      throw new UsageError(
+        'There is an argument too many: a value stands after its option, and goes in quotes where it has spaces.',
+      );
     throw new UsageError(message.split('. ', 1)[0] ?? '');
   }
 }
 
 export const invocation = 'npm run -s cli --';
 
+/** So much fits a line of a terminal, and so much of it is for options where their help stands beside them. */
+const LINE = 100;
+const BESIDE = 34;
+
+/** How a command is called; what does not fit one line goes on below, indented. */
 export function usageLine({ words, options }: Command): string {
   const parts = Object.entries(options).map(([name, { value, required, multiple }]) => {
     const written = value === undefined ? `--${name}` : `--${name} ${value}`;
     return required ? `${written}${multiple ? '…' : ''}` : `[${written}]${multiple ? '…' : ''}`;
   });
-  return [invocation, words, ...parts, '[--json]'].join(' ');
+  const lines = [`${invocation} ${words}`];
+  for (const part of [...parts, '[--json]']) {
+    const longer = `${lines.at(-1)} ${part}`;
+    if (longer.length <= LINE) lines[lines.length - 1] = longer;
+    else lines.push(`    ${part}`);
+  }
+  return lines.join('\n');
 }
 
 export function helpOf(command: Command): string {
@@ -139,7 +158,11 @@ export function helpOf(command: Command): string {
     '',
     `  ${usageLine(command)}`,
     '',
-    ...table(rows),
+    ...rows.flatMap(([option, help]) =>
+      option.length <= BESIDE
+        ? `  ${option.padEnd(BESIDE)}  ${help}`
+        : [`  ${option}`, `${' '.repeat(BESIDE + 4)}${help}`],
+    ),
     ...(command.details === undefined ? [] : ['', command.details]),
     '',
   ].join('\n');

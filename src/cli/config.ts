@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { variableHelp } from '../config.ts';
+import { type Config, variableHelp } from '../config.ts';
 import { type Command, defineCommand, table } from './command.ts';
 
 export const configCommands: Command[] = [
@@ -18,7 +18,11 @@ export const configCommands: Command[] = [
           '',
           ...table([
             ['issuer', config.issuer],
-            ['listens on', `${config.host}, port ${config.port}`],
+            [
+              'listens on',
+              `${config.host}, port ${config.port}${config.tls === undefined ? '' : ', by TLS'}`,
+            ],
+            ['certificates', certificates(config.clientCertificates)],
             [
               'database',
               config.databaseUrl === undefined
@@ -44,6 +48,15 @@ export const configCommands: Command[] = [
     },
   }),
 ];
+
+/** Where clients may show theirs. */
+function certificates({ port, proxy }: Config['clientCertificates']): string {
+  const places = [
+    ...(port === undefined ? [] : [`on port ${port}`]),
+    ...(proxy === undefined ? [] : [`told by ${proxy.peers.join(', ')}`]),
+  ];
+  return places.length === 0 ? 'of clients are not asked for' : `of clients: ${places.join(', ')}`;
+}
 
 function mails({
   smtpUrl,

@@ -44,29 +44,35 @@ export type ClientSettings = z.output<typeof clientSettingsSchema>;
 /** What holds for a client of which nothing was said. */
 export const defaultSettings: ClientSettings = clientSettingsSchema.parse({});
 
+const notJwks = 'expected a JWK Set: {"keys": [ ... ]} with 1 to 20 public keys';
+
 /** A JWK Set of public keys (RFC 7517): nobody has to give us a private one. */
-const jwksSchema = z.strictObject({
-  keys: z
-    .array(
-      z
-        .record(z.string(), z.unknown())
-        .refine(
-          (key) => !['d', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth'].some((name) => name in key),
-          {
-            message: 'expected public keys alone: this one has a private part',
-          },
-        )
-        .refine((key) => ['RSA', 'EC', 'OKP'].includes(String(key.kty)), {
-          message: 'expected a key of type RSA, EC or OKP',
-        })
-        .refine(isUsableKey, {
-          message:
-            'expected a key that can be read, and the certificate of that key where it has one',
-        }),
-    )
-    .min(1)
-    .max(20),
-});
+const jwksSchema = z.strictObject(
+  {
+    keys: z
+      .array(
+        z
+          .record(z.string(), z.unknown(), { error: notJwks })
+          .refine(
+            (key) => !['d', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth'].some((name) => name in key),
+            {
+              message: 'expected public keys alone: this one has a private part',
+            },
+          )
+          .refine((key) => ['RSA', 'EC', 'OKP'].includes(String(key.kty)), {
+            message: 'expected a key of type RSA, EC or OKP',
+          })
+          .refine(isUsableKey, {
+            message:
+              'expected a key that can be read, and the certificate of that key where it has one',
+          }),
+        { error: notJwks },
+      )
+      .min(1, notJwks)
+      .max(20, notJwks),
+  },
+  { error: notJwks },
+);
 
 /** How answers that are signed for a client, or encrypted to it, are made; RFC 7591's metadata. */
 export const clientCryptographySchema = z.object({

@@ -120,6 +120,15 @@ describe('how it is called', () => {
     expectMisuse(await cli(['client', 'destroy']), /client create/);
     expectMisuse(await cli(['client', 'create', '--name', 'A', '--json']), /Missing: --type/);
     expectMisuse(
+      await cli(['client', 'update', '--client-id', 'c_1']),
+      /There is nothing to change/,
+    );
+    expectMisuse(
+      await cli(['api', 'update', '--identifier', 'https://api.example.com']),
+      /There is nothing to change/,
+    );
+    expectMisuse(await cli(['account', 'sign-out', 'ann@example.com']), /stands after its option/);
+    expectMisuse(
       await cli(['client', 'create', '--name', 'A', '--type', 'toaster']),
       /--type: expected one of web, spa, native, machine, device$/m,
     );
@@ -561,6 +570,7 @@ describe('operating', () => {
     expect(right).toMatchObject({ status: 0, stderr: '' });
     expect(right.stdout).not.toContain('hunter2');
     expect(right.stdout).not.toContain(masterKey);
+    expect(right.stdout).toMatch(/^ {2}certificates +of clients are not asked for$/m);
     const wrong = await runCli(['config', 'check', '--json'], { PORT: 'x', MASTER_KEY: 'hunter2' });
     expectRefused(wrong, /PORT: expected[^]*MASTER_KEY: expected/);
     expect(wrong.stderr).not.toContain('hunter2');
