@@ -42,7 +42,7 @@ export const en = {
     done: 'We signed the app out where that key was from, so nobody can use your account by it any more. Your password and your other devices are not affected.',
     next: (app: string) => `To use “${app}” again, just sign in to it again.`,
     again:
-      'If you get this mail again, or don’t know the app, remove the app from your account, and tell the people who run it:',
+      'If you get this mail again, tell the people who run the app. If you don’t know the app, remove it from your account:',
   },
   administratorCreated: {
     subject: (house: string) => `You’re an administrator of ${house}`,
