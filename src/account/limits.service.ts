@@ -158,11 +158,9 @@ export class Limits {
    */
   async consumeRegistration({ email, address }: MailRequest): Promise<void> {
     const { narrow, wide } = mailBuckets({ email, address });
-    const whence = addressKey(address);
-    await this.#consume({
-      narrow: [['register address', whence], ...narrow],
-      wide: [['register all', ''], ...wide],
-    });
+    // One after the other: of many at once, each would take the last point of one bucket and miss that of the other.
+    await this.#consume({ narrow: [['register address', addressKey(address)]], wide: [] });
+    await this.#consume({ narrow, wide: [['register all', ''], ...wide] });
   }
 
   /**
