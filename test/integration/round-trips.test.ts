@@ -76,19 +76,26 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** `reached` where the budget is not met yet: it holds what was reached. */
+/**
+ * `reached` where the budget is not met yet: it holds what was reached. Several where statements of two kinds are under
+ * way at once: whether the last of them is a wait of its own is for the database to say.
+ */
 async function measure<T>(
   request: string,
   budget: number,
   work: () => Promise<T>,
-  reached = budget,
+  reached: number | readonly number[] = budget,
   on = server,
 ): Promise<T> {
   await on.arm();
   const result = await work();
   const waits = await on.waits();
   table.push({ request, budget, waits });
-  expect({ request, waits }).toEqual({ request, waits: reached });
+  expect({ request, waits, reached: [reached].flat().includes(waits) }).toEqual({
+    request,
+    waits,
+    reached: true,
+  });
   return result;
 }
 
@@ -248,14 +255,18 @@ test('what a browser asks for', async () => {
     const one = new Browser();
     const follow = (page: Page) =>
       one.once(new URL(page.headers.get('location') as string, page.url).href);
-    const step = (request: string, budget: number, reached: number, work: () => Promise<Page>) =>
-      measure(request, budget, work, reached, running);
+    const step = (
+      request: string,
+      budget: number,
+      reached: number | readonly number[],
+      work: () => Promise<Page>,
+    ) => measure(request, budget, work, reached, running);
 
     // Warms the caches of this process, and opens its connections.
     const before = new Browser();
     await before.submit(await before.get(ask(at, app).url), { email, password });
     const signIn = await one.get(ask(at, app).url);
-    const entered = await step('sign-in form post, password right', 3, 4, () =>
+    const entered = await step('sign-in form post, password right', 3, [3, 4], () =>
       one.submitOnce(signIn, { email, password }),
     );
     const resumed = await step('resume after sign-in', 2, 2, () => follow(entered));
