@@ -3,7 +3,7 @@ import type { Discovery } from './discovery.ts';
 import { Unavailable } from './errors.ts';
 import { type Fetcher, fetchDocument } from './fetch-document.ts';
 import type { IssuerKeys } from './keys.ts';
-import { type PageRules, Revocations, verifyPage } from './revocations.ts';
+import { isInTime, type PageRules, Revocations, verifyPage } from './revocations.ts';
 import { SingleFlight } from './single-flight.ts';
 
 export interface FeedRules extends PageRules {
@@ -26,6 +26,8 @@ interface Followed {
   readonly cursor: string;
   /** Since all was read. */
   readonly began: Stopwatch;
+  /** When the oldest page of the last poll was signed: somebody on the way may have kept it. */
+  readonly issuedAt: number;
 }
 
 /** Follows the issuer's revocation feed, from the first question on until it is closed. */
@@ -69,8 +71,13 @@ export class RevocationFeed {
     const { maxAge } = this.#rules;
     if (this.#mustWait()) await this.#polling.run().catch(() => undefined);
     this.#schedule();
-    if (this.#followed !== undefined && this.#age.elapsed <= maxAge * 1_000)
-      return this.#followed.revocations;
+    const followed = this.#followed;
+    if (
+      followed !== undefined &&
+      this.#age.elapsed <= maxAge * 1_000 &&
+      isInTime(followed.issuedAt, this.#rules)
+    )
+      return followed.revocations;
     throw new Unavailable('the revocation feed can’t be followed', { cause: this.#failed?.error });
   }
 
@@ -133,10 +140,12 @@ export class RevocationFeed {
     // What is read anew replaces what is known when it is whole.
     const revocations = isNew ? new Revocations(size, clockTolerance) : known.revocations;
     let cursor = isNew ? undefined : known.cursor;
+    let issuedAt = Number.POSITIVE_INFINITY;
     for (let pages = 0; pages < MOST_PAGES; pages++) {
       const page = await this.#readPage(cursor);
       revocations.add(page);
-      if (!page.more) return { revocations, cursor: page.cursor, began };
+      issuedAt = Math.min(issuedAt, page.issuedAt);
+      if (!page.more) return { revocations, cursor: page.cursor, began, issuedAt };
       if (page.cursor === cursor) throw new LostCursor('the revocation feed does not go on');
       cursor = page.cursor;
     }

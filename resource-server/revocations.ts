@@ -10,6 +10,8 @@ const EVENT = 'urn:vouchsafe:event:revocations';
 
 /** One page of the feed, verified. */
 export interface RevocationPage {
+  /** When the issuer signed it (epoch seconds). */
+  readonly issuedAt: number;
   readonly cursor: string;
   /** There is more, to be had with the cursor. */
   readonly more: boolean;
@@ -45,20 +47,29 @@ export async function verifyPage(
       maxTokenAge: maxAge,
       requiredClaims: ['jti', 'events'],
     });
-    return readEvent(payload['events']);
+    // Without a time it has no age, and was refused.
+    return { issuedAt: payload.iat as number, ...readEvent(payload['events']) };
   } catch (cause) {
     if (cause instanceof Unavailable) throw cause;
     throw new Unavailable('the revocation feed is not as the issuer signs it', { cause });
   }
 }
 
-function readEvent(events: unknown): RevocationPage {
+function readEvent(events: unknown): Omit<RevocationPage, 'issuedAt'> {
   const event = isObject(events) ? events[EVENT] : undefined;
   if (!isObject(event)) throw new TypeError('it holds no revocations');
   const { cursor, more = false, tokens = {}, clients = {} } = event;
   if (typeof cursor !== 'string' || cursor === '' || typeof more !== 'boolean')
     throw new TypeError('it holds no cursor');
   return { cursor, more, tokens: times(tokens), clients: times(clients) };
+}
+
+/** Whether a page that was signed then may be gone by still. */
+export function isInTime(
+  issuedAt: number,
+  { clockTolerance, maxAge }: Pick<PageRules, 'clockTolerance' | 'maxAge'>,
+): boolean {
+  return Math.floor(epochSeconds()) - issuedAt <= maxAge + clockTolerance;
 }
 
 function times(value: unknown): [string, number][] {

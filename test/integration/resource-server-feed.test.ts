@@ -175,6 +175,21 @@ test('what the issuer did not sign just now as its feed is none, and no JWT goes
   expect(await statusOf(create(), token)).toBe(200);
 });
 
+test('a page that somebody has kept is good for as long as it says, and not from when it was read', async () => {
+  const api = create({ pollInterval: 60 });
+  const token = await issuer.token(audience);
+  const kept = await issuer.feedPage({}, { iat: now() - 25 });
+  issuer.routes[feedPath] = () => ({ body: kept });
+  expect(await statusOf(api, token)).toBe(200);
+  const { now: clock } = Date;
+  try {
+    Date.now = () => clock() + 15_000;
+    expect(await statusOf(api, token)).toBe(503);
+  } finally {
+    Date.now = clock;
+  }
+});
+
 test('a feed that does not end, or does not go on, is none', async () => {
   const token = await issuer.token(audience);
   issuer.feed(() => ({ cursor: 'same', more: true }));
