@@ -1,0 +1,134 @@
+import { AccountService } from './account/account.service.ts';
+import { Limits } from './account/limits.service.ts';
+import { Passwords } from './account/passwords.service.ts';
+import { RegistrationService } from './account/registration.service.ts';
+import { SetupService } from './account/setup.service.ts';
+import { AuthenticatorService } from './authenticator/authenticator.service.ts';
+import { ClientService } from './client/client.service.ts';
+import type { Config } from './config.ts';
+import { ConsentService } from './consent/consent.service.ts';
+import type { Database } from './db/database.ts';
+import { VersionWatch } from './db/versions.ts';
+import { GatewayService } from './gateway/gateway.service.ts';
+import { GatewayRules } from './gateway/rules.service.ts';
+import { createRenderer } from './http/render.ts';
+import { issuerPath } from './http/request.ts';
+import { IntrospectionService } from './introspection/introspection.service.ts';
+import type { Logger } from './lib/log.ts';
+import type { Sealer } from './lib/seal.ts';
+import { Engine } from './oidc/engine.ts';
+import { createEnginePages } from './oidc/engine-pages.ts';
+import { KeyService } from './oidc/keys.service.ts';
+import { createVerifyJwt } from './oidc/present-jwt.ts';
+import { OutboundAllow } from './outbound/outbound.ts';
+import { Outbound } from './outbound/outbound.service.ts';
+import { ResourceServerService } from './resource-server/resource-server.service.ts';
+import { RevocationFeed } from './revocation/revocation.service.ts';
+
+export interface Surroundings {
+  readonly config: Config;
+  readonly db: Database;
+  readonly sealer: Sealer;
+  readonly logger: Logger;
+}
+
+export type Services = Awaited<ReturnType<typeof createServices>>;
+
+/** Every feature, made of those below it: what a server does, before it is said by which requests. */
+export async function createServices({ config, db, sealer, logger }: Surroundings) {
+  const resourceServers = new ResourceServerService(db);
+  const outboundAllow = new OutboundAllow(config.outboundAllow);
+  const outbound = new Outbound({ allow: outboundAllow });
+  const clients = new ClientService(db, resourceServers, outboundAllow);
+  const keys = new KeyService(db, sealer);
+  await keys.ensure();
+  const passwords = new Passwords({ threadPoolSize: config.threadPoolSize });
+  const accounts = new AccountService(db, passwords, sealer, {
+    requireSecondFactor: config.requireSecondFactor,
+    brandName: config.brand.name,
+  });
+  const setup = new SetupService(db, accounts, passwords);
+  const authenticators = new AuthenticatorService(db, accounts, sealer);
+  const consents = new ConsentService(db);
+  const registration = new RegistrationService(db, accounts, passwords, sealer);
+  const limits = new Limits(db, sealer);
+  const { color, onColor } = config.brand;
+  const renderer = createRenderer({
+    name: config.brand.name,
+    base: issuerPath(config.issuer),
+    brand:
+      color !== undefined && onColor !== undefined ? { brand: color, onBrand: onColor } : undefined,
+  });
+  const engine = new Engine(
+    {
+      config,
+      clients,
+      resourceServers,
+      sealer,
+      outbound,
+      pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
+      tellOf: (clientId, token) => introspection.answerById(clientId, token),
+    },
+    keys,
+  );
+  const verifyJwt = createVerifyJwt({
+    issuer: config.issuer,
+    keys: () => engine.verificationKeys,
+    resourceServers,
+  });
+  const introspection = new IntrospectionService({
+    db,
+    issuer: config.issuer,
+    clients,
+    resourceServers,
+    verifyJwt,
+  });
+  await engine.load();
+
+  const rules = new GatewayRules(db, resourceServers);
+  const gateway = new GatewayService({ db, clients, resourceServers, rules, introspection });
+
+  const feed = new RevocationFeed({
+    db,
+    issuer: config.issuer,
+    cursorKeys: sealer.deriveEach('revocation cursors'),
+    sign: (claims, typ) => engine.sign(claims, typ),
+  });
+
+  const watch = new VersionWatch(db);
+  watch.on('clients', () => clients.refresh());
+  watch.on('resource_servers', () => {
+    resourceServers.refresh();
+    clients.refresh();
+    rules.refresh();
+  });
+  watch.on(
+    'keys',
+    () =>
+      void engine
+        .load()
+        .catch((err: unknown) => logger.error({ err }, 'the keys could not be read')),
+  );
+  await watch.start();
+
+  return {
+    accounts,
+    authenticators,
+    clients,
+    consents,
+    engine,
+    feed,
+    gateway,
+    introspection,
+    keys,
+    limits,
+    outbound,
+    passwords,
+    registration,
+    renderer,
+    resourceServers,
+    setup,
+    verifyJwt,
+    watch,
+  };
+}

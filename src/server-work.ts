@@ -1,0 +1,77 @@
+import { DevMailbox } from './email/dev-mailbox.ts';
+import { REPLAY_MAIL } from './email/email.ts';
+import { createMailHandler, createReplayMailHandler } from './email/email.service.ts';
+import { SmtpMailer } from './email/mailer.ts';
+import { createLogoutHandler } from './oidc/backchannel-logout.ts';
+import { createKeyRotation } from './oidc/key-rotation.ts';
+import { createAuditMonths } from './outbox/audit-months.ts';
+import { createCleaning } from './outbox/cleaning.ts';
+import { OutboxWorker } from './outbox/worker.ts';
+import type { Services, Surroundings } from './server-services.ts';
+import { type ClientLogout, LOGOUT } from './session/session.ts';
+
+export interface Work {
+  /** Where mails are shown instead of sent; undefined where they are sent. */
+  readonly mailbox: DevMailbox | undefined;
+  start(): Promise<void>;
+  /** Resolves when what is under way is done. */
+  stop(): Promise<void>;
+  /** Gives up the connections that deliveries were made on. */
+  close(): void;
+}
+
+/** All that is done behind the requests: what leaves from the outbox, and what comes by the clock. */
+export function createWork(
+  { config, db, sealer, logger }: Surroundings,
+  { accounts, clients, engine, keys, outbound }: Services,
+): Work {
+  const smtp =
+    config.smtpUrl === undefined
+      ? undefined
+      : new SmtpMailer({
+          url: config.smtpUrl,
+          from: config.mailFrom,
+          host: new URL(config.issuer).hostname,
+        });
+  const mailbox = config.devMail ? new DevMailbox() : undefined;
+  const mailer = smtp ?? mailbox;
+  if (mailer === undefined) logger.warn('mails wait in the outbox until SMTP_URL is set');
+  const house = { name: config.brand.name, issuer: config.issuer };
+  const worker = new OutboxWorker({
+    db,
+    sealer,
+    logger,
+    handlers:
+      mailer === undefined
+        ? {}
+        : {
+            mail: createMailHandler(mailer, house),
+            [REPLAY_MAIL]: createReplayMailHandler(mailer, house, {
+              address: async (id) => (await accounts.find(id))?.email,
+              app: async (id) => (await clients.find(id))?.name,
+            }),
+          },
+    clockwork: {
+      'clock:clean': createCleaning(db),
+      'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths),
+      'clock:keys': createKeyRotation(keys, config.keyRotationDays),
+    },
+  });
+  // Of its own, so that no client that is slow to answer holds up a mail.
+  const logoutWorker = new OutboxWorker({
+    db,
+    sealer,
+    logger,
+    handlers: { [LOGOUT]: createLogoutHandler({ provider: () => engine.provider, outbound }) },
+    concurrency: 8,
+    fairTo: 'clientId' satisfies keyof ClientLogout,
+  });
+
+  const workers = [worker, logoutWorker];
+  return {
+    mailbox,
+    start: async () => void (await Promise.all(workers.map((one) => one.start()))),
+    stop: async () => void (await Promise.all(workers.map((one) => one.stop()))),
+    close: () => smtp?.close(),
+  };
+}
