@@ -13,7 +13,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort, until } from '../support/process.ts';
 import { newKey, proof } from '../support/proofs.ts';
 import { type Credentials, exchange, revoke, Seed } from '../support/protocol.ts';
-import { selfSigned } from '../support/self-signed.ts';
+import { selfSigned } from '../support/certificates.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { testMasterKey } from '../support/server-process.ts';
 import { snippetsOf } from '../support/snippets.ts';

@@ -19,8 +19,9 @@ import {
   type ResourceServerOptions,
 } from '../../resource-server/index.ts';
 import { ReplayMemory } from '../../resource-server/replay.ts';
-import { FakeIssuer, type FakeKey, fakeKey, now } from '../support/fake-issuer.ts';
-import { selfSigned } from '../support/self-signed.ts';
+import { FakeIssuer, type FakeKey, fakeKey } from '../support/fake-issuer.ts';
+import { now } from '../support/proofs.ts';
+import { selfSigned } from '../support/certificates.ts';
 
 /** Tokens that are bound to a key: nobody goes on who merely holds them (RFC 9449, RFC 8705; SECURITY's FAPI line). */
 
@@ -374,7 +375,7 @@ function agedNonce(nonces: DpopNonces, seconds: number): string {
 }
 
 describe('mTLS', () => {
-  const [mine, other, serverCertificate] = [selfSigned('mine'), selfSigned('other'), selfSigned()];
+  const [mine, other, { cert, key }] = [selfSigned('mine'), selfSigned('other'), selfSigned()];
   const thumbprint = createHash('sha256')
     .update(new X509Certificate(mine.cert).raw)
     .digest('base64url');
@@ -383,7 +384,7 @@ describe('mTLS', () => {
 
   beforeEach(async () => {
     server = createServer(
-      { ...serverCertificate, requestCert: true, rejectUnauthorized: false },
+      { cert, key, requestCert: true, rejectUnauthorized: false },
       (request, response) => {
         api.express({ binding: 'mtls' })(request, response, (error) => {
           response.statusCode = error === undefined ? 200 : 500;

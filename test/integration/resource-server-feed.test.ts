@@ -7,7 +7,8 @@ import {
   type ResourceServerOptions,
 } from '../../resource-server/index.ts';
 import { Revocations } from '../../resource-server/revocations.ts';
-import { FakeIssuer, fakeKey, now } from '../support/fake-issuer.ts';
+import { FakeIssuer, fakeKey } from '../support/fake-issuer.ts';
+import { now } from '../support/proofs.ts';
 import { until } from '../support/process.ts';
 
 /** JWTs that were revoked: what an API learns by the issuer's feed, and what it does when it learns nothing. */

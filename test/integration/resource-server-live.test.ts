@@ -19,7 +19,7 @@ import {
   Seed,
   type SignedInBrowser,
 } from '../support/protocol.ts';
-import { selfSigned } from '../support/self-signed.ts';
+import { selfSigned } from '../support/certificates.ts';
 import {
   type Door,
   openDoor,

@@ -8,7 +8,8 @@ import {
   type ResourceServer,
   type ResourceServerOptions,
 } from '../../resource-server/index.ts';
-import { FakeIssuer, type FakeKey, fakeKey, now } from '../support/fake-issuer.ts';
+import { FakeIssuer, type FakeKey, fakeKey } from '../support/fake-issuer.ts';
+import { now } from '../support/proofs.ts';
 
 /** What an API takes, and what it answers: against an issuer that may be anything. Numbers are SECURITY.md's. */
 

@@ -65,6 +65,9 @@ function extensions({ ca = false, names }: CertificateInput): Buffer {
   return der(0xa3, sequence(...list));
 }
 
+/** One that is signed by its own key, for this name. */
+export const selfSigned = (name = 'localhost') => certificate({ subject: [['CN', name]] });
+
 /** A certificate of version 3 on P-256, for ten years. */
 export function certificate(input: CertificateInput = {}): Certificate {
   const { subject = [['CN', 'client']], issuer, expired = false } = input;

@@ -2,14 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import {
-  type CryptoKey,
-  exportJWK,
-  generateKeyPair,
-  type JWK,
-  type JWTPayload,
-  SignJWT,
-} from 'jose';
+import { type CryptoKey, type JWK, type JWTPayload, SignJWT } from 'jose';
+import { newKey, now } from './proofs.ts';
 
 /** An authorization server that an API may meet: it answers as it is told, and may lie, hang, or be away. */
 
@@ -37,11 +31,9 @@ export interface Asked {
 export type FakeRoute = (asked: Asked) => FakeAnswer | 'hang' | Promise<FakeAnswer>;
 
 export async function fakeKey(alg = 'ES256', kid: string = randomUUID()): Promise<FakeKey> {
-  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
-  return { kid, alg, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' } };
+  const { publicJwk, privateKey } = await newKey(alg);
+  return { kid, alg, privateKey, jwk: { ...publicJwk, kid, alg, use: 'sig' } };
 }
-
-export const now = (): number => Math.floor(Date.now() / 1_000);
 
 export class FakeIssuer {
   readonly asked: Asked[] = [];
