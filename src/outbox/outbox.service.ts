@@ -3,7 +3,7 @@ import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { OutboxWrite } from './outbox.ts';
 import { ring } from './bell.ts';
-import { insertRow } from './outbox.store.ts';
+import { insertRow, insertRows } from './outbox.store.ts';
 
 /**
  * A row of the outbox for a handler of `kind`, its payload (JSON) sealed. It leaves at `dueAt`, or at once, and not before
@@ -27,6 +27,14 @@ export function openOutboxWrite(kind: string, about: Record<string, unknown>): O
 /** Writes the row in the transaction of the change that causes it. */
 export function insertOutbox(db: Db, write: OutboxWrite): Promise<void> {
   return insertRow(db, write);
+}
+
+/** The same for many that are due at once and have nothing sealed, in one statement, however many they are. */
+export async function insertAllOutbox(
+  db: Db,
+  writes: readonly Pick<OutboxWrite, 'id' | 'kind' | 'about'>[],
+): Promise<void> {
+  if (writes.length > 0) await insertRows(db, writes);
 }
 
 /** For rows that were committed by other ways: they need not wait to be found. */

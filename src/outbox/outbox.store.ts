@@ -21,6 +21,21 @@ export async function insertRow(db: Db, write: OutboxWrite): Promise<void> {
   afterCommit(db, ring);
 }
 
+export async function insertRows(
+  db: Db,
+  writes: readonly Pick<OutboxWrite, 'id' | 'kind' | 'about'>[],
+): Promise<void> {
+  const ids = writes.map(({ id }) => id);
+  const kinds = writes.map(({ kind }) => kind);
+  const abouts = writes.map(({ about = {} }) => JSON.stringify(about));
+  await sql`
+    insert into outbox (id, kind, about) select id, kind, about::jsonb
+    from unnest(${ids}::text[], ${kinds}::text[], ${abouts}::text[]) as row (id, kind, about)`.execute(
+    db,
+  );
+  afterCommit(db, ring);
+}
+
 /** Makes the row of a recurring job where there is none. */
 export async function insertClockwork(db: Db, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;

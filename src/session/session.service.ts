@@ -1,6 +1,6 @@
 import type { Db } from '../db/database.ts';
 import { endFamilies } from '../grant/grant.service.ts';
-import { insertOutbox, openOutboxWrite } from '../outbox/outbox.service.ts';
+import { insertAllOutbox, insertOutbox, openOutboxWrite } from '../outbox/outbox.service.ts';
 import { type ClientLogout, LOGOUT } from './session.ts';
 import * as store from './session.store.ts';
 
@@ -41,5 +41,9 @@ export async function tellClient(db: Db, logout: ClientLogout): Promise<void> {
 async function endLocked(db: Db, uids: readonly string[]): Promise<void> {
   if (uids.length === 0) return;
   await store.endSessions(db, uids);
-  for (const logout of await store.listLogouts(db, uids)) await tellClient(db, logout);
+  const logouts = await store.listLogouts(db, uids);
+  await insertAllOutbox(
+    db,
+    logouts.map((logout) => openOutboxWrite(LOGOUT, { ...logout })),
+  );
 }

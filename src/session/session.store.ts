@@ -20,12 +20,16 @@ export async function lockLiveSessions(
   return rows.map((row) => row.uid);
 }
 
+/** However many they are: as a list they would be a parameter each, of which a statement has 65,535 at the most. */
+const among = (column: string, uids: readonly string[]) =>
+  sql<boolean>`${sql.ref(column)} = any(${uids}::text[])`;
+
 /** Ends the sessions, which are locked. */
 export async function endSessions(db: Db, uids: readonly string[]): Promise<void> {
   await db
     .updateTable('sessions')
     .set({ ended_at: sql<Date>`now()` })
-    .where('uid', 'in', uids)
+    .where(among('uid', uids))
     .execute();
 }
 
@@ -36,7 +40,7 @@ export async function listLogouts(db: Db, uids: readonly string[]): Promise<Clie
     .innerJoin('sessions', 'sessions.uid', 'session_clients.session_uid')
     .innerJoin('clients', 'clients.id', 'session_clients.client_id')
     .select(['session_clients.client_id', 'session_clients.sid', 'sessions.account_id'])
-    .where('sessions.uid', 'in', uids)
+    .where(among('sessions.uid', uids))
     .where('clients.disabled_at', 'is', null)
     .where(sql<boolean>`clients.metadata->>'backchannel_logout_uri' is not null`)
     .execute();
