@@ -121,7 +121,7 @@ function parse(
     // The argument itself may be a password that should have come from standard input.
     if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
       throw new UsageError(
-        'There is an argument too many: a value stands after its option, and goes in quotes where it has spaces.',
+        `There is an argument too many: a value stands after its option, in quotes where it has spaces, and all of them after "${invocation}".`,
       );
     throw new UsageError(message.split('. ', 1)[0] ?? '');
   }
