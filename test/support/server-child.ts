@@ -24,7 +24,11 @@ function end(when: KillAt['when'], statement: number): void {
 
 /** The watch for changed configuration and the outbox tick by themselves: they belong to no request. */
 const ofRequest = new AsyncLocalStorage<true>();
-const emit = Server.prototype.emit as (this: Server, event: string, ...args: unknown[]) => boolean;
+const emit = Reflect.get(Server.prototype, 'emit') as (
+  this: Server,
+  event: string,
+  ...args: unknown[]
+) => boolean;
 Server.prototype.emit = function emitInside(this: Server, event: string, ...args: unknown[]) {
   const deliver = () => emit.call(this, event, ...args);
   return event === 'request' ? ofRequest.run(true, deliver) : deliver();
