@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/process.ts';
 import { Seed } from '../support/protocol.ts';
@@ -24,6 +25,15 @@ afterAll(async () => {
   await database.drop();
 });
 
+/** Stops it, but not in the middle of a transaction: what that holds would be held from us too. */
+async function suspended(): Promise<boolean> {
+  process.kill(server.pid, 'SIGSTOP');
+  const { rows } = await sql`select from pg_stat_activity where datname = current_database()
+    and pid <> pg_backend_pid() and state <> 'idle'`.execute(database.db.kysely);
+  if (rows.length > 0) process.kill(server.pid, 'SIGCONT');
+  return rows.length === 0;
+}
+
 test('SECURITY 22: what waited for it gets no token of a client that was disabled meanwhile, whichever way it goes', async () => {
   const machine = await seed.client({
     type: 'machine',
@@ -36,7 +46,7 @@ test('SECURITY 22: what waited for it gets no token of a client that was disable
       .status;
   };
   expect(await ask({})).toBe(200);
-  process.kill(server.pid, 'SIGSTOP');
+  await until(suspended);
   const stopped = performance.now();
   await seed.disableClient(machine.clientId);
   const asked = Promise.all([ask({}), ask({ unknown: 'x' }), ask({}), ask({ unknown: 'x' })]);
