@@ -37,7 +37,7 @@ export function createWork(
   const mailer = smtp ?? mailbox;
   if (mailer === undefined) logger.warn('mails wait in the outbox until SMTP_URL is set');
   const house = { name: config.brand.name, issuer: config.issuer };
-  const worker = new OutboxWorker({
+  const mailWorker = new OutboxWorker({
     db,
     sealer,
     logger,
@@ -51,6 +51,13 @@ export function createWork(
               app: async (id) => (await clients.find(id))?.name,
             }),
           },
+  });
+  // Of its own, so that no mail server that hangs holds up the keys and the cleaning.
+  const clockWorker = new OutboxWorker({
+    db,
+    sealer,
+    logger,
+    handlers: {},
     clockwork: {
       'clock:clean': createCleaning(db),
       'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths),
@@ -67,7 +74,7 @@ export function createWork(
     fairTo: 'clientId' satisfies keyof ClientLogout,
   });
 
-  const workers = [worker, logoutWorker];
+  const workers = [mailWorker, clockWorker, logoutWorker];
   return {
     mailbox,
     start: async () => void (await Promise.all(workers.map((one) => one.start()))),
