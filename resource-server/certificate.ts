@@ -1,6 +1,7 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { Refusal } from './errors.ts';
+import { sha256 } from './hash.ts';
 import type { AnyRequest } from './request.ts';
 
 /** A client certificate: parsed, as PEM, or as its DER bytes. */
@@ -30,7 +31,7 @@ function thumbprint(certificate: ClientCertificate): string | undefined {
   try {
     const { raw } =
       certificate instanceof X509Certificate ? certificate : new X509Certificate(certificate);
-    return createHash('sha256').update(raw).digest('base64url');
+    return sha256(raw);
   } catch {
     return undefined;
   }

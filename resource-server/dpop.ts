@@ -1,8 +1,9 @@
-import { createHash } from 'node:crypto';
 import { calculateJwkThumbprint, decodeProtectedHeader, EmbeddedJWK, jwtVerify } from 'jose';
+import { epochSeconds } from './clock.ts';
 import type { DpopNonces } from './dpop-nonces.ts';
 import { Refusal } from './errors.ts';
 import { isObject } from './fetch-document.ts';
+import { sha256 } from './hash.ts';
 import type { ReplayMemory } from './replay.ts';
 import type { RequestView } from './request.ts';
 
@@ -61,15 +62,14 @@ export class DpopProofs {
     const asked = normalized(`${this.#rules.publicUrl}${request.path}`);
     if (asked === undefined || normalized(htu) !== asked)
       throw invalid('the DPoP proof is for another address');
-    if (ath !== createHash('sha256').update(token).digest('base64url'))
-      throw invalid('the DPoP proof is for another token');
+    if (ath !== sha256(token)) throw invalid('the DPoP proof is for another token');
     this.#checkTime(iat);
     const state = this.#checkNonce(nonce);
     // A good proof by another key: the token is not this caller's (RFC 9449, section 7.1).
     if (thumbprint !== jkt) throw new Refusal('invalid_token', 'the token is bound to another key');
     if (typeof jti !== 'string' || jti === '' || jti.length > 512)
       throw invalid('the DPoP proof has no jti');
-    const used = createHash('sha256').update(`${jkt}\0${jti}`).digest('base64url');
+    const used = sha256(`${jkt}\0${jti}`);
     if (!this.#replays.use(used)) throw invalid('the DPoP proof was used before');
     return state === 'old' ? this.nextNonce() : undefined;
   }
@@ -96,7 +96,7 @@ export class DpopProofs {
 
   #checkTime(iat: unknown): void {
     const { maxAge, clockTolerance } = this.#rules;
-    const age = typeof iat === 'number' ? Date.now() / 1_000 - iat : Number.NaN;
+    const age = typeof iat === 'number' ? epochSeconds() - iat : Number.NaN;
     if (!(age >= -clockTolerance && age <= maxAge + clockTolerance))
       throw invalid('the DPoP proof was not made just now');
   }

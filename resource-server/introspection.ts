@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import type { LiveToken } from './auth.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { epochSeconds, Stopwatch } from './clock.ts';
 import type { Discovery } from './discovery.ts';
 import { Refusal, Unavailable } from './errors.ts';
 import { type Fetcher, fetchDocument, parseObject } from './fetch-document.ts';
+import { sha256 } from './hash.ts';
 import { isFor, readClaims } from './token-claims.ts';
 
 export interface IntrospectionRules {
@@ -47,7 +47,7 @@ export class Introspection {
   async introspect(token: string): Promise<LiveToken> {
     // What is answered to one who asked earlier may be older than this call.
     if (this.#rules.cacheTtl === 0) return this.#ask(token);
-    const key = createHash('sha256').update(token).digest('base64url');
+    const key = sha256(token);
     const refused = this.#refused.get(key);
     if (refused !== undefined) throw refused;
     const known = this.#live.get(key);

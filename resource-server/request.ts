@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Scheme } from './challenge.ts';
 import { Refusal } from './errors.ts';
 
 /** A request of Node, as Koa and Express hand it on too, or of the Fetch API. */
@@ -23,10 +24,8 @@ export interface RequestView {
   readonly parsedBody: unknown;
 }
 
-export type PresentedScheme = 'Bearer' | 'DPoP';
-
 export interface PresentedToken {
-  readonly scheme: PresentedScheme;
+  readonly scheme: Scheme;
   readonly token: string;
 }
 
@@ -94,7 +93,7 @@ export function tokenOf(request: RequestView): PresentedToken | undefined {
   return { scheme, token };
 }
 
-const schemes = new Map<string, PresentedScheme>([
+const schemes = new Map<string, Scheme>([
   ['bearer', 'Bearer'],
   ['dpop', 'DPoP'],
 ]);

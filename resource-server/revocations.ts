@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { jwtVerify } from 'jose';
 import { epochSeconds } from './clock.ts';
 import { Unavailable } from './errors.ts';
 import { isObject } from './fetch-document.ts';
+import { sha256 } from './hash.ts';
 import type { IssuerKeys } from './keys.ts';
 
 /** What names the event in the envelope (RFC 8417). */
@@ -115,6 +115,6 @@ export class Revocations {
   has({ jti, clientId, issuedAt }: { jti: string; clientId: string; issuedAt: number }): boolean {
     const before = this.#clients.get(clientId);
     if (before !== undefined && issuedAt <= before) return true;
-    return this.#tokens.has(createHash('sha256').update(jti).digest('base64url'));
+    return this.#tokens.has(sha256(jti));
   }
 }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { LiveToken } from './auth.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { Stopwatch } from './clock.ts';
 import { Discovery } from './discovery.ts';
 import { Refusal, Unavailable } from './errors.ts';
+import { sha256 } from './hash.ts';
 import { Introspection } from './introspection.ts';
 import { isJwt, type JwtRules, type VerifiedJwt, verifyJwt } from './jwt.ts';
 import { IssuerKeys } from './keys.ts';
@@ -104,7 +104,7 @@ export class TokenReader {
   }
 
   async #verifySignature(jwt: string): Promise<VerifiedJwt> {
-    const key = createHash('sha256').update(jwt).digest('base64url');
+    const key = sha256(jwt);
     const known = this.#verified.get(key);
     if (known === undefined) {
       const age = new Stopwatch();
