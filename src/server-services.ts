@@ -19,7 +19,7 @@ import type { Sealer } from './lib/seal.ts';
 import { Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { KeyService } from './oidc/keys.service.ts';
-import { createVerifyJwt } from './oidc/present-jwt.ts';
+import { createVerifyJwt } from './oidc/verify-jwt.ts';
 import { OutboundAllow } from './outbound/outbound.ts';
 import { Outbound } from './outbound/outbound.service.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';

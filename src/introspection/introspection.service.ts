@@ -5,9 +5,9 @@ import { Together } from '../db/together.ts';
 import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../oidc/live-token.ts';
-import type { VerifyJwt } from '../oidc/present-jwt.ts';
 import { findTokenWorths, isMachineJwtLive } from '../oidc/reads.ts';
 import type { PresentedJwt, TokenWorth } from '../oidc/records.ts';
+import type { VerifyJwt } from '../oidc/verify-jwt.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { type Answer, type Asker, describe, inactive, mayBeTold } from './introspection.ts';
 
