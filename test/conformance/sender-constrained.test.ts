@@ -1,15 +1,12 @@
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { NewClient } from '../../src/client/client.ts';
-import { type Certificate, certificate } from '../support/certificates.ts';
+import { certificate } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { ask } from '../support/mutual-tls.ts';
-import { freePort, until } from '../support/process.ts';
+import { freePort } from '../support/process.ts';
 import { type Credentials, post, Seed } from '../support/protocol.ts';
 import {
   type ServerProcess,
@@ -18,7 +15,7 @@ import {
 } from '../support/server-process.ts';
 import { snippetsOf } from '../support/snippets.ts';
 
-/** Every command and program of docs/sender-constrained.md, and the nginx of docs/operations.md, as they stand there. */
+/** Every command and program of docs/sender-constrained.md, as it stands there. */
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, '../..');
@@ -171,110 +168,5 @@ describe('docs/sender-constrained.md', () => {
 
   test('no snippet is left out', () => {
     expect([...snippets.keys()].filter((name) => !used.has(name))).toEqual([]);
-  });
-});
-
-describe('docs/operations.md: a real nginx', () => {
-  let server: ServerProcess;
-  let port: number;
-  let stop: () => Promise<void>;
-
-  beforeAll(async () => {
-    server = await startServerProcess(database, 'https://id.example.com', {
-      TRUST_PROXY: '1',
-      CLIENT_CERTIFICATE_HEADER: 'X-Client-Certificate',
-      CLIENT_CERTIFICATE_VERIFIED_HEADER: 'X-Client-Verify',
-      CLIENT_CERTIFICATE_PROXIES: '127.0.0.1',
-    });
-    port = await freePort();
-    const documented = (await snippetsOf('operations.md')).get('mtls.conf') ?? '';
-    const sites = documented
-      .replaceAll('/etc/nginx', folder)
-      .replaceAll('http://127.0.0.1:3000', server.url)
-      .replaceAll('listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`);
-    const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
-    const file = join(folder, 'nginx.conf');
-    writeFileSync(
-      file,
-      `daemon off;\nmaster_process off;\npid ${folder}/nginx.pid;\nevents {}\nhttp {\naccess_log off;\n${temporary
-        .map((kind) => `${kind}_temp_path ${folder}/${kind};`)
-        .join('\n')}\n${sites}\n}\n`,
-    );
-    const child = spawn(
-      process.env.NGINX ?? '/usr/sbin/nginx',
-      ['-p', folder, '-c', file, '-e', join(folder, 'error.log')],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
-    );
-    child.unref();
-    const ended = once(child, 'exit');
-    stop = async () => {
-      child.kill('SIGTERM');
-      await ended;
-    };
-    await until(() => through('id.example.com', undefined, {}).then(Boolean, () => false));
-  });
-
-  afterAll(async () => {
-    await stop();
-    await server.stop();
-  });
-
-  const through = (
-    host: string,
-    with_: Certificate | undefined,
-    form: Record<string, string>,
-    headers: Record<string, string> = {},
-  ) =>
-    ask(
-      { url: `https://127.0.0.1:${port}/token`, ca: authority.cert, certificate: with_, host },
-      { form, headers: { host, ...headers } },
-    );
-
-  const outcome = async (answer: ReturnType<typeof through>) => {
-    const { status, body } = await answer;
-    return body.error ?? status;
-  };
-
-  async function machine(input: Partial<NewClient>) {
-    const { clientId } = await seed.client({
-      type: 'machine',
-      apis: [{ identifier: api, scopes: ['read'] }],
-      ...input,
-    });
-    return { client_id: clientId, grant_type: 'client_credentials', resource: api };
-  }
-
-  test('passes certificates on, and nothing that anybody sends in their place', async () => {
-    const { d: _, ...key } = mine.privateKey.export({ format: 'jwk' });
-    const form = await machine({
-      authMethod: 'self_signed_tls_client_auth',
-      jwks: { keys: [{ ...key, x5c: [mine.der.toString('base64')] }] },
-    });
-    const forged = {
-      'x-client-certificate': encodeURIComponent(mine.cert),
-      'x-client-verify': 'SUCCESS',
-      'x-forwarded-for': '127.0.0.1',
-    };
-    expect(await outcome(through('mtls.id.example.com', mine, form))).toBe(200);
-    for (const host of ['mtls.id.example.com', 'id.example.com'])
-      for (const other of [undefined, certificate()])
-        expect(await outcome(through(host, other, form, forged))).toBe('invalid_client');
-    expect(await outcome(through('id.example.com', mine, form, forged))).toBe('invalid_client');
-  });
-
-  test('says which of them an authority has issued', async () => {
-    const form = await machine({
-      authMethod: 'tls_client_auth',
-      certificateName: { kind: 'san_dns', name: 'client.example.com' },
-    });
-    const names = { dns: 'client.example.com' };
-    const right = certificate({ issuer: clients, names });
-    expect(await outcome(through('mtls.id.example.com', right, form))).toBe(200);
-    for (const wrong of [certificate({ names }), certificate({ issuer: authority, names })])
-      expect(
-        await outcome(
-          through('mtls.id.example.com', wrong, form, { 'x-client-verify': 'SUCCESS' }),
-        ),
-      ).toBe('invalid_client');
   });
 });

@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,7 +7,8 @@ import { join } from 'node:path';
 import { newGatewayRuleSchema, type NewGatewayRule } from '../../src/gateway/gateway.ts';
 import { GatewayRules } from '../../src/gateway/rules.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
-import { freePort, until } from './process.ts';
+import { runNginx } from './nginx.ts';
+import { freePort } from './process.ts';
 import type { Credentials, Seed } from './protocol.ts';
 
 /** An API with rules for its gateway, and a small server in the place of the API itself. */
@@ -136,46 +136,18 @@ export async function startNginx(
     ['/gateway/api_ID/', `/gateway/${api.id}/`],
     ['Basic CREDENTIALS', api.basic],
   ].reduce((text, [from = '', to = '']) => replaceOnce(text, from, to), block);
-  const file = join(folder, 'nginx.conf');
-  await writeFile(
-    file,
-    `daemon off;
-master_process off;
-pid ${folder}/nginx.pid;
-error_log ${folder}/error.log;
-events {}
-http {
-access_log off;
-${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join('\n')}
-${change(site, folder)}
-}
-`,
-    { mode: 0o600 },
-  );
-  const child = spawn(
-    process.env.NGINX ?? '/usr/sbin/nginx',
-    ['-p', folder, '-c', file, '-e', join(folder, 'error.log')],
-    { stdio: ['ignore', 'ignore', 'inherit'] },
-  );
-  child.unref();
-  const ended = once(child, 'exit');
   const url = `http://127.0.0.1:${port}`;
-  const failed = ended.then(async () => {
-    throw new Error(`nginx ended: ${await readFile(join(folder, 'error.log'), 'utf8')}`);
-  });
-  const answers = () =>
+  const nginx = await runNginx(folder, change(site, folder), () =>
     fetch(`${url}/there-is-no-such-path`).then(
       () => true,
       () => false,
-    );
-  await Promise.race([until(answers), failed]);
-  failed.catch(() => undefined);
+    ),
+  );
   upstream.reached.length = 0;
   return {
     url,
     async stop() {
-      child.kill('SIGTERM');
-      await ended;
+      await nginx.stop();
       await rm(folder, { recursive: true });
     },
   };
