@@ -4,6 +4,7 @@ import {
   helpOf,
   invocation,
   parseOptions,
+  printedJson,
   table,
   UsageError,
   usageLine,
@@ -57,7 +58,7 @@ async function execute(command: Command, args: readonly string[]): Promise<numbe
     const { json, help, values } = parseOptions(command, args);
     if (help) return print(helpOf(command));
     const output = await command.run(values, session);
-    return print(json ? JSON.stringify(output.json) : output.text);
+    return print(json ? printedJson(output.json) : output.text);
   } catch (error) {
     if (error instanceof UsageError)
       return misuse(

@@ -5,6 +5,7 @@ import {
   resourceServerChangesSchema,
   signingAlgs,
 } from '../resource-server/resource-server.ts';
+import { apiList } from './api-list.ts';
 import { seconds } from './client-settings.ts';
 import { type Command, defineCommand, somethingToChange, table } from './command.ts';
 import { actor } from './session.ts';
@@ -77,6 +78,7 @@ function readScope(text: string): { scope: string; description: string } {
 }
 
 export const apiCommands: Command[] = [
+  apiList,
   defineCommand({
     words: 'api create',
     summary: 'Registers an API, and the credentials with which it introspects tokens',

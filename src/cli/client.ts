@@ -6,6 +6,7 @@ import {
   newClientSchema,
 } from '../client/client.ts';
 import type { ClientCredentials } from '../client/client.service.ts';
+import { clientList, clientShow } from './client-list.ts';
 import {
   givenAuthentication,
   givenCryptography,
@@ -95,6 +96,8 @@ const clientId = { value: 'ID', required: true, help: 'the client id' } as const
 const byId = z.object({ 'client-id': z.string().min(1) });
 
 export const clientCommands: Command[] = [
+  clientList,
+  clientShow,
   defineCommand({
     words: 'client create',
     summary: 'Registers a client',

@@ -168,8 +168,30 @@ export function helpOf(command: Command): string {
   ].join('\n');
 }
 
-/** Rows of two columns, indented, the second one aligned. */
-export function table(rows: readonly (readonly [string, string])[]): string[] {
-  const width = Math.max(0, ...rows.map(([left]) => left.length)) + 2;
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}${right}`.trimEnd());
+/** What a terminal acts on instead of showing it, and what forges lines or turns their order around. */
+const active = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+const escaped = (character: string) =>
+  `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
+
+/** One line that a terminal only shows: others gave the names of clients, and the text of their metadata. */
+function inert(text: string): string {
+  return text.replace(active, escaped);
+}
+
+/** The object as JSON on one line; what a terminal would act on is escaped, and parses to the same. */
+export function printedJson(json: Record<string, unknown>): string {
+  return inert(JSON.stringify(json));
+}
+
+/** Rows of columns, indented and aligned, with nothing in them that a terminal acts on. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const cells = rows.map((row) => row.map(inert));
+  const widths: number[] = [];
+  for (const row of cells)
+    for (const [at, { length }] of row.entries())
+      widths[at] = Math.max(widths[at] ?? 0, length + 2);
+  return cells.map((row) =>
+    `  ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('')}`.trimEnd(),
+  );
 }

@@ -9,11 +9,13 @@ import { OutboundAllow } from '../outbound/outbound.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import {
   type Client,
+  type ClientSummary,
   type ClientType,
   checkRedirectUri,
   identityScopes,
   isClientId,
   type NewClient,
+  type ShownSecret,
 } from './client.ts';
 import {
   type ClientAuthentication,
@@ -91,6 +93,21 @@ export class ClientService {
   /** The client, disabled or not, as it was at most two seconds ago; at once where this process changed it. */
   async find(id: string): Promise<Client | undefined> {
     return isClientId(id) ? this.#cache.get(id) : undefined;
+  }
+
+  /** Every client as it is stored, by name; also the credentials with which APIs introspect. */
+  async list(): Promise<ClientSummary[]> {
+    return store.listClients(this.#db.kysely);
+  }
+
+  /**
+   * The client as it is stored, and what may be shown of its secrets.
+   * @throws AppError `unknown_client`
+   */
+  async show(id: string): Promise<{ client: Client; secrets: ShownSecret[] }> {
+    const client = await store.findClient(this.#db.kysely, id);
+    if (client === undefined) throw unknownClient(id);
+    return { client, secrets: await store.listSecrets(this.#db.kysely, id) };
   }
 
   /** Whether `secret` is one of the client's live secrets; in time that does not depend on how much of it is right. */

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
-import type { Client } from './client.ts';
+import type { Client, ClientSummary, ShownSecret } from './client.ts';
 import { clientSettingsSchema } from './client-settings.ts';
 
 interface ClientRow {
@@ -54,6 +54,40 @@ export async function findClient(db: Db, id: string): Promise<Client | undefined
          where cs.client_id = c.id group by r.identifier) a) as allowed
     from clients c where c.id = ${id}`.execute(db);
   return rows[0] && toClient(rows[0]);
+}
+
+/** Every client, by name; also the credentials with which APIs introspect. */
+export async function listClients(db: Db): Promise<ClientSummary[]> {
+  const rows = await db
+    .selectFrom('clients')
+    .select(['id', 'name', 'type', 'disabled_at', 'first_party', 'resource_server_id'])
+    .orderBy('name')
+    .orderBy('id')
+    .execute();
+  return rows.map((row) => ({
+    id: row.id,
+    name: row.name,
+    type: row.type,
+    disabled: row.disabled_at !== null,
+    firstParty: row.first_party,
+    resourceServerId: row.resource_server_id ?? undefined,
+  }));
+}
+
+/** What may be shown of the client's secrets, the oldest first. */
+export async function listSecrets(db: Db, clientId: string): Promise<ShownSecret[]> {
+  const rows = await db
+    .selectFrom('client_secrets')
+    .select(['last_four', 'created_at', 'expires_at'])
+    .where('client_id', '=', clientId)
+    .orderBy('created_at')
+    .orderBy('id')
+    .execute();
+  return rows.map((row) => ({
+    lastFour: row.last_four,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at ?? undefined,
+  }));
 }
 
 export interface ClientInsert {

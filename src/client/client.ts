@@ -34,6 +34,19 @@ export interface Client {
   readonly createdAt: Date;
 }
 
+/** What a list shows of a client. */
+export type ClientSummary = Pick<
+  Client,
+  'id' | 'name' | 'type' | 'disabled' | 'firstParty' | 'resourceServerId'
+>;
+
+/** What may be shown of a secret: by its last four characters its owner knows which one it is. */
+export interface ShownSecret {
+  readonly lastFour: string;
+  readonly createdAt: Date;
+  readonly expiresAt: Date | undefined;
+}
+
 /** The identity scopes that a client may ask for; `openid` always comes along with a person. */
 export const identityScopes = ['openid', 'profile', 'email', 'offline_access'] as const;
 
