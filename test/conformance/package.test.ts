@@ -70,6 +70,7 @@ async function copyRepository(to: string): Promise<void> {
     '.npmrc',
     'README.md',
     'LICENSE',
+    'docs/protecting-an-api.md',
     'tsconfig.json',
     'bin',
     'resource-server',
@@ -115,6 +116,11 @@ describe('the package', () => {
       'README.md',
       'package.json',
     ]);
+    const readme = await readFile(join(here, 'README.md'), 'utf8');
+    expect(readme).toMatch(/^# Protecting an API\n/);
+    const links = [...readme.matchAll(/\]\(([^)]*)\)/g)].map(([, target = '']) => target);
+    expect(links.length).toBeGreaterThan(0);
+    expect(links.filter((target) => !/^(#|https:)/.test(target))).toEqual([]);
     const sources = (await readdir(join(root, 'resource-server'))).filter((file) =>
       file.endsWith('.ts'),
     );
@@ -129,7 +135,7 @@ describe('the package', () => {
       );
   });
 
-  test('leaves package.json as it was, and heals it where packing was broken off', async () => {
+  test('leaves package.json and README.md as they were, and heals them where packing was broken off', async () => {
     const clone = join(folder, 'clone');
     const file = join(clone, 'package.json');
     const whole = await readFile(join(root, 'package.json'), 'utf8');
@@ -137,16 +143,21 @@ describe('the package', () => {
     const script = (name: string) =>
       run('npm', ['run', '--silent', name], { cwd: clone, env: environment });
     expect(await read()).toBe(whole);
+    const readme = () => readFile(join(clone, 'README.md'), 'utf8');
+    const wholeReadme = await readFile(join(root, 'README.md'), 'utf8');
+    expect(await readme()).toBe(wholeReadme);
     const pack = (step: string) =>
       run('node', ['bin/pack.mjs', step], { cwd: clone, env: environment });
     await pack('prepack');
     const slim = await read();
     expect(slim).not.toBe(whole);
+    expect(await readme()).not.toBe(wholeReadme);
     // Broken off here: once more from the start gives the same package.
     await pack('prepack');
     expect(await read()).toBe(slim);
     await pack('postpack');
     expect(await read()).toBe(whole);
+    expect(await readme()).toBe(wholeReadme);
     // Broken off, and put right by hand: that is not undone.
     await pack('prepack');
     const edited = whole.replace('"version": "', '"version": "9');
