@@ -204,7 +204,7 @@ describe('what it says', () => {
       '2026-03-04 at 05:06 UTC',
       'We signed the app out',
       'sign in to it again',
-      'remove the app',
+      'remove it from your account',
     ])
       expect(text).toContain(part);
     expect(text.split('\n')).toContain('https://id.example.com/account');
