@@ -91,8 +91,8 @@ export class ClientService {
   }
 
   /** The client, disabled or not, as it was at most two seconds ago; at once where this process changed it. */
-  async find(id: string): Promise<Client | undefined> {
-    return isClientId(id) ? this.#cache.get(id) : undefined;
+  find(id: string): Promise<Client | undefined> {
+    return isClientId(id) ? this.#cache.get(id) : Promise.resolve(undefined);
   }
 
   /** Every client as it is stored, by name; also the credentials with which APIs introspect. */

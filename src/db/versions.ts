@@ -114,8 +114,11 @@ export class VersionedCache<Value> {
     const entries = this.#entries;
     const known = entries.get(key);
     if (known !== undefined) {
-      entries.delete(key);
-      entries.set(key, known);
+      // The order counts where somebody may have to leave soon.
+      if (entries.size > this.#size / 2) {
+        entries.delete(key);
+        entries.set(key, known);
+      }
       return known;
     }
     const loading = this.#load(key);

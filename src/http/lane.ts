@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
-import { type Logger, withoutRedaction } from '../lib/log.ts';
+import type { Logger } from '../lib/log.ts';
 import type { BasicCredentials } from './credentials.ts';
 import { isPlainRequest, plainCredentials, plainForm } from './lane-form.ts';
 import type { Handler } from './listener.ts';
-import { issuerPath, logRequest, securityHeaderList } from './request.ts';
+import { issuerPath, requestLog, type RequestLine, securityHeaderList } from './request.ts';
 
 /**
  * A lane answers the plain form of one request, asked thousands of times a second, before Koa and the engine; whatever is
@@ -50,6 +50,10 @@ export interface LaneParts<Caller> {
   readonly next: Handler;
 }
 
+interface Running<Caller> extends LaneParts<Caller> {
+  readonly log: (line: RequestLine) => void;
+}
+
 /** What a request that goes on brings along: see `readBody` and `refuseFailed`. */
 export interface HandedOn extends IncomingMessage {
   /** What was read of it already: all of it. */
@@ -60,7 +64,7 @@ export interface HandedOn extends IncomingMessage {
 
 /** Takes each request to its lane, and all others on. */
 export function createLanes<Caller>(given: LaneParts<Caller>): Handler {
-  const parts = { ...given, logger: withoutRedaction(given.logger) };
+  const parts = { ...given, log: requestLog(given.logger) };
   const prefix = issuerPath(parts.issuer);
   const known = new Map(
     parts.lanes.map((lane) => [
@@ -83,7 +87,7 @@ interface Known<Caller> {
 }
 
 async function run<Caller>(
-  parts: LaneParts<Caller>,
+  parts: Running<Caller>,
   known: Known<Caller>,
   request: HandedOn,
   response: ServerResponse,
@@ -135,7 +139,7 @@ interface Sent {
 }
 
 function send<Caller>(
-  { logger, onAnswer }: LaneParts<Caller>,
+  { log, onAnswer }: Running<Caller>,
   { lane, headers }: { readonly lane: Lane<Caller>; readonly headers: readonly string[] },
   { response, answer, started }: Sent,
 ): void {
@@ -153,7 +157,7 @@ function send<Caller>(
   response.end(answer.body, isAscii ? 'latin1' : 'utf8');
   const ms = performance.now() - started;
   onAnswer?.(lane.route, ms / 1000, answer.result);
-  logRequest(logger, { requestId, method: 'POST', path: lane.path, status: 200, ms });
+  log({ requestId, method: 'POST', path: lane.path, status: 200, ms });
 }
 
 /** What every answer of the lane carries, as the pipeline and the engine would write it. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
-import { type Logger, withoutRedaction } from '../lib/log.ts';
+import { infoWriter, type Logger } from '../lib/log.ts';
 
 /** What the pipeline knows of every request. */
 export interface RequestState {
@@ -155,19 +155,25 @@ export interface RequestLine {
   readonly ms: number;
 }
 
-/** One line a request, after its answer: never a query, a body or a header, which hold codes and tokens. */
-export function logRequest(logger: Logger, line: RequestLine): void {
-  const rounded = { ...line, ms: Math.round(line.ms) };
-  if (line.status >= 500) logger.error(rounded, 'request failed');
-  else logger.info(rounded, 'request');
+/** Logs one line a request, after its answer: never a query, a body or a header, which hold codes and tokens. */
+export function requestLog(logger: Logger): (line: RequestLine) => void {
+  const write = infoWriter(logger);
+  return ({ requestId, method, path, status, ms: exact }) => {
+    const ms = Math.round(exact);
+    if (status >= 500) logger.error({ requestId, method, path, status, ms }, 'request failed');
+    else
+      write(
+        `"requestId":"${requestId}","method":${JSON.stringify(method)},"path":${JSON.stringify(path)},"status":${status},"ms":${ms},"msg":"request"`,
+      );
+  };
 }
 
-export function accessLog(given: Logger): Middleware {
-  const logger = withoutRedaction(given);
+export function accessLog(logger: Logger): Middleware {
+  const log = requestLog(logger);
   return async (ctx, next) => {
     const started = performance.now();
     await next();
-    logRequest(logger, {
+    log({
       requestId: ctx.state.requestId as string,
       method: ctx.method,
       path: ctx.path.replace(/(interaction|authorize|verify-email|setup)\/.+/, '$1/…'),

@@ -14,10 +14,15 @@ import {
   updateResourceServer,
 } from './resource-server.store.ts';
 
+interface ResourceServers {
+  readonly byIdentifier: ReadonlyMap<string, ResourceServer>;
+  readonly byId: ReadonlyMap<string, ResourceServer>;
+}
+
 /** The APIs: few, so all of them are kept in memory and read anew when one has changed. */
 export class ResourceServerService {
   readonly #db: Database;
-  #all: Promise<Map<string, ResourceServer>> | undefined;
+  #all: Promise<ResourceServers> | undefined;
 
   constructor(db: Database) {
     this.#db = db;
@@ -29,15 +34,15 @@ export class ResourceServerService {
   }
 
   async find(identifier: string): Promise<ResourceServer | undefined> {
-    return (await this.#load()).get(identifier);
+    return (await this.#load()).byIdentifier.get(identifier);
   }
 
   async findById(id: string): Promise<ResourceServer | undefined> {
-    return [...(await this.#load()).values()].find((server) => server.id === id);
+    return (await this.#load()).byId.get(id);
   }
 
   async list(): Promise<ResourceServer[]> {
-    return [...(await this.#load()).values()];
+    return [...(await this.#load()).byIdentifier.values()];
   }
 
   /**
@@ -123,10 +128,11 @@ export class ResourceServerService {
     this.refresh();
   }
 
-  async #load(): Promise<Map<string, ResourceServer>> {
-    this.#all ??= listResourceServers(this.#db.kysely).then(
-      (all) => new Map(all.map((one) => [one.identifier, one])),
-    );
+  async #load(): Promise<ResourceServers> {
+    this.#all ??= listResourceServers(this.#db.kysely).then((all) => ({
+      byIdentifier: new Map(all.map((one) => [one.identifier, one])),
+      byId: new Map(all.map((one) => [one.id, one])),
+    }));
     try {
       return await this.#all;
     } catch (error) {
