@@ -244,16 +244,16 @@ export class ClientService {
    * @throws AppError `unknown_client`, `invalid_client` for one that has no secret
    */
   async addSecret(id: string, actor: string): Promise<ClientCredentials> {
-    const client = await store.findClient(this.#db.kysely, id);
-    if (client === undefined) throw unknownClient(id);
-    if (!hasSecret(client.metadata))
-      throw new AppError(
-        'invalid_client',
-        'This client has no secret: it is a public one, or authenticates with a key of its own.',
-        { status: 400 },
-      );
     const secret = newSecret();
     await this.#db.transaction(async (db) => {
+      const client = await store.lockClient(db, id);
+      if (client === undefined) throw unknownClient(id);
+      if (!hasSecret(client.metadata))
+        throw new AppError(
+          'invalid_client',
+          'This client has no secret: it is a public one, or authenticates with a key of its own.',
+          { status: 400 },
+        );
       if ((await store.countSecrets(db, id)) >= MAX_SECRETS) await store.deleteOldestSecret(db, id);
       await store.insertSecret(db, { clientId: id, ...secret });
       await writeAudit(db, {
