@@ -1,7 +1,10 @@
 import { isUnavailable } from './database.ts';
 
-/** As many go into one statement. */
-const MOST = 32;
+/**
+ * As many go into one statement. With more, those that wait together would be answered together and ask again together,
+ * and the database and we would each stand idle while the other works.
+ */
+const MOST = 8;
 
 interface Waiting<Item, Result> {
   readonly item: Item;
@@ -25,15 +28,16 @@ export class Together<Item, Result> {
   do(item: Item): Promise<Result> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item, resolve, reject });
-      if (this.#waiting.length === 1) setImmediate(() => this.#send());
+      if (this.#waiting.length === MOST) this.#send();
+      else if (this.#waiting.length === 1) setImmediate(() => this.#send());
     });
   }
 
+  /** What came in full has left already. */
   #send(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (let from = 0; from < waiting.length; from += MOST)
-      void this.#runFor(waiting.slice(from, from + MOST));
+    if (waiting.length > 0) void this.#runFor(waiting);
   }
 
   async #runFor(batch: readonly Waiting<Item, Result>[]): Promise<void> {
