@@ -134,8 +134,8 @@ test('tokens that are asked for at one moment are found in one statement, each i
   expect(found.map((token) => token?.clientId)).toEqual(
     asked.map((token) => (tokens.includes(token) ? machine.clientId : undefined)),
   );
-  // 300 lookups, 32 at once.
-  expect(statements).toBe(10);
+  // 300 lookups, 8 at once.
+  expect(statements).toBe(38);
 });
 
 test('a changed secret or a disabled client: at once in the process that did it, within two seconds in others', async () => {
