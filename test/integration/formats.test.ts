@@ -458,6 +458,34 @@ test('COMPATIBILITY 16: introspection with Basic tells Kong and APISIX what they
   });
 });
 
+test('COMPATIBILITY 8: email_verified is a JSON boolean, at userinfo and in an ID token that is asked for it', async () => {
+  const client = await personal();
+  const tokens = await tokensOf(client, {
+    scope: 'openid email',
+    claims: JSON.stringify({ id_token: { email_verified: null } }),
+  });
+  const userinfo = await fetch(new URL('/userinfo', one.url), {
+    headers: { authorization: `Bearer ${tokens.access_token}` },
+  });
+  const told = (await userinfo.json()) as Record<string, unknown>;
+  expect(told.email_verified).toBe(true);
+  expect((await jwtVerify(tokens.id_token, keys())).payload.email_verified).toBe(true);
+  await database.db.kysely
+    .updateTable('accounts')
+    .set({ email_verified_at: null })
+    .where('id', '=', accountId)
+    .execute();
+  const later = await fetch(new URL('/userinfo', two.url), {
+    headers: { authorization: `Bearer ${tokens.access_token}` },
+  });
+  expect(((await later.json()) as Record<string, unknown>).email_verified).toBe(false);
+  await database.db.kysely
+    .updateTable('accounts')
+    .set({ email_verified_at: new Date() })
+    .where('id', '=', accountId)
+    .execute();
+});
+
 test('COMPATIBILITY 1: the issuer of discovery is that of every token, byte for byte', async () => {
   const { issuer: discovered } = await discovery();
   expect(discovered).toBe(issuer);
