@@ -60,6 +60,7 @@ export interface ResourceServersTable {
   access_token_ttl: number;
   signing_alg: string;
   token_typ: Generated<'at+jwt' | 'JWT'>;
+  plain_typ_until: ColumnType<Date | null, never, Date | null>;
   created_at: Now;
   updated_at: Now;
 }

@@ -30,9 +30,9 @@ export function createVerifyJwt(options: {
 }
 
 /**
- * By its `typ`; the plain one is every JWT's, and says nothing but where `aud` is an API, whether or not that asks for it
- * now: what it asked for before is out. Of the other JWTs that we sign none names a client in `client_id` and an API in
- * `aud`: an ID token's audience is a client.
+ * By its `typ`; the plain one is every JWT's, and says nothing but where the API in `aud` asks for it, or has asked for it:
+ * what it asked for before is out. Of the other JWTs that we sign none names a client in `client_id` and an API in `aud`:
+ * an ID token's audience is a client.
  */
 async function isAccessToken(
   typ: unknown,
@@ -42,7 +42,7 @@ async function isAccessToken(
   const name = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : '';
   if (name === 'at+jwt') return true;
   if (name !== 'jwt' || typeof aud !== 'string') return false;
-  return (await resourceServers.find(aud)) !== undefined;
+  return (await resourceServers.find(aud))?.takesPlainTyp === true;
 }
 
 function presented(claims: JWTPayload): PresentedJwt {

@@ -16,8 +16,10 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     access_token_ttl: number;
     signing_alg: ResourceServer['signingAlg'];
     token_typ: ResourceServer['tokenTyp'];
+    takes_plain_typ: boolean;
     scopes: [string, string][];
   }>`select r.id, r.identifier, r.name, r.token_format, r.access_token_ttl, r.signing_alg, r.token_typ,
+       (r.token_typ = 'JWT' or coalesce(r.plain_typ_until > now(), false)) as takes_plain_typ,
        (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description) order by s.position), '[]')
         from resource_server_scopes s where s.resource_server_id = r.id) as scopes
      from resource_servers r order by r.name, r.id`.execute(db);
@@ -29,6 +31,7 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     accessTokenTtl: row.access_token_ttl,
     signingAlg: row.signing_alg,
     tokenTyp: row.token_typ,
+    takesPlainTyp: row.takes_plain_typ,
     scopes: new Map(row.scopes),
   }));
 }
@@ -75,6 +78,12 @@ export async function updateResourceServer(
       name: changes.name,
       token_format: changes.tokenFormat,
       token_typ: changes.tokenTyp,
+      // As long as the last of them may live, and a little for clocks.
+      ...(changes.tokenTyp === 'at+jwt'
+        ? {
+            plain_typ_until: sql<Date>`case when token_typ = 'JWT' then now() + interval '25 hours' else plain_typ_until end`,
+          }
+        : {}),
       signing_alg: changes.signingAlg,
       access_token_ttl: changes.accessTokenTtl,
       updated_at: sql<Date>`now()`,

@@ -16,6 +16,8 @@ export interface ResourceServer {
   readonly signingAlg: SigningAlg;
   /** The `typ` in their header: RFC 9068's own, or the plain one for decoders that refuse what they do not know. */
   readonly tokenTyp: 'at+jwt' | 'JWT';
+  /** The plain `typ` is, or a day ago still was, that of its tokens. */
+  readonly takesPlainTyp: boolean;
   /** Scope → what it allows, in words that users read. */
   readonly scopes: ReadonlyMap<string, string>;
 }

@@ -524,6 +524,41 @@ test('a change of an API or a client is seen on every process within two seconds
   expect(count).toBeGreaterThan(0);
 });
 
+test('a JWT stays good when its API asks for another typ, and one that the API never asked for never is', async () => {
+  const identifier = 'https://spring.example.com';
+  const caller = await seed.api(identifier, 'jwt', undefined, { tokenTyp: 'JWT' });
+  const client = await seed.client({ type: 'machine', apis: [{ identifier, scopes: ['read'] }] });
+  const before = await machineTokenSoon(identifier, client);
+  expect(decodeProtectedHeader(before).typ).toBe('JWT');
+  await services().servers.update(identifier, { tokenTyp: 'at+jwt' }, 'test');
+  await eventually(
+    async () => decodeProtectedHeader(await machineToken(identifier, client)).typ === 'at+jwt',
+  );
+  for (const server of [one, two])
+    await eventually(
+      async () =>
+        (await post(server.url, '/introspect', caller, { token: before })).body.active === true,
+    );
+  // It can still be revoked, and then is nowhere good.
+  expect((await post(one.url, '/revoke', client, { token: before })).status).toBe(200);
+  expect((await post(two.url, '/introspect', caller, { token: before })).body).toEqual({
+    active: false,
+  });
+  const { plain_typ_until: until } = await database.db.kysely
+    .selectFrom('resource_servers')
+    .select('plain_typ_until')
+    .where('identifier', '=', identifier)
+    .executeTakeFirstOrThrow();
+  expect((until as Date).getTime()).toBeGreaterThan(Date.now() + 86_400_000);
+  expect(
+    await database.db.kysely
+      .selectFrom('resource_servers')
+      .select('plain_typ_until')
+      .where('identifier', '=', byAlg('ES256'))
+      .executeTakeFirstOrThrow(),
+  ).toEqual({ plain_typ_until: null });
+});
+
 /** As the command line has them: another process than the servers. */
 function services() {
   const servers = new ResourceServerService(database.db);
