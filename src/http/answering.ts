@@ -18,8 +18,10 @@ export class Answering {
 
   delete(response: Placed): void {
     const at = response[place];
+    if (at === undefined) return;
+    delete response[place];
     const last = this.#all.pop();
-    if (at === undefined || last === undefined || last === response) return;
+    if (last === undefined || last === response) return;
     this.#all[at] = last;
     last[place] = at;
   }
