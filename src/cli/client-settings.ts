@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { clientAuthMethods, clientChangesSchema } from '../client/client.ts';
+import { clientAuthMethods, clientChangesSchema, grantTypes } from '../client/client.ts';
+
 import { signingAlgs } from '../resource-server/resource-server.ts';
 
 const { shape } = clientChangesSchema;
@@ -12,6 +13,12 @@ export const seconds = z
   .regex(/^\d{1,9}$/, 'expected a number of seconds')
   .transform(Number)
   .optional();
+
+/** Values with commas between them. */
+const list = z
+  .string()
+  .optional()
+  .transform((text) => text?.split(',').map((one) => one.trim()));
 
 /** The JSON in a file that is named. */
 const jsonFile = z
@@ -130,6 +137,10 @@ export const settingsOptions = {
     value: 'none|fapi2',
     help: 'fapi2 holds it to FAPI 2.0, as far as that goes without pushed requests',
   },
+  'grant-types': {
+    value: 'TYPE,TYPE',
+    help: `how it may come by tokens (${grantTypes.join(', ')}); those of its type unless told`,
+  },
   'backchannel-logout-uri': {
     value: 'U|none',
     help: 'where it is told that somebody has signed out',
@@ -157,6 +168,7 @@ export const settingsInput = {
   bound: shape.bound,
   'dpop-nonce': shape.dpopNonce,
   profile: shape.profile,
+  'grant-types': list.pipe(shape.grantTypes),
   'backchannel-logout-uri': z
     .string()
     .optional()
@@ -180,7 +192,8 @@ export function givenSettings(input: Given) {
   });
 }
 
-export function givenCryptography(input: Given) {
+/** What was said of the aspects of a client that are RFC 7591's metadata. */
+export function givenAspects(input: Given) {
   return withoutUndefined({
     idTokenSigningAlg: input['id-token-alg'],
     introspectionSigningAlg: input['introspection-signing-alg'],
@@ -189,22 +202,13 @@ export function givenCryptography(input: Given) {
       input.jwks && input.certificate
         ? { keys: [...input.jwks.keys, ...input.certificate.keys] }
         : (input.jwks ?? input.certificate),
-  });
-}
-
-export function givenLogout(input: Given) {
-  return withoutUndefined({
-    backchannelLogoutUri: input['backchannel-logout-uri'],
-    backchannelLogoutSessionRequired: input['backchannel-logout-session-required'],
-  });
-}
-
-export function givenAuthentication(input: Given) {
-  return withoutUndefined({
     authMethod: input['auth-method'],
     authSigningAlg: input['auth-signing-alg'],
     certificateName: input['certificate-name'],
     bound: input.bound,
+    grantTypes: input['grant-types'],
+    backchannelLogoutUri: input['backchannel-logout-uri'],
+    backchannelLogoutSessionRequired: input['backchannel-logout-session-required'],
   });
 }
 

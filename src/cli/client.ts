@@ -7,14 +7,7 @@ import {
 } from '../client/client.ts';
 import type { ClientCredentials } from '../client/client.service.ts';
 import { clientList, clientShow } from './client-list.ts';
-import {
-  givenAuthentication,
-  givenCryptography,
-  givenLogout,
-  givenSettings,
-  settingsInput,
-  settingsOptions,
-} from './client-settings.ts';
+import { givenAspects, givenSettings, settingsInput, settingsOptions } from './client-settings.ts';
 import { type Command, defineCommand, type Output, somethingToChange, table } from './command.ts';
 import { clientRevocation } from './revocation.ts';
 import { actor } from './session.ts';
@@ -54,9 +47,7 @@ const createInput = z
     verified: input.verified,
     developer: input.developer,
     settings: givenSettings(input),
-    ...givenCryptography(input),
-    ...givenAuthentication(input),
-    ...givenLogout(input),
+    ...givenAspects(input),
   }));
 
 const changesInput = z
@@ -70,9 +61,7 @@ const changesInput = z
     changes: {
       ...(input.name === undefined ? {} : { name: input.name }),
       ...givenSettings(input),
-      ...givenCryptography(input),
-      ...givenAuthentication(input),
-      ...givenLogout(input),
+      ...givenAspects(input),
     },
   }));
 

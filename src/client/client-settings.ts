@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { signingAlgs } from '../resource-server/resource-server.ts';
 import { clientAuthenticationSchema, isUsableKey } from './client-authentication.ts';
+import { clientGrantsSchema } from './client-grants.ts';
 import { clientLogoutSchema } from './client-logout.ts';
 
 const seconds = (min: number, max: number) => z.number().int().min(min).max(max);
@@ -92,6 +93,7 @@ export const clientChangesSchema = givenSettingsSchema.extend({
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
   ...clientLogoutSchema.shape,
+  ...clientGrantsSchema.shape,
   name: z.string().trim().min(1).max(100).optional(),
 });
 export type ClientChanges = z.output<typeof clientChangesSchema>;

@@ -10,27 +10,14 @@ import type { ResourceServerService } from '../resource-server/resource-server.s
 import {
   type Client,
   type ClientSummary,
-  type ClientType,
-  checkRedirectUri,
-  identityScopes,
   isClientId,
   type NewClient,
   type ShownSecret,
 } from './client.ts';
-import {
-  type ClientAuthentication,
-  hasSecret,
-  withAuthentication,
-} from './client-authentication.ts';
-import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
-import { checkRegistration, completed, type Registration } from './client-rules.ts';
-import {
-  type ClientChanges,
-  type ClientSettings,
-  clientSettingsSchema,
-  cryptographyMetadata,
-} from './client-settings.ts';
+import { hasSecret } from './client-authentication.ts';
+import type { ClientChanges } from './client-settings.ts';
 import * as store from './client.store.ts';
+import { changedRegistration, newRegistration } from './registration.ts';
 
 const MAX_SECRETS = 2;
 
@@ -39,33 +26,6 @@ export interface ClientCredentials {
   /** Shown once: only its hash is kept. */
   readonly clientSecret: string | undefined;
 }
-
-const settings: Record<
-  ClientType,
-  {
-    readonly public: boolean;
-    readonly grantTypes: string[];
-    readonly applicationType: 'web' | 'native';
-  }
-> = {
-  web: {
-    public: false,
-    grantTypes: ['authorization_code', 'refresh_token'],
-    applicationType: 'web',
-  },
-  spa: {
-    public: true,
-    grantTypes: ['authorization_code', 'refresh_token'],
-    applicationType: 'web',
-  },
-  native: {
-    public: true,
-    grantTypes: ['authorization_code', 'refresh_token'],
-    applicationType: 'native',
-  },
-  machine: { public: false, grantTypes: ['client_credentials'], applicationType: 'web' },
-  device: { public: true, grantTypes: ['refresh_token'], applicationType: 'native' },
-};
 
 /** Clients: registered, found through a cache that follows changes on other processes, and authenticated by secret. */
 export class ClientService {
@@ -143,35 +103,7 @@ export class ClientService {
    * @throws AppError `invalid_redirect_uri`, `unknown_api`, `unknown_scope`, `invalid_client`
    */
   async create(input: NewClient, actor: string): Promise<ClientCredentials> {
-    const kind = settings[input.type];
-    const redirects = kind.grantTypes.includes('authorization_code');
-    if (redirects && input.redirectUris.length === 0) {
-      throw new AppError(
-        'invalid_client',
-        `A client of type ${input.type} needs at least one redirect URI.`,
-        { status: 400 },
-      );
-    }
-    if (!redirects && input.redirectUris.length > 0) {
-      throw new AppError('invalid_client', `A client of type ${input.type} has no redirect URIs.`, {
-        status: 400,
-      });
-    }
-    if (input.firstParty && kind.public) {
-      throw new AppError(
-        'invalid_client',
-        'A public client cannot be first-party: anybody can pretend to be it.',
-        { status: 400 },
-      );
-    }
-    const { metadata, settings: given } = checked(
-      { metadata: metadataOf(input), settings: input.settings },
-      allowedApis(input),
-      input,
-    );
-    for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])
-      checkRedirectUri(uri, input.type);
-    checkLogout(metadata, this.#outboundAllow);
+    const { metadata, settings: given } = newRegistration(input, this.#outboundAllow);
     const id = `c_${randomToken(16)}`;
     const secret = hasSecret(metadata) ? newSecret() : undefined;
     await this.#db.transaction(async (db) => {
@@ -203,28 +135,16 @@ export class ClientService {
    */
   async update(id: string, changes: ClientChanges, actor: string): Promise<void> {
     const { name } = changes;
-    const cryptography = cryptographyMetadata(changes);
-    const given = Object.keys(clientSettingsSchema.shape).flatMap((key) => {
-      const value = changes[key as keyof ClientSettings];
-      return value === undefined ? [] : [[key, value] as const];
-    });
     await this.#db.transaction(async (db) => {
       const stored = await store.lockClient(db, id);
       const client = stored && (await store.findClient(db, id));
       if (stored === undefined || client === undefined) throw unknownClient(id);
-      const { metadata, settings } = checked(
-        {
-          metadata: withLogout(
-            withAuthentication({ ...stored.metadata, ...cryptography }, changes),
-            changes,
-          ),
-          settings: { ...stored.settings, ...Object.fromEntries(given) },
-        },
-        client.allowed,
+      const { metadata, settings } = changedRegistration(
+        stored,
+        client,
         changes,
+        this.#outboundAllow,
       );
-      // What the operator lists may have changed since: that is seen with each delivery.
-      if (saysLogout(changes)) checkLogout(metadata, this.#outboundAllow);
       await store.updateClient(db, id, { name, metadata, settings });
       if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
       await writeAudit(db, {
@@ -335,37 +255,6 @@ export async function createIntrospectionClient(
   await store.insertSecret(db, { clientId, ...secret });
   return { clientId, clientSecret: secret.value };
 }
-
-function metadataOf(input: NewClient): Record<string, unknown> {
-  const kind = settings[input.type];
-  const metadata = {
-    redirect_uris: input.redirectUris,
-    post_logout_redirect_uris: input.postLogoutRedirectUris,
-    grant_types: kind.grantTypes,
-    response_types: kind.grantTypes.includes('authorization_code') ? ['code'] : [],
-    application_type: kind.applicationType,
-    token_endpoint_auth_method: kind.public ? 'none' : 'client_secret_basic',
-    ...(kind.grantTypes.includes('client_credentials')
-      ? {}
-      : { scope: (input.scopes ?? identityScopes).join(' ') }),
-    ...cryptographyMetadata(input),
-  };
-  return withLogout(withAuthentication(metadata, input), input);
-}
-
-/** The registration as it is stored, if all of it goes together. */
-function checked(
-  registration: Registration,
-  allowed: ReadonlyMap<string, unknown>,
-  said: ClientAuthentication,
-): Registration {
-  const { settings, metadata } = completed(registration);
-  checkRegistration(clientSettingsSchema.parse(settings), metadata, allowed, said);
-  return { settings, metadata };
-}
-
-const allowedApis = (input: NewClient) =>
-  new Map(input.apis.map(({ identifier, scopes }) => [identifier, new Set(scopes)]));
 
 function newSecret(): { id: string; value: string; hash: Buffer; lastFour: string } {
   const value = `vs_cs_${randomToken(32)}`;

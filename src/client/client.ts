@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { clientAuthenticationSchema } from './client-authentication.ts';
+import { clientGrantsSchema } from './client-grants.ts';
 import { clientLogoutSchema } from './client-logout.ts';
 import {
   clientCryptographySchema,
@@ -9,6 +10,7 @@ import {
 } from './client-settings.ts';
 
 export { clientAuthMethods, hasSecret } from './client-authentication.ts';
+export { grantTypes } from './client-grants.ts';
 export { clientChangesSchema, defaultSettings } from './client-settings.ts';
 
 export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;
@@ -80,6 +82,7 @@ export const newClientSchema = z.strictObject({
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
   ...clientLogoutSchema.shape,
+  ...clientGrantsSchema.shape,
 });
 export type NewClient = z.output<typeof newClientSchema>;
 

@@ -5,7 +5,7 @@ import { Together } from '../db/together.ts';
 import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../oidc/live-token.ts';
-import { findTokenWorths, isMachineJwtLive } from '../oidc/reads.ts';
+import { findTokenWorths, isMachineJwtLive } from '../oidc/token-reads.ts';
 import type { PresentedJwt, TokenWorth } from '../oidc/records.ts';
 import type { VerifyJwt } from '../oidc/verify-jwt.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';

@@ -4,7 +4,7 @@ import type { Database } from '../db/database.ts';
 import { Together } from '../db/together.ts';
 import type { Lane } from '../http/lane.ts';
 import { sha256 } from '../lib/hash.ts';
-import { tokenWrite } from './adapter.ts';
+import { tokenWrite } from './token-adapter.ts';
 import { isFapi } from './assertions.ts';
 import type { Payload } from './records.ts';
 import type { ResourceInfo } from './resources.ts';

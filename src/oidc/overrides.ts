@@ -5,7 +5,7 @@ import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { rankOf } from './acr.ts';
-import { tokenWrite } from './adapter.ts';
+import { tokenWrite } from './token-adapter.ts';
 import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { saveAcceptedFamily } from './families.ts';
 import { prefixes } from './live-token.ts';

@@ -3,6 +3,7 @@ import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { kindOf, type LiveToken, liveJwt, liveOpaque } from './live-token.ts';
 import * as reads from './reads.ts';
+import { findToken, isMachineJwtLive, type TokenRead } from './token-reads.ts';
 import type {
   AccountRecord,
   ConsentRecord,
@@ -21,7 +22,7 @@ export class RequestReads {
   readonly #accounts = new Map<string, AccountRecord | undefined>();
   readonly #consents = new Map<string, ConsentRecord | undefined>();
   readonly #sessions = new Map<string, SessionRecord>();
-  readonly #tokens = new Map<string, Promise<reads.TokenRead | undefined>>();
+  readonly #tokens = new Map<string, Promise<TokenRead | undefined>>();
   readonly #interactionReads = new Map<string, reads.InteractionRead | undefined>();
   readonly #presentedJwts = new Map<string, PresentedJwt>();
   readonly #machineJwts = new Map<string, Promise<boolean>>();
@@ -32,10 +33,10 @@ export class RequestReads {
   }
 
   /** A token by its id, with all that stands behind it; the same read for every model that asks. */
-  findToken(id: string): Promise<reads.TokenRead | undefined> {
+  findToken(id: string): Promise<TokenRead | undefined> {
     let pending = this.#tokens.get(id);
     if (pending === undefined) {
-      pending = reads.findToken(this.db, sha256(id)).then((read) => {
+      pending = findToken(this.db, sha256(id)).then((read) => {
         if (read?.family) this.#families.set(read.family.id, read.family);
         if (read?.account) this.#accounts.set(read.account.id, read.account);
         if (read?.session) this.#sessions.set(read.session.uid, read.session);
@@ -63,7 +64,7 @@ export class RequestReads {
   isMachineJwtLive(jwt: PresentedJwt): Promise<boolean> {
     let pending = this.#machineJwts.get(jwt.jti);
     if (pending === undefined) {
-      pending = reads.isMachineJwtLive(this.db, sha256(jwt.jti), jwt);
+      pending = isMachineJwtLive(this.db, sha256(jwt.jti), jwt);
       this.#machineJwts.set(jwt.jti, pending);
     }
     return pending;

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { AppError } from '../errors.ts';
+
+/** The grant types that a client may be given, by their names in RFC 7591's metadata. */
+export const grantTypes = ['authorization_code', 'refresh_token', 'client_credentials'] as const;
+export type GrantType = (typeof grantTypes)[number];
+
+/** By what means a client may come by its tokens. */
+export const clientGrantsSchema = z.object({
+  /** Those of its type unless told. */
+  grantTypes: z.array(z.enum(grantTypes)).min(1).max(grantTypes.length).optional(),
+});
+export type ClientGrants = z.output<typeof clientGrantsSchema>;
+
+/** The metadata with what is said. */
+export function withGrants(
+  metadata: Readonly<Record<string, unknown>>,
+  { grantTypes: given }: ClientGrants,
+): Record<string, unknown> {
+  const next = { ...metadata };
+  if (given !== undefined) next.grant_types = [...new Set(given)];
+  next.response_types = hasGrantType(next, 'authorization_code') ? ['code'] : [];
+  return next;
+}
+
+/** Whether the client may use the grant type. */
+function hasGrantType(
+  { grant_types: types }: Readonly<Record<string, unknown>>,
+  type: GrantType,
+): boolean {
+  return Array.isArray(types) && types.includes(type);
+}
+
+/**
+ * Whether the grant types fit the rest of the client.
+ * @throws AppError `invalid_client`
+ */
+export function checkGrants(metadata: Readonly<Record<string, unknown>>): void {
+  const { redirect_uris: uris, token_endpoint_auth_method: method } = metadata;
+  const redirects = Array.isArray(uris) && uris.length > 0;
+  if (hasGrantType(metadata, 'authorization_code') && !redirects)
+    refuse('A client that people sign in to needs at least one redirect URI.');
+  if (!hasGrantType(metadata, 'authorization_code') && redirects)
+    refuse('Only a client with the grant type authorization_code has redirect URIs.');
+  if (hasGrantType(metadata, 'client_credentials') && method === 'none')
+    refuse('A public client has no credentials to ask for tokens with.');
+}
+
+function refuse(reason: string): never {
+  throw new AppError('invalid_client', reason, { status: 400 });
+}

@@ -1,0 +1,134 @@
+import { AppError } from '../errors.ts';
+import type { OutboundAllow } from '../outbound/outbound.ts';
+import {
+  type Client,
+  type ClientType,
+  checkRedirectUri,
+  identityScopes,
+  type NewClient,
+} from './client.ts';
+import { withAuthentication } from './client-authentication.ts';
+import { checkGrants, type GrantType, withGrants } from './client-grants.ts';
+import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
+import { checkRegistration, completed, type Registration } from './client-rules.ts';
+import {
+  type ClientChanges,
+  type ClientSettings,
+  clientSettingsSchema,
+  cryptographyMetadata,
+} from './client-settings.ts';
+
+/**
+ * What is said of a client becomes a registration. Each aspect (`client-*.ts`) puts what is said of it into the metadata, and
+ * says what does not go together; here they come one after the other.
+ */
+
+interface Kind {
+  readonly public: boolean;
+  readonly grantTypes: GrantType[];
+  readonly applicationType: 'web' | 'native';
+}
+
+const kinds: Record<ClientType, Kind> = {
+  web: {
+    public: false,
+    grantTypes: ['authorization_code', 'refresh_token'],
+    applicationType: 'web',
+  },
+  spa: {
+    public: true,
+    grantTypes: ['authorization_code', 'refresh_token'],
+    applicationType: 'web',
+  },
+  native: {
+    public: true,
+    grantTypes: ['authorization_code', 'refresh_token'],
+    applicationType: 'native',
+  },
+  machine: { public: false, grantTypes: ['client_credentials'], applicationType: 'web' },
+  device: { public: true, grantTypes: ['refresh_token'], applicationType: 'native' },
+};
+
+/**
+ * The registration of a new client, as it is to be stored.
+ * @throws AppError `invalid_redirect_uri`, `invalid_client`
+ */
+export function newRegistration(input: NewClient, outboundAllow: OutboundAllow): Registration {
+  const kind = kinds[input.type];
+  if (input.firstParty && kind.public) {
+    throw new AppError(
+      'invalid_client',
+      'A public client cannot be first-party: anybody can pretend to be it.',
+      { status: 400 },
+    );
+  }
+  const basis = {
+    redirect_uris: input.redirectUris,
+    post_logout_redirect_uris: input.postLogoutRedirectUris,
+    grant_types: kind.grantTypes,
+    application_type: kind.applicationType,
+    token_endpoint_auth_method: kind.public ? 'none' : 'client_secret_basic',
+  };
+  const withAll = withAspects(basis, input);
+  // A machine has nobody to tell of: without a scope of its own, the engine lets it ask for no identity.
+  const isMachine = (withAll.grant_types as GrantType[]).every(
+    (type) => type === 'client_credentials',
+  );
+  const metadata = isMachine
+    ? withAll
+    : { ...withAll, scope: (input.scopes ?? identityScopes).join(' ') };
+  const allowed = new Map(input.apis.map(({ identifier, scopes }) => [identifier, scopes]));
+  const registration = checked({ metadata, settings: input.settings }, allowed, input);
+  for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])
+    checkRedirectUri(uri, input.type);
+  checkLogout(registration.metadata, outboundAllow);
+  return registration;
+}
+
+/**
+ * The registration with what changes.
+ * @throws AppError `invalid_client`
+ */
+export function changedRegistration(
+  stored: Registration,
+  { allowed }: Pick<Client, 'allowed'>,
+  changes: ClientChanges,
+  outboundAllow: OutboundAllow,
+): Registration {
+  const given = Object.keys(clientSettingsSchema.shape).flatMap((key) => {
+    const value = changes[key as keyof ClientSettings];
+    return value === undefined ? [] : [[key, value] as const];
+  });
+  const registration = checked(
+    {
+      metadata: withAspects(stored.metadata, changes),
+      settings: { ...stored.settings, ...Object.fromEntries(given) },
+    },
+    allowed,
+    changes,
+  );
+  // What the operator lists may have changed since: that is seen with each delivery.
+  if (saysLogout(changes)) checkLogout(registration.metadata, outboundAllow);
+  return registration;
+}
+
+/** The metadata with what is said of every aspect. */
+function withAspects(
+  metadata: Readonly<Record<string, unknown>>,
+  said: NewClient | ClientChanges,
+): Record<string, unknown> {
+  const basis = { ...metadata, ...cryptographyMetadata(said) };
+  return withLogout(withAuthentication(withGrants(basis, said), said), said);
+}
+
+/** The registration as it is stored, if all of it goes together. */
+function checked(
+  registration: Registration,
+  allowed: ReadonlyMap<string, unknown>,
+  said: NewClient | ClientChanges,
+): Registration {
+  const { settings, metadata } = completed(registration);
+  checkGrants(metadata);
+  checkRegistration(clientSettingsSchema.parse(settings), metadata, allowed, said);
+  return { settings, metadata };
+}
