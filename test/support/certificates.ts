@@ -35,7 +35,9 @@ const attributes = { C: '550406', O: '55040a', OU: '55040b', CN: '550403' } as c
 const der = (tag: number, ...parts: Uint8Array[]): Buffer => {
   const body = Buffer.concat(parts);
   const { length } = body;
-  const size = length < 128 ? [length] : [0x82, length >> 8, length & 0xff];
+  // As few bytes as will do: browsers refuse any more.
+  const size =
+    length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
   return Buffer.concat([Buffer.from([tag, ...size]), body]);
 };
 const sequence = (...parts: Uint8Array[]) => der(0x30, ...parts);
