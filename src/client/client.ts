@@ -108,6 +108,12 @@ export function isLocalRedirect(uri: string): boolean {
 
 /**
  * Checks a URI to which a browser will be sent: https anywhere, http on loopback alone, private schemes with a dot
+/** Dots, slashes and semicolons as they are for who decodes them, however often that is. */
+function decodedSeparators(path: string): string {
+  const next = path.replace(/%(25|2e|2f|3b)/gi, decodeURIComponent);
+  return next === path ? path : decodedSeparators(next);
+}
+
  * for native apps alone (RFC 8252, section 7.1); no fragment, user information, wildcard, backslash, control
  * character or dot segment, whatever the encoding.
  * @throws AppError `invalid_redirect_uri`, with the reason in words.
@@ -131,7 +137,9 @@ export function checkRedirectUri(uri: string, type: ClientType): void {
   if (url.username !== '' || url.password !== '' || /^[a-z][a-z0-9+.-]*:\/\/[^/?]*@/i.test(uri))
     refuse('it has user information');
   if (uri.includes('*')) refuse('it has a wildcard');
-  if (/(^|[/;])(\.|%2e){1,2}(;|[/?]|$)/i.test(uri.replace(/^[^:]+:(\/\/[^/?]*)?/, '')))
+  if (/%([01][0-9a-f]|7f|5c)/i.test(uri))
+    refuse('it holds an encoded control character or backslash');
+  if (/(^|[/;])\.{1,2}(;|[/?]|$)/.test(decodedSeparators(uri.replace(/^[^:]+:(\/\/[^/?]*)?/, ''))))
     refuse('its path has a dot segment');
   const loopback = loopbackHosts.has(url.hostname);
   if (url.protocol === 'https:') {
@@ -148,6 +156,7 @@ export function checkRedirectUri(uri: string, type: ClientType): void {
   if (type !== 'native') refuse('a private scheme is for native apps alone');
   if (!/^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(url.protocol))
     refuse(
+  if (!uri.startsWith(url.protocol)) refuse('its scheme is not in lower case');
       'a private scheme is a domain name of yours turned around, as in com.example.app:/callback',
     );
 }

@@ -9,6 +9,7 @@ import { tokenWrite } from './token-adapter.ts';
 import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { saveAcceptedFamily } from './families.ts';
 import { prefixes } from './live-token.ts';
+import { refuseOddPorts } from './loopback-ports.ts';
 import { useIdsOnce } from './replays.ts';
 import { successorId } from './successor.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -25,6 +26,7 @@ export function applyOverrides(
   keepBuiltClients(provider, clients);
   applyBackchannelLogout(provider);
   useIdsOnce(provider);
+  refuseOddPorts(provider);
   // Only hashes of secrets are kept, and there may be two of them.
   provider.Client.prototype.compareClientSecret = async function compareClientSecret(
     this: { clientId: string },
