@@ -36,19 +36,21 @@ export async function stopServer(server: ServerProcess): Promise<void> {
 }
 
 /**
- * Runs a command of the server's command line, and gives what it prints as JSON.
+ * Runs a command of the server's command line, with `input` to read, and gives what it prints as JSON.
  * @throws Error with what the command complained of.
  */
 export async function runCommand<Output>(
   env: NodeJS.ProcessEnv,
   words: string,
   options: readonly (readonly [name: string, value?: string])[],
+  input = '',
 ): Promise<Output> {
   const args = options.flatMap(([name, value]) =>
     value === undefined ? [`--${name}`] : [`--${name}`, value],
   );
   const all = [`${source}cli.ts`, ...words.split(' '), ...args, '--json'];
   const running = promisify(execFile)(process.execPath, all, { env });
+  running.child.stdin?.end(input);
   const { stdout } = await running.catch((error: Error & { stderr?: string }) => {
     throw new Error(`${words} failed. ${error.stderr?.trim() ?? ''}`, { cause: error });
   });

@@ -1,0 +1,81 @@
+import { runCommand } from '../../../demo/vouchsafe.ts';
+import type { Certificates, ClientKey } from './keys.ts';
+import { atSuite, type Settings } from './settings.ts';
+
+/** What is registered for the suite's static plans, by the command line, as an operator would. */
+
+export interface Registered {
+  readonly client_id: string;
+  readonly client_secret?: string;
+}
+
+type Options = readonly (readonly [name: string, value?: string])[];
+
+/** Registers clients at the server that `env` is the environment of. */
+export class Clients {
+  readonly #settings: Settings;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(settings: Settings, env: NodeJS.ProcessEnv) {
+    this.#settings = settings;
+    this.#env = env;
+  }
+
+  /** One with a secret, which is told when its people sign out. */
+  withSecret(
+    name: string,
+    method: 'client_secret_basic' | 'client_secret_post',
+  ): Promise<Registered> {
+    return this.#create(name, 'web', [
+      ...this.#callbacks(),
+      ['post-logout-redirect-uri', atSuite(this.#settings, 'post_logout_redirect')],
+      ['backchannel-logout-uri', atSuite(this.#settings, 'backchannel_logout')],
+      ['auth-method', method],
+    ]);
+  }
+
+  /** A FAPI 2.0 client that signs its assertions and proves its key by DPoP. */
+  withKey(
+    name: string,
+    key: ClientKey,
+    profile: 'fapi2' | 'fapi2-message-signing',
+  ): Promise<Registered> {
+    return this.#create(name, 'web', [
+      ...this.#callbacks(),
+      ['auth-method', 'private_key_jwt'],
+      ['jwks', key.publicFile],
+      ['bound', 'dpop'],
+      ['profile', profile],
+    ]);
+  }
+
+  /** A FAPI 2.0 client that shows a certificate. */
+  withCertificate(name: string, which: Certificates['clients'][number]): Promise<Registered> {
+    const common = which.subject.find(([type]) => type === 'CN')?.[1] ?? '';
+    return this.#create(name, 'web', [
+      ...this.#callbacks(),
+      ['auth-method', 'tls_client_auth'],
+      ['certificate-name', `subject-dn=CN=${common}`],
+      ['bound', 'mtls'],
+      ['profile', 'fapi2'],
+    ]);
+  }
+
+  /** The second client of a FAPI plan has parameters in its redirect URI: it is registered with both forms. */
+  #callbacks(): Options {
+    const callback = atSuite(this.#settings, 'callback');
+    return [
+      ['redirect-uri', callback],
+      ['redirect-uri', `${callback}?dummy1=lorem&dummy2=ipsum`],
+    ];
+  }
+
+  #create(name: string, type: string, options: Options): Promise<Registered> {
+    return runCommand<Registered>(this.#env, 'client create', [
+      ['name', name],
+      ['type', type],
+      ['verified'],
+      ...options,
+    ]);
+  }
+}
