@@ -154,9 +154,10 @@ export function checkRedirectUri(uri: string, type: ClientType): void {
     return;
   }
   if (type !== 'native') refuse('a private scheme is for native apps alone');
+  if (!uri.startsWith(url.protocol)) refuse('its scheme is not in lower case');
+  if (dotless && isClaimable(uri)) return;
   if (!/^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(url.protocol))
     refuse(
-  if (!uri.startsWith(url.protocol)) refuse('its scheme is not in lower case');
       'a private scheme is a domain name of yours turned around, as in com.example.app:/callback',
     );
 }
