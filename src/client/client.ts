@@ -106,14 +106,14 @@ export function isLocalRedirect(uri: string): boolean {
   return (url.protocol !== 'https:' && url.protocol !== 'http:') || loopbackHosts.has(url.hostname);
 }
 
-/**
- * Checks a URI to which a browser will be sent: https anywhere, http on loopback alone, private schemes with a dot
 /** Dots, slashes and semicolons as they are for who decodes them, however often that is. */
 function decodedSeparators(path: string): string {
   const next = path.replace(/%(25|2e|2f|3b)/gi, decodeURIComponent);
   return next === path ? path : decodedSeparators(next);
 }
 
+/**
+ * Checks a URI to which a browser will be sent: https anywhere, http on loopback alone, private schemes with a dot
  * for native apps alone (RFC 8252, section 7.1); no fragment, user information, wildcard, backslash, control
  * character or dot segment, whatever the encoding.
  * @throws AppError `invalid_redirect_uri`, with the reason in words.
@@ -155,7 +155,6 @@ export function checkRedirectUri(uri: string, type: ClientType): void {
   }
   if (type !== 'native') refuse('a private scheme is for native apps alone');
   if (!uri.startsWith(url.protocol)) refuse('its scheme is not in lower case');
-  if (dotless && isClaimable(uri)) return;
   if (!/^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(url.protocol))
     refuse(
       'a private scheme is a domain name of yours turned around, as in com.example.app:/callback',
