@@ -22,6 +22,7 @@ import { introspectionLane } from './introspection/introspection.lane.ts';
 import { refuseBrokenAssertions } from './oidc/assertions.ts';
 import { refuseForeignResume } from './oidc/begun-here.ts';
 import { clientCredentialsLane } from './oidc/client-credentials.lane.ts';
+import { leaveOutEmpty } from './oidc/discovery.ts';
 import { takeAliasedProofs } from './oidc/dpop.ts';
 import { renderFormPost } from './oidc/form-post.ts';
 import { unitOfWork } from './oidc/middleware.ts';
@@ -106,6 +107,7 @@ export async function createServer({
       host,
     }),
   );
+  app.use(leaveOutEmpty());
   app.use(engine.keepFresh());
   app.use(revocationRoutes(services.feed).routes());
   app.use(takePosts(config.issuer));

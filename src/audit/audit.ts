@@ -32,6 +32,7 @@ export type AuditType =
   | 'keys.rotated'
   | 'recovery_codes.generated'
   | 'recovery_codes.used'
+  | 'request.refused'
   | 'resource_server.changed'
   | 'resource_server.created'
   | 'session.ended'

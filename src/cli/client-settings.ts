@@ -1,8 +1,12 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { clientAuthMethods, clientChangesSchema, grantTypes } from '../client/client.ts';
-
+import {
+  clientAuthMethods,
+  clientChangesSchema,
+  grantTypes,
+  responseModes,
+} from '../client/client.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
 
 const { shape } = clientChangesSchema;
@@ -74,6 +78,11 @@ const yesOrNo = z
   .transform((value) => value === 'true')
   .optional();
 
+const uriOrNone = z
+  .string()
+  .optional()
+  .transform((uri) => (uri === 'none' ? null : uri));
+
 /** What `client create` and `client update` take alike. */
 export const settingsOptions = {
   'access-token-ttl': {
@@ -109,6 +118,10 @@ export const settingsOptions = {
     help: 'encrypts those answers to a key in --jwks',
   },
   jwks: { value: 'FILE', help: 'its public keys, as a JWK Set' },
+  'jwks-uri': {
+    value: 'U|none',
+    help: 'where it publishes its public keys, in place of --jwks',
+  },
   'auth-method': {
     value: clientAuthMethods.join('|'),
     help: 'how it authenticates; client_secret_basic unless told',
@@ -134,8 +147,28 @@ export const settingsOptions = {
     help: 'whether its DPoP proofs need a nonce of the server; optional unless told',
   },
   profile: {
-    value: 'none|fapi2',
-    help: 'fapi2 holds it to FAPI 2.0, as far as that goes without pushed requests',
+    value: 'none|fapi2|fapi2-message-signing',
+    help: 'fapi2 holds it to the FAPI 2.0 Security Profile, the other one to Message Signing besides',
+  },
+  'require-pushed': {
+    value: 'true|false',
+    help: 'its authorization requests have to be pushed (RFC 9126); false unless told',
+  },
+  'require-signed-request': {
+    value: 'true|false',
+    help: 'its authorization requests have to be signed (RFC 9101); false unless told',
+  },
+  'request-object-alg': {
+    value: signingAlgs.join('|'),
+    help: 'what it signs them with; any of them unless told',
+  },
+  'response-modes': {
+    value: 'MODE,MODE',
+    help: `how it may be answered (${responseModes.join(', ')}); all but those with jwt unless told`,
+  },
+  'authorization-signing-alg': {
+    value: signingAlgs.join('|'),
+    help: 'what answers in a JWT are signed with; RS256 unless told',
   },
   'grant-types': {
     value: 'TYPE,TYPE',
@@ -161,6 +194,7 @@ export const settingsInput = {
   'introspection-signing-alg': shape.introspectionSigningAlg,
   'introspection-encryption-alg': shape.introspectionEncryptionAlg,
   jwks: jsonFile.pipe(shape.jwks),
+  'jwks-uri': uriOrNone.pipe(shape.jwksUri),
   certificate: certificateFile.pipe(shape.jwks),
   'auth-method': shape.authMethod,
   'auth-signing-alg': shape.authSigningAlg,
@@ -168,12 +202,13 @@ export const settingsInput = {
   bound: shape.bound,
   'dpop-nonce': shape.dpopNonce,
   profile: shape.profile,
+  'require-pushed': yesOrNo,
+  'require-signed-request': yesOrNo,
+  'request-object-alg': shape.requestObjectSigningAlg,
+  'response-modes': list.pipe(shape.responseModes),
+  'authorization-signing-alg': shape.authorizationSigningAlg,
   'grant-types': list.pipe(shape.grantTypes),
-  'backchannel-logout-uri': z
-    .string()
-    .optional()
-    .transform((uri) => (uri === 'none' ? null : uri))
-    .pipe(shape.backchannelLogoutUri),
+  'backchannel-logout-uri': uriOrNone.pipe(shape.backchannelLogoutUri),
   'backchannel-logout-session-required': yesOrNo,
 };
 
@@ -202,6 +237,12 @@ export function givenAspects(input: Given) {
       input.jwks && input.certificate
         ? { keys: [...input.jwks.keys, ...input.certificate.keys] }
         : (input.jwks ?? input.certificate),
+    jwksUri: input['jwks-uri'],
+    requirePushed: input['require-pushed'],
+    requireSignedRequest: input['require-signed-request'],
+    requestObjectSigningAlg: input['request-object-alg'],
+    responseModes: input['response-modes'],
+    authorizationSigningAlg: input['authorization-signing-alg'],
     authMethod: input['auth-method'],
     authSigningAlg: input['auth-signing-alg'],
     certificateName: input['certificate-name'],

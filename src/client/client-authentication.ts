@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDistinguishedName } from '../lib/distinguished-name.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
+import { hasRemoteKeys } from './client-keys.ts';
 
 /** How clients that can keep something to themselves authenticate; public ones have `none`. */
 export const clientAuthMethods = [
@@ -97,8 +98,12 @@ const keyTypes: Readonly<Record<string, (key: Jwk) => boolean>> = {
 
 const bitsOf = (n: unknown) => (typeof n === 'string' ? Buffer.from(n, 'base64url').length * 8 : 0);
 
-/** Whether one of the keys verifies assertions that are signed with one of the algorithms. */
-export function canVerify(metadata: Readonly<Record<string, unknown>>, algs: readonly string[]) {
+/** Whether one of the keys verifies what is signed with one of the algorithms; which keys there are elsewhere shows later. */
+export function canVerify(
+  metadata: Readonly<Record<string, unknown>>,
+  algs: readonly string[],
+): boolean {
+  if (hasRemoteKeys(metadata)) return true;
   return keysOf(metadata).some(
     (key) =>
       (key.use === undefined || key.use === 'sig') &&
@@ -108,9 +113,12 @@ export function canVerify(metadata: Readonly<Record<string, unknown>>, algs: rea
   );
 }
 
-/** Whether one of the keys comes with its certificate. */
+/** Whether one of the keys comes with its certificate, as far as that shows already. */
 export function hasCertificate(metadata: Readonly<Record<string, unknown>>): boolean {
-  return keysOf(metadata).some((key) => Array.isArray(key.x5c) && key.x5c.length > 0);
+  return (
+    hasRemoteKeys(metadata) ||
+    keysOf(metadata).some((key) => Array.isArray(key.x5c) && key.x5c.length > 0)
+  );
 }
 
 function keysOf({ jwks }: Readonly<Record<string, unknown>>): readonly Jwk[] {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
+import { findCalledUriProblem } from './called-uri.ts';
 
 /** Where a client is told that a session of its people has ended (OpenID Connect Back-Channel Logout 1.0). */
 export const clientLogoutSchema = z.object({
@@ -54,19 +55,9 @@ export function checkLogout(
   }
   if (!(metadata.grant_types as readonly string[]).includes('authorization_code'))
     refuse('Only a client that people sign in to has a back-channel logout URI.');
-  const reason = findProblem(uri, allow);
+  const reason = findCalledUriProblem(uri, allow);
   if (reason !== undefined)
     refuse(`The back-channel logout URI ${JSON.stringify(uri)} is refused: ${reason}.`);
-}
-
-function findProblem(uri: string, allow: OutboundAllow): string | undefined {
-  if (!URL.canParse(uri)) return 'it is not an absolute URI';
-  const url = new URL(uri);
-  if (uri.includes('#')) return 'it has a fragment';
-  // What the parser puts right by itself is nothing that somebody meant.
-  if (url.href !== uri && url.href !== `${uri}/`)
-    return `it is not in its plain form, which is ${url.href}`;
-  return allow.findProblem(url);
 }
 
 function refuse(reason: string): never {

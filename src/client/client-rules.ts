@@ -6,6 +6,7 @@ import {
   type ClientAuthentication,
   hasCertificate,
 } from './client-authentication.ts';
+import { hasRemoteKeys } from './client-keys.ts';
 import type { ClientSettings } from './client-settings.ts';
 
 /** A client as it would be stored. */
@@ -13,23 +14,6 @@ export interface Registration {
   /** What is said of it, without what holds where nothing is said. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly metadata: Readonly<Record<string, unknown>>;
-}
-
-/** What FAPI 2.0 signs with (section 5.4.1). */
-const fapiAlgs = ['PS256', 'ES256', 'EdDSA', 'Ed25519'];
-const fapiMethods = ['private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'];
-const signedAnswers = ['id_token_signed_response_alg', 'introspection_signed_response_alg'];
-
-/** The registration with what its profile asks for where nothing was said of it. */
-export function completed({ settings, metadata }: Registration): Registration {
-  if (settings.profile !== 'fapi2') return { settings, metadata };
-  return {
-    settings: { refreshRotation: 'keep', ...settings },
-    metadata: {
-      ...Object.fromEntries(signedAnswers.map((name) => [name, 'ES256'])),
-      ...metadata,
-    },
-  };
 }
 
 /**
@@ -49,10 +33,13 @@ export function checkRegistration(
     refuse('A public client keeps no refresh token: whoever finds it could use it for ever.');
   if (settings.defaultResource !== undefined && !allowed.has(settings.defaultResource))
     refuse('The default API must be one of those that the client may ask for.');
-  if (metadata.introspection_encrypted_response_alg !== undefined && metadata.jwks === undefined)
+  if (metadata.introspection_encrypted_response_alg !== undefined && !hasKeys(metadata))
     refuse('Encrypted introspection answers need a public key of the client (jwks).');
   checkAuthentication(metadata, said);
-  if (settings.profile === 'fapi2') checkFapi(settings, metadata);
+}
+
+function hasKeys(metadata: Readonly<Record<string, unknown>>): boolean {
+  return metadata.jwks !== undefined || hasRemoteKeys(metadata);
 }
 
 function checkAuthentication(
@@ -83,25 +70,6 @@ function checkAuthentication(
       break;
     default:
   }
-}
-
-/** FAPI 2.0 Security Profile, section 5.3.2: as far as it is a matter of registration. */
-function checkFapi(settings: ClientSettings, metadata: Readonly<Record<string, unknown>>): void {
-  const { token_endpoint_auth_method: method, token_endpoint_auth_signing_alg: alg } = metadata;
-  if (!fapiMethods.includes(String(method)))
-    refuse(`A FAPI client authenticates by one of ${fapiMethods.join(', ')}.`);
-  if (boundTo(metadata) === undefined)
-    refuse('The tokens of a FAPI client are bound to a key: by dpop or mtls.');
-  if (settings.refreshRotation !== 'keep')
-    refuse('The refresh tokens of a FAPI client are not rotated.');
-  const algs = alg === undefined ? fapiAlgs : [alg as string];
-  if (
-    method === 'private_key_jwt' &&
-    (!algs.every((one) => fapiAlgs.includes(one)) || !canVerify(metadata, algs))
-  )
-    refuse(`A FAPI client signs with one of ${fapiAlgs.join(', ')}, and has a key for it.`);
-  if (signedAnswers.some((name) => !fapiAlgs.includes(String(metadata[name]))))
-    refuse(`What is signed for a FAPI client is signed with one of ${fapiAlgs.join(', ')}.`);
 }
 
 function refuse(reason: string): never {

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { signingAlgs } from '../resource-server/resource-server.ts';
 import { clientAuthenticationSchema, isUsableKey } from './client-authentication.ts';
 import { clientGrantsSchema } from './client-grants.ts';
+import { clientKeysSchema } from './client-keys.ts';
 import { clientLogoutSchema } from './client-logout.ts';
+import { clientRequestsSchema } from './client-requests.ts';
 
 const seconds = (min: number, max: number) => z.number().int().min(min).max(max);
 
@@ -20,10 +22,10 @@ const settings = {
    */
   refreshRotation: z.enum(['rotate', 'keep']),
   /**
-   * `fapi2` holds the client to FAPI 2.0: how it authenticates, that its tokens are bound to a key, and what is signed
-   * with what (see client-rules.ts).
+   * `fapi2` holds the client to the FAPI 2.0 Security Profile: how it asks and authenticates, that its tokens are bound to
+   * a key, and what is signed with what; `fapi2-message-signing` to signed requests and answers besides (client-fapi.ts).
    */
-  profile: z.enum(['none', 'fapi2']),
+  profile: z.enum(['none', 'fapi2', 'fapi2-message-signing']),
   /** Whether its DPoP proofs need a nonce of ours: those of FAPI clients always do. */
   dpopNonce: z.enum(['optional', 'required']),
   /** The API that its tokens are for where it names none in `resource`. Such tokens do not open userinfo. */
@@ -41,6 +43,11 @@ export const clientSettingsSchema = z.object({
   defaultResource: settings.defaultResource.optional(),
 });
 export type ClientSettings = z.output<typeof clientSettingsSchema>;
+
+/** Whether FAPI 2.0 holds for a client of this profile. */
+export function isFapiProfile(profile: unknown): boolean {
+  return profile === 'fapi2' || profile === 'fapi2-message-signing';
+}
 
 /** What holds for a client of which nothing was said. */
 export const defaultSettings: ClientSettings = clientSettingsSchema.parse({});
@@ -92,7 +99,9 @@ export const givenSettingsSchema = z.strictObject(settings).partial();
 export const clientChangesSchema = givenSettingsSchema.extend({
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
+  ...clientKeysSchema.shape,
   ...clientLogoutSchema.shape,
+  ...clientRequestsSchema.shape,
   ...clientGrantsSchema.shape,
   name: z.string().trim().min(1).max(100).optional(),
 });

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { clientAuthenticationSchema } from './client-authentication.ts';
 import { clientGrantsSchema } from './client-grants.ts';
+import { clientKeysSchema } from './client-keys.ts';
 import { clientLogoutSchema } from './client-logout.ts';
+import { clientRequestsSchema } from './client-requests.ts';
 import {
   clientCryptographySchema,
   type ClientSettings,
@@ -11,6 +13,7 @@ import {
 
 export { clientAuthMethods, hasSecret } from './client-authentication.ts';
 export { grantTypes } from './client-grants.ts';
+export { responseModes } from './client-requests.ts';
 export { clientChangesSchema, defaultSettings } from './client-settings.ts';
 
 export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;
@@ -81,7 +84,9 @@ export const newClientSchema = z.strictObject({
   settings: givenSettingsSchema.default({}),
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
+  ...clientKeysSchema.shape,
   ...clientLogoutSchema.shape,
+  ...clientRequestsSchema.shape,
   ...clientGrantsSchema.shape,
 });
 export type NewClient = z.output<typeof newClientSchema>;

@@ -8,9 +8,12 @@ import {
   type NewClient,
 } from './client.ts';
 import { withAuthentication } from './client-authentication.ts';
+import { checkFapi, completed } from './client-fapi.ts';
 import { checkGrants, type GrantType, withGrants } from './client-grants.ts';
+import { checkKeys, withKeys } from './client-keys.ts';
 import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
-import { checkRegistration, completed, type Registration } from './client-rules.ts';
+import { checkRequests, withRequests } from './client-requests.ts';
+import { checkRegistration, type Registration } from './client-rules.ts';
 import {
   type ClientChanges,
   type ClientSettings,
@@ -82,6 +85,7 @@ export function newRegistration(input: NewClient, outboundAllow: OutboundAllow):
   for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])
     checkRedirectUri(uri, input.type);
   checkLogout(registration.metadata, outboundAllow);
+  checkKeys(registration.metadata, outboundAllow);
   return registration;
 }
 
@@ -109,6 +113,7 @@ export function changedRegistration(
   );
   // What the operator lists may have changed since: that is seen with each delivery.
   if (saysLogout(changes)) checkLogout(registration.metadata, outboundAllow);
+  if (changes.jwksUri !== undefined) checkKeys(registration.metadata, outboundAllow);
   return registration;
 }
 
@@ -117,8 +122,8 @@ function withAspects(
   metadata: Readonly<Record<string, unknown>>,
   said: NewClient | ClientChanges,
 ): Record<string, unknown> {
-  const basis = { ...metadata, ...cryptographyMetadata(said) };
-  return withLogout(withAuthentication(withGrants(basis, said), said), said);
+  const basis = withKeys({ ...metadata, ...cryptographyMetadata(said) }, said);
+  return withLogout(withRequests(withAuthentication(withGrants(basis, said), said), said), said);
 }
 
 /** The registration as it is stored, if all of it goes together. */
@@ -129,6 +134,9 @@ function checked(
 ): Registration {
   const { settings, metadata } = completed(registration);
   checkGrants(metadata);
-  checkRegistration(clientSettingsSchema.parse(settings), metadata, allowed, said);
+  checkRequests(metadata);
+  const counted = clientSettingsSchema.parse(settings);
+  checkRegistration(counted, metadata, allowed, said);
+  checkFapi(counted, metadata);
   return { settings, metadata };
 }

@@ -199,6 +199,14 @@ export interface ReplaysTable {
   expires_at: Date;
 }
 
+export interface PushedRequestsTable {
+  id_hash: Buffer;
+  client_id: string;
+  payload: JSONColumnType<Record<string, unknown>> | null;
+  expires_at: Date;
+  consumed_at: Date | null;
+}
+
 export interface InteractionsTable {
   id_hash: Buffer;
   payload: JSONColumnType<Record<string, unknown>>;
@@ -296,6 +304,7 @@ export interface Schema {
   revoked_tokens: RevokedTokensTable;
   replays: ReplaysTable;
   interactions: InteractionsTable;
+  pushed_requests: PushedRequestsTable;
   signing_keys: SigningKeysTable;
   cookie_keys: CookieKeysTable;
   audit_events: AuditEventsTable;

@@ -11,6 +11,7 @@ const kinds: Record<string, ErrorKind> = {
   cross_site: 'forged',
   interaction_expired: 'expired',
   other_browser: 'other-browser',
+  invalid_request_uri: 'app-request',
 };
 
 function kindOf(error: AppError): ErrorKind {
@@ -95,6 +96,9 @@ function answerError(ctx: Context, renderer: Renderer, error: AppError): void {
         requestId: ctx.state.requestId,
         at: new Date(),
         retryAfter: error.retryAfter,
+        ...(kindOf(error) === 'app-request'
+          ? { oauth: { error: error.code, description: title } }
+          : {}),
         ...ways,
       },
       { status: error.status },

@@ -11,6 +11,9 @@ const REMEMBERED = 12 * 3_600;
 const MAX_LENGTH = 3_500;
 const NOTICE_SECONDS = 60;
 
+/** Names no pushed request: none has an id of one word. */
+const OVER = 'urn:ietf:params:oauth:request_uri:over';
+
 const againCookie = 'vs_again';
 const noticeCookie = 'vs_notice';
 
@@ -21,12 +24,23 @@ const noticeCookie = 'vs_notice';
 export function rememberStart({ ctx, base, interaction }: Visit): void {
   if (ctx.cookies.get(againCookie) !== undefined) return;
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(interaction.params)) {
+  for (const [name, value] of Object.entries(startOf(interaction))) {
     for (const one of [value].flat()) if (typeof one === 'string') query.append(name, one);
   }
   const kept = Buffer.from(query.toString()).toString('base64url');
   if (kept.length <= MAX_LENGTH)
     ctx.cookies.set(againCookie, kept, plainCookie(ctx, base, REMEMBERED));
+}
+
+/**
+ * What was pushed (RFC 9126) starts once, and is the client's own: the browser never had it, and gets no more of it here than
+ * an answer needs. The authorization endpoint then tells the app that its request is over, and the app pushes another one.
+ */
+function startOf({ params, ...interaction }: Visit['interaction']): Record<string, unknown> {
+  if ((interaction as { parJti?: string }).parJti === undefined) return params;
+  const { client_id, redirect_uri, response_type, response_mode, state } = params;
+  const answered = { client_id, redirect_uri, response_type, response_mode, state };
+  return { ...answered, request_uri: OVER };
 }
 
 /** Whether the person was sent here because the page before was left too long; told once. */

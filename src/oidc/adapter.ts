@@ -3,6 +3,7 @@ import type { ClientService } from '../client/client.service.ts';
 import { fromEpoch } from '../lib/time.ts';
 import { clientMetadata } from './clients.ts';
 import { familyAdapter } from './family-adapter.ts';
+import { pushedRequestAdapter, withoutPushedId, withPushedId } from './pushed-requests.ts';
 import type { Payload } from './records.ts';
 import { refusals } from './refusals.ts';
 import { sessionAdapter } from './session-adapter.ts';
@@ -29,6 +30,8 @@ function adapterOf(name: string, clients: ClientService): Partial<Adapter> | und
       return interactionAdapter;
     case 'Grant':
       return familyAdapter(clients);
+    case 'PushedAuthorizationRequest':
+      return pushedRequestAdapter;
     case 'Client':
       return { find: (id) => findClient(clients, id) };
     default:
@@ -39,7 +42,7 @@ function adapterOf(name: string, clients: ClientService): Partial<Adapter> | und
 const interactionAdapter: Partial<Adapter> = {
   async find(id) {
     const read = await currentUnit().findInteraction(id);
-    return read && { ...read.payload, jti: id };
+    return read && { ...withPushedId(read.payload), jti: id };
   },
   async upsert(id, payload) {
     const { jti: _, session, ...rest } = payload as Payload & { session?: Payload };
@@ -47,7 +50,7 @@ const interactionAdapter: Partial<Adapter> = {
     const { cookie: __, ...kept } = session ?? {};
     currentUnit().saveInteraction(
       id,
-      { ...rest, ...(session === undefined ? {} : { session: kept }) },
+      { ...withoutPushedId(rest), ...(session === undefined ? {} : { session: kept }) },
       fromEpoch(payload.exp as number),
     );
   },

@@ -19,6 +19,12 @@ export const enabledJwa: NonNullable<Configuration['enabledJWA']> = {
   introspectionSigningAlgValues: signing,
   introspectionEncryptionAlgValues: encryptionAlgs,
   introspectionEncryptionEncValues: encryptionEncs,
+  requestObjectSigningAlgValues: assertionSigningAlgs,
+  requestObjectEncryptionAlgValues: [],
+  requestObjectEncryptionEncValues: [],
+  authorizationSigningAlgValues: signing,
+  authorizationEncryptionAlgValues: encryptionAlgs,
+  authorizationEncryptionEncValues: encryptionEncs,
   clientAuthSigningAlgValues: assertionSigningAlgs,
   dPoPSigningAlgValues: proofSigningAlgs,
 };

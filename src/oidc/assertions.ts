@@ -1,5 +1,6 @@
 import type { Middleware } from 'koa';
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { isFapiProfile } from '../client/client-settings.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { currentUnit } from './unit-of-work.ts';
 
@@ -84,5 +85,5 @@ interface OidcState {
 
 /** Whether FAPI 2.0 holds for the client (see `profile` of its settings). */
 export function isFapi(client: Client | undefined): boolean {
-  return (client as { profile?: string } | undefined)?.profile === 'fapi2';
+  return isFapiProfile((client as { profile?: string } | undefined)?.profile);
 }

@@ -24,6 +24,12 @@ const familyColumns = {
   key_id: 'text',
   expires_at: 'timestamptz',
 };
+const pushedColumns = {
+  id_hash: 'bytea',
+  client_id: 'text',
+  payload: 'jsonb',
+  expires_at: 'timestamptz',
+};
 const auditColumns = {
   id: 'text',
   type: 'text',
@@ -106,6 +112,11 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
       ok,
       'on conflict (id_hash) do nothing',
     );
+  }
+  if (outcome.pushed !== undefined) {
+    const { idHash, clientId, payload, expiresAt } = outcome.pushed;
+    const row = { id_hash: idHash, client_id: clientId, payload, expires_at: expiresAt };
+    b.insert('new_pushed', 'pushed_requests', pushedColumns, [row], ok);
   }
   const started = outcome.interactions.filter((one) => !one.exists);
   if (started.length > 0) {

@@ -12,6 +12,8 @@ import type { Always, Outcome, SessionWrite } from './writes.ts';
 export interface CommitRow {
   readonly live: boolean;
   readonly unused: boolean;
+  /** The pushed request was not answered before; part of `unused`. */
+  readonly pushed: boolean;
   readonly session_live: boolean;
   /** The browser's session id is the one that was written. */
   readonly session_kept: boolean;
@@ -45,8 +47,8 @@ export function commitStatement(
     return undefined;
   return builder.build(
     outcome === undefined
-      ? 'true as live, true as unused, true as session_live, true as session_kept'
-      : '(select ok from live) as live, (select ok from unused) as unused, (select ok from session_live) as session_live, (select kept from session_live) as session_kept',
+      ? 'true as live, true as unused, true as pushed, true as session_live, true as session_kept'
+      : '(select ok from live) as live, (select ok from unused) as unused, (select ok from pushed) as pushed, (select ok from session_live) as session_live, (select kept from session_live) as session_kept',
   );
 }
 
@@ -62,6 +64,7 @@ function isEmpty(outcome: Outcome): boolean {
 
 function addGates(b: StatementBuilder, outcome: Outcome): void {
   addLive(b, outcome);
+  addPushed(b, outcome.usedPushed);
   addUnused(b, outcome);
   addSession(b, outcome.session);
   b.add(
@@ -133,9 +136,23 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
   b.add('live', `select ${checks.length === 0 ? 'true' : checks.join(' and ')} as ok`);
 }
 
+/** A pushed request (RFC 9126) leads to one answer. It has no grace: the browser that repeats it has its answer. */
+function addPushed(b: StatementBuilder, idHash: Buffer | undefined): void {
+  if (idHash !== undefined)
+    b.add(
+      'used_pushed',
+      `update pushed_requests set consumed_at = now(), payload = null
+       where id_hash = ${b.param(idHash, 'bytea')} and consumed_at is null and (select ok from live) returning 1`,
+    );
+  b.add(
+    'pushed',
+    `select ${idHash === undefined ? 'true' : 'exists (select from used_pushed)'} as ok`,
+  );
+}
+
 /** Single use: an update that finds its row only once, or again within its grace. */
 function addUnused(b: StatementBuilder, outcome: Outcome): void {
-  const checks: string[] = [];
+  const checks: string[] = ['(select ok from pushed)'];
   outcome.consumed.forEach(({ idHash, graceSeconds }, index) => {
     const grace =
       graceSeconds > 0
@@ -165,7 +182,7 @@ function addUnused(b: StatementBuilder, outcome: Outcome): void {
       );
       checks.push(`exists (select from changed_${index})`);
     });
-  b.add('unused', `select ${checks.length === 0 ? 'true' : checks.join(' and ')} as ok`);
+  b.add('unused', `select ${checks.join(' and ')} as ok`);
 }
 
 /** The session is only ever changed where it has not ended. */

@@ -41,7 +41,8 @@ export function createDpop(sealer: Sealer): DPoP {
 export function takeAliasedProofs(host: string | undefined): Middleware {
   return (ctx, next) => {
     const proof = ctx.get('DPoP');
-    const isAsked = host !== undefined && proof !== '' && /\/(token|userinfo)\/?$/i.test(ctx.path);
+    const isAsked =
+      host !== undefined && proof !== '' && /\/(token|userinfo|par)\/?$/i.test(ctx.path);
     if (isAsked && hostOf(proof) === host.toLowerCase()) ctx.req.headers.host = host;
     return next();
   };

@@ -2,11 +2,13 @@ import type { Configuration } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { isFapi } from './assertions.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
 import { createDpop } from './dpop.ts';
 import type { EnginePages } from './engine-pages.ts';
 import type { LiveToken } from './live-token.ts';
 import { mutualTls } from './mtls.ts';
+import { checkRequestObject } from './request-objects.ts';
 import { createResourceIndicators } from './resources.ts';
 import { currentUnit } from './unit-of-work.ts';
 
@@ -38,7 +40,14 @@ export function createFeatures({
     claimsParameter: { enabled: true, assertClaimsParameter: limitClaimsParameter },
     dPoP: createDpop(sealer),
     mTLS: mutualTls,
-    pushedAuthorizationRequests: { enabled: false },
+    pushedAuthorizationRequests: { enabled: true },
+    // By value alone, signed with a key of the client's: no request of ours to a host that a request names.
+    requestObjects: { enabled: true, assertJwtClaimsAndHeader: checkRequestObject },
+    jwtResponseModes: { enabled: true },
+    fapi: {
+      enabled: true,
+      profile: (_ctx, client) => (isFapi(client) ? '2.0' : undefined),
+    },
     introspection: {
       enabled: true,
       // The answer is ours (src/introspection): the engine is told no, and leaves it as it is.

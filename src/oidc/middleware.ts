@@ -6,8 +6,14 @@ import { requestOrigin } from '../http/request.ts';
 import { type CommitResult, type Loss, UnitOfWork, withUnit } from './unit-of-work.ts';
 
 /** Where programs ask: an error answer there drops the outcome of the request. */
-const machineRoutes = new Set(['token', 'introspection', 'revocation', 'userinfo']);
-const machinePaths = new Set(['/token', '/introspect', '/revoke', '/userinfo']);
+const machineRoutes = new Set([
+  'token',
+  'introspection',
+  'revocation',
+  'userinfo',
+  'pushed_authorization_request',
+]);
+const machinePaths = new Set(['/token', '/introspect', '/revoke', '/userinfo', '/par']);
 
 interface EngineState {
   readonly oidc?: { readonly route?: string };
@@ -54,6 +60,12 @@ function settle(ctx: Context, result: CommitResult, sessionCookie: string): void
 }
 
 function answerLoss(ctx: Context, lost: Loss): void {
+  if (lost === 'pushed')
+    throw new AppError(
+      'invalid_request_uri',
+      'request_uri is invalid, expired, or was already used',
+      { status: 400 },
+    );
   if (routeOf(ctx) !== 'token')
     throw new AppError('interaction_expired', 'This was finished or ended elsewhere meanwhile.', {
       status: 400,

@@ -78,6 +78,7 @@ const aliased = [
   'introspection_endpoint',
   'revocation_endpoint',
   'userinfo_endpoint',
+  'pushed_authorization_request_endpoint',
 ];
 
 /** The metadata says of certificates what is so here: what the engine can do is not what this server was set up for. */

@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose';
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 
 /**
@@ -9,10 +10,7 @@ import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 export const offlineAccessHook = {
   vs_offline_access: (ctx: KoaContextWithOIDC, _value: unknown, client: Client): void => {
     const { params } = ctx.oidc;
-    const asked =
-      ctx.method === 'POST'
-        ? (ctx.oidc.body as { scope?: unknown } | undefined)?.scope
-        : ctx.query.scope;
+    const asked = askedScope(ctx);
     if (typeof asked !== 'string' || !asked.split(' ').includes('offline_access')) return;
     const kept = typeof params?.scope === 'string' ? params.scope.split(' ') : [];
     const scopes = new Set(kept);
@@ -23,3 +21,16 @@ export const offlineAccessHook = {
     params.scope = [...scopes, 'offline_access'].join(' ');
   },
 };
+
+/** As it was sent: pushed before, in a request object, or plainly. */
+function askedScope(ctx: KoaContextWithOIDC): unknown {
+  const { PushedAuthorizationRequest: pushed } = ctx.oidc.entities as {
+    PushedAuthorizationRequest?: { readonly request: string };
+  };
+  const sent = (ctx.method === 'POST' ? ctx.oidc.body : ctx.query) as
+    | { readonly scope?: unknown; readonly request?: unknown }
+    | undefined;
+  const request = pushed?.request ?? sent?.request;
+  // It was verified by now, or written by ourselves.
+  return typeof request === 'string' ? decodeJwt(request).scope : sent?.scope;
+}

@@ -133,6 +133,7 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
       data: { grant_type: knownGrantType(params?.grant_type) },
     });
   });
+  provider.on('pushed_authorization_request.error', auditRefusedPush);
   provider.on('introspection.error', auditRefusedClient);
   provider.on('revocation.error', auditRefusedClient);
   provider.on('userinfo.error', auditStolenToken);
@@ -145,6 +146,17 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
         accountId: session.accountId,
         clientId: ctx.oidc.client?.clientId,
       });
+  });
+}
+
+/** Who has authenticated is told of by what was wrong with its request; the authorization endpoint knows nobody. */
+function auditRefusedPush(ctx: KoaContextWithOIDC, error: Error): void {
+  if (error.message === 'invalid_client') return auditRefusedClient(ctx, error);
+  currentUnit().auditAlways({
+    type: 'request.refused',
+    outcome: 'refused',
+    clientId: ctx.oidc.client?.clientId,
+    reason: error.message,
   });
 }
 

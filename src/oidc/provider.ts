@@ -1,6 +1,7 @@
 import Provider, { type Account, type Configuration } from 'oidc-provider';
 import { clientAuthMethods } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
+import { plainResponseModes } from '../client/client-requests.ts';
 import type { Config } from '../config.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
@@ -88,6 +89,7 @@ function configuration({
       userinfo: '/userinfo',
       jwks: '/jwks',
       end_session: '/logout',
+      pushed_authorization_request: '/par',
     },
     features: createFeatures({ clients, resourceServers, sealer, pages, tellOf }),
     responseTypes: ['code', 'none'],
@@ -114,7 +116,12 @@ function configuration({
       (client.redirectUris ?? []).some(
         (uri) => URL.canParse(uri) && new URL(uri).origin === origin,
       ),
-    clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: 'RS256' },
+    clientDefaults: {
+      grant_types: [],
+      response_types: [],
+      response_modes: [...plainResponseModes],
+      id_token_signed_response_alg: 'RS256',
+    },
     interactions: {
       policy: createPolicy(config.requireSecondFactor),
       url: (ctx, interaction) => {

@@ -9,6 +9,7 @@ import { sha256 } from '../lib/hash.ts';
 import { hurryOutbox } from '../outbox/outbox.service.ts';
 import { signOut } from '../session/session.service.ts';
 import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
+import { PushedRequests } from './pushed-ids.ts';
 import type { TokenRecord } from './records.ts';
 import { RequestReads } from './request-reads.ts';
 import type {
@@ -21,7 +22,7 @@ import type {
 } from './writes.ts';
 
 /** What a lost race was about; who lost has written nothing of its outcome. */
-export type Loss = 'revoked' | 'used' | 'session';
+export type Loss = 'revoked' | 'used' | 'pushed' | 'session';
 
 export interface CommitResult {
   readonly lost: Loss | undefined;
@@ -38,6 +39,7 @@ export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
  */
 export class UnitOfWork extends RequestReads {
   readonly #origin: AuditOrigin;
+  readonly pushed = new PushedRequests();
   /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
   readonly #repeated = new Set<string>();
 
@@ -231,7 +233,7 @@ export class UnitOfWork extends RequestReads {
   async #settle(row: CommitRow, rolledBack = false): Promise<CommitResult> {
     if (rolledBack) await this.#write(undefined);
     if (isWon(row)) return { lost: undefined, sessionKept: row.session_kept };
-    return { lost: !row.live ? 'revoked' : !row.unused ? 'used' : 'session', sessionKept: false };
+    return { lost: lossOf(row), sessionKept: false };
   }
 
   #outcome(): Outcome {
@@ -245,9 +247,17 @@ export class UnitOfWork extends RequestReads {
       deletedTokens: this.#deletedTokens,
       revokedJwts: this.#revokedJwts,
       usedConsent: this.#usedConsent,
+      pushed: this.pushed.added,
+      usedPushed: this.pushed.used,
       audit: this.#outcomeAudit,
     };
   }
+}
+
+function lossOf(row: CommitRow): Loss {
+  if (!row.live) return 'revoked';
+  if (!row.pushed) return 'pushed';
+  return row.unused ? 'session' : 'used';
 }
 
 const storage = new AsyncLocalStorage<UnitOfWork>();

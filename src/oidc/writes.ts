@@ -52,6 +52,14 @@ export interface InteractionWrite {
   readonly expiresAt: Date;
 }
 
+/** An authorization request that a client has pushed (RFC 9126). */
+export interface PushedRequestWrite {
+  readonly idHash: Buffer;
+  readonly clientId: string;
+  readonly payload: Payload;
+  readonly expiresAt: Date;
+}
+
 /** The decision that the outcome rests on, as it was read. */
 export interface UsedConsent {
   readonly id: string;
@@ -69,6 +77,9 @@ export interface Outcome {
   readonly deletedTokens: readonly Buffer[];
   readonly revokedJwts: readonly { readonly idHash: Buffer; readonly expiresAt: Date }[];
   readonly usedConsent: UsedConsent | undefined;
+  readonly pushed: PushedRequestWrite | undefined;
+  /** By its hash: whoever answers it first has used it up. */
+  readonly usedPushed: Buffer | undefined;
   readonly audit: readonly AuditWrite[];
 }
 

@@ -80,6 +80,13 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
     }),
   ],
   interactions: [rule('interactions', 'id_hash', 'expires_at', SOON)],
+  pushed_requests: [
+    rule('pushed_requests', 'id_hash', 'consumed_at', A_WHILE, {
+      where: 'r.consumed_at is not null',
+    }),
+    // A sign-in that it started may end hours later, and has to find it unused.
+    rule('pushed_requests', 'id_hash', 'expires_at', '6 hours'),
+  ],
   sessions: [
     rule('sessions', 'uid', 'expires_at', A_WHILE, { where: withoutBoundJwts }),
     rule('sessions', 'uid', 'ended_at', A_WHILE, {

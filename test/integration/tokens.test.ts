@@ -1302,7 +1302,15 @@ describe('what is published', () => {
     expect(document).toMatchObject({
       issuer,
       response_types_supported: ['code', 'none'],
-      response_modes_supported: ['form_post', 'fragment', 'query'],
+      response_modes_supported: [
+        'form_post',
+        'fragment',
+        'query',
+        'jwt',
+        'query.jwt',
+        'fragment.jwt',
+        'form_post.jwt',
+      ],
       grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
       code_challenge_methods_supported: ['S256'],
       token_endpoint_auth_methods_supported: [...authMethods, 'none'],
@@ -1331,10 +1339,9 @@ describe('what is published', () => {
     for (const absent of [
       'registration_endpoint',
       'device_authorization_endpoint',
-      'pushed_authorization_request_endpoint',
       'backchannel_authentication_endpoint',
-      'request_parameter_supported',
-      'request_object_signing_alg_values_supported',
+      'request_object_encryption_alg_values_supported',
+      'request_object_encryption_enc_values_supported',
       'check_session_iframe',
     ]) {
       expect(document).not.toHaveProperty(absent);
@@ -1345,6 +1352,7 @@ describe('what is published', () => {
   const answers: Record<string, [method: string, status: number]> = {
     authorization_endpoint: ['GET', 400],
     token_endpoint: ['POST', 400],
+    pushed_authorization_request_endpoint: ['POST', 400],
     introspection_endpoint: ['POST', 400],
     revocation_endpoint: ['POST', 400],
     userinfo_endpoint: ['GET', 401],

@@ -1,0 +1,24 @@
+import { type Kysely, sql } from 'kysely';
+
+/** Authorization requests that clients pushed (RFC 9126), by the hash of what stands for them in `request_uri`. */
+export async function up(db: Kysely<unknown>): Promise<void> {
+  // No foreign key: what a client that is gone has pushed is found by nobody, and goes within hours.
+  await sql`
+    create table pushed_requests (
+      id_hash bytea primary key,
+      client_id text not null,
+      -- null once it was used
+      payload jsonb,
+      expires_at timestamptz not null,
+      consumed_at timestamptz
+    )`.execute(db);
+  await sql`create index pushed_requests_expiry on pushed_requests (expires_at)`.execute(db);
+  await sql`
+    create index pushed_requests_used on pushed_requests (consumed_at) where consumed_at is not null`.execute(
+    db,
+  );
+  await sql`
+    alter table pushed_requests set (
+      autovacuum_vacuum_scale_factor = 0.03, autovacuum_vacuum_threshold = 500,
+      autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_limit = 2000)`.execute(db);
+}

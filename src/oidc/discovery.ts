@@ -1,0 +1,13 @@
+import type { Middleware } from 'koa';
+
+/** What has no elements is left out of the metadata (RFC 8414, section 3.2). */
+export function leaveOutEmpty(): Middleware {
+  return async (ctx, next) => {
+    await next();
+    const { route } = (ctx as { oidc?: { route?: string } }).oidc ?? {};
+    if (route !== 'discovery' || ctx.status !== 200) return;
+    const metadata = ctx.body as Record<string, unknown>;
+    for (const [name, value] of Object.entries(metadata))
+      if (Array.isArray(value) && value.length === 0) delete metadata[name];
+  };
+}
