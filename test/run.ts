@@ -1,7 +1,7 @@
 // What `npm test` runs: every test but the benchmarks, once. Arguments go on to jest (`npm test -- test/unit`).
 // The exit code is jest's; the figures are left in test-results/jest.json.
 import { spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -16,8 +16,65 @@ function isExecutable(file: string): boolean {
   }
 }
 
+/** What some tests need besides Node: where it is not, they are left out, or the run fails if it is asked for them. */
+interface Needed {
+  /** The environment may name the program by this, and is told by it which one was found. */
+  readonly variable: string;
+  readonly names: readonly string[];
+  /** Files that must be there as well. */
+  readonly files?: readonly string[];
+  readonly what: string;
+  readonly packages: string;
+  /** With this set to 1, a run without it fails. */
+  readonly required: string;
+  readonly tests: string;
+  /** Their files, as jest takes patterns. */
+  readonly patterns: readonly string[];
+}
+
+const needed: readonly Needed[] = [
+  {
+    variable: 'CHROMIUM',
+    names: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
+    what: 'Chromium',
+    packages: 'chromium',
+    required: 'REQUIRE_BROWSER',
+    tests: 'test/e2e and *-browser.test.ts',
+    patterns: ['<rootDir>/test/e2e/', '/[^/]*-browser\\.test\\.ts$'],
+  },
+  {
+    variable: 'NGINX',
+    names: ['nginx'],
+    what: 'nginx',
+    packages: 'nginx-light',
+    required: 'REQUIRE_NGINX',
+    tests: '*-nginx.test.ts',
+    patterns: ['/[^/]*-nginx\\.test\\.ts$'],
+  },
+  {
+    variable: 'APACHE',
+    names: ['apache2'],
+    files: ['/usr/lib/apache2/modules/mod_auth_openidc.so'],
+    what: 'Apache with mod_auth_openidc',
+    packages: 'apache2 libapache2-mod-auth-openidc',
+    required: 'REQUIRE_APACHE',
+    tests: '*-apache.test.ts',
+    patterns: ['/[^/]*-apache\\.test\\.ts$'],
+  },
+  {
+    variable: 'OIDC_AGENT',
+    names: ['oidc-agent'],
+    what: 'oidc-agent',
+    packages: 'oidc-agent-cli',
+    required: 'REQUIRE_OIDC_AGENT',
+    tests: '*oidc-agent.test.ts',
+    patterns: ['/[^/]*oidc-agent\\.test\\.ts$'],
+  },
+];
+
 /** The program that the environment names, or the first of these names that is installed. */
-function findProgram(variable: string, names: readonly string[]): string | undefined {
+function findProgram({ variable, names, files = [] }: Needed): string | undefined {
+  if (!files.every((file) => existsSync(file))) return undefined;
   const named = process.env[variable];
   if (named !== undefined && named !== '') return isExecutable(named) ? named : undefined;
   const folders = ['/usr/bin', '/usr/sbin', ...(process.env['PATH'] ?? '').split(delimiter)];
@@ -25,42 +82,24 @@ function findProgram(variable: string, names: readonly string[]): string | undef
 }
 
 const leftOut: string[] = [];
-
-const chromium = findProgram('CHROMIUM', [
-  'chromium',
-  'chromium-browser',
-  'google-chrome',
-  'google-chrome-stable',
-]);
-if (chromium === undefined) {
+const found: Record<string, string> = {};
+for (const one of needed) {
+  const program = findProgram(one);
+  if (program !== undefined) {
+    found[one.variable] = program;
+    continue;
+  }
   const missing =
-    'No Chromium was found (looked at CHROMIUM, and for chromium, chromium-browser and google-chrome).\n' +
-    'To get one on Debian or Ubuntu: apt-get install chromium. Elsewhere set CHROMIUM to its path.\n';
-  if (process.env['REQUIRE_BROWSER'] === '1') {
+    `No ${one.what} was found (looked at ${one.variable}, and for ${one.names.join(', ')}).\n` +
+    `To get it on Debian or Ubuntu: apt-get install ${one.packages}. Elsewhere set ${one.variable} to its path.\n`;
+  if (process.env[one.required] === '1') {
     process.stderr.write(
-      `${missing}REQUIRE_BROWSER=1 asks for the browser tests, so this run has failed.\n`,
+      `${missing}${one.required}=1 asks for the tests with it, so this run has failed.\n`,
     );
     process.exit(1);
   }
-  process.stderr.write(`${missing}The browser tests (test/e2e) are left out of this run.\n\n`);
-  leftOut.push('<rootDir>/test/e2e/');
-}
-
-const nginx = findProgram('NGINX', ['nginx']);
-if (nginx === undefined) {
-  const missing =
-    'No nginx was found (looked at NGINX, and for nginx).\n' +
-    'To get one on Debian or Ubuntu: apt-get install nginx-light. Elsewhere set NGINX to its path.\n';
-  if (process.env['REQUIRE_NGINX'] === '1') {
-    process.stderr.write(
-      `${missing}REQUIRE_NGINX=1 asks for the tests with it, so this run has failed.\n`,
-    );
-    process.exit(1);
-  }
-  process.stderr.write(
-    `${missing}The tests with it (those in *-nginx.test.ts) are left out of this run.\n\n`,
-  );
-  leftOut.push('/[^/]*-nginx\\.test\\.ts$');
+  process.stderr.write(`${missing}The tests with it (${one.tests}) are left out of this run.\n\n`);
+  leftOut.push(...one.patterns);
 }
 
 mkdirSync(join(root, 'test-results'), { recursive: true });
@@ -81,11 +120,7 @@ const jest = spawn(
     cwd: root,
     // The figures go to the file; what `--json` also prints on stdout would only bury the report, which is on stderr.
     stdio: ['inherit', 'ignore', 'inherit'],
-    env: {
-      ...process.env,
-      ...(chromium === undefined ? {} : { CHROMIUM: chromium }),
-      ...(nginx === undefined ? {} : { NGINX: nginx }),
-    },
+    env: { ...process.env, ...found },
   },
 );
 

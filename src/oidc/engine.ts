@@ -140,6 +140,8 @@ export class Engine {
       ctx.app.keys = generation.provider.keys ?? [];
       await generation.run(ctx, next);
       if (routeOf(ctx) === 'jwks' && ctx.status === 200) this.#publish(ctx, generation);
+      // Nothing is of no type (RFC 7009, section 2.2): oidc-client-ts takes a revocation for failed that says otherwise.
+      if (ctx.body === '') ctx.remove('Content-Type');
     };
   }
 

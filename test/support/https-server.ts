@@ -28,14 +28,23 @@ export interface HttpsServer {
   stop(): Promise<void>;
 }
 
-export async function startHttpsServer(
-  env: Record<string, string> = {},
-  inside: readonly string[] = [],
-): Promise<HttpsServer> {
+/**
+ * @param host as a browser knows it that is told where it stands; the test's own process reaches no other than localhost
+ * @param inside hosts that clients may name to be called, as OUTBOUND_ALLOW lists them
+ */
+export async function startHttpsServer({
+  host = 'localhost',
+  inside = [],
+  env = {},
+}: {
+  readonly host?: string;
+  readonly inside?: readonly string[];
+  readonly env?: Record<string, string>;
+} = {}): Promise<HttpsServer> {
   const folder = mkdtempSync(join(tmpdir(), 'vouchsafe-https-'));
   const authority = certificate({ subject: [['CN', 'Authority of servers']], ca: true });
   const clientAuthority = certificate({ subject: [['CN', 'Authority of clients']], ca: true });
-  const own = certificate({ issuer: authority, names: { dns: 'localhost' } });
+  const own = certificate({ issuer: authority, names: { dns: host } });
   const file = (name: string, text: string) => {
     writeFileSync(join(folder, name), text);
     return join(folder, name);
@@ -45,7 +54,7 @@ export async function startHttpsServer(
   const database = await createTestDatabase();
   const people = createPeople(database.db);
   const [port, mtlsPort] = [await freePort(), await freePort()];
-  const issuer = `https://localhost:${port}`;
+  const issuer = `https://${host}:${port}`;
   const server = await startServerProcess(database, issuer, {
     HOST: '127.0.0.1',
     PORT: String(port),

@@ -54,7 +54,8 @@ export async function servePages(): Promise<ServedPages> {
   };
 }
 
-export function launchBrowser(): Promise<Browser> {
+/** @param args of Chromium, besides those that every test needs. */
+export function launchBrowser(args: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
@@ -65,6 +66,7 @@ export function launchBrowser(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   });
 }
