@@ -14,6 +14,7 @@ import { ask, type Asked, request } from '../support/mutual-tls.ts';
 import { freePort, until } from '../support/process.ts';
 import { type Credentials, redirectUri, Seed } from '../support/protocol.ts';
 import { type Answer, jwksOf, newKey, proof } from '../support/proofs.ts';
+import { asking, pushedUri } from '../support/requests.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 /** Clients with a certificate (RFC 8705): over TLS of our own, and behind a proxy that tells of it. */
@@ -127,6 +128,7 @@ describe('over TLS of our own', () => {
         introspection_endpoint: 'https://mtls.example.com/introspect',
         revocation_endpoint: 'https://mtls.example.com/revoke',
         userinfo_endpoint: 'https://mtls.example.com/userinfo',
+        pushed_authorization_request_endpoint: 'https://mtls.example.com/par',
       },
     });
     for (const one of ['token', 'introspection', 'revocation'])
@@ -333,6 +335,27 @@ describe('over TLS of our own', () => {
       form: { client_id: clientId, token: body.access_token },
     });
     expect(told.body).toMatchObject({ active: true, cnf: { 'x5t#S256': thumbprint(mine) } });
+  });
+
+  test('requests are pushed with one, too, and a proof may name the URL of that endpoint', async () => {
+    const mine = certificate();
+    const key = await newKey();
+    const { clientId } = await seed.client({
+      authMethod: 'self_signed_tls_client_auth',
+      jwks: jwksWith(mine),
+    });
+    const push = (with_: Certificate | undefined, headers: Record<string, string> = {}) =>
+      ask(at('/par', with_), { form: asking(clientId).parameters, headers });
+    expect(pushedUri(await push(mine))).toMatch(/^urn:/);
+    for (const with_ of [undefined, certificate()])
+      expect(outcome(await push(with_))).toEqual(invalidClient);
+    const htu = 'https://mtls.example.com/par';
+    expect(pushedUri(await push(mine, { dpop: await proof(key, { htu }) }))).toMatch(/^urn:/);
+    const elsewhere = await proof(key, { htu: 'https://mtls.example.com/token' });
+    expect(outcome(await push(mine, { dpop: elsewhere }))).toEqual({
+      status: 400,
+      error: 'invalid_dpop_proof',
+    });
   });
 
   test('a proof may name the URL of these endpoints', async () => {

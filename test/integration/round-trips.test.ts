@@ -13,6 +13,7 @@ import {
 } from '../support/protocol.ts';
 import { assertion, type ClientKey, jwksOf, newKey, proof, send } from '../support/proofs.ts';
 import { ask } from '../support/relying-party.ts';
+import { answered, asking, visit } from '../support/requests.ts';
 import { startServer } from '../support/server.ts';
 import { openDoor, type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
@@ -160,6 +161,17 @@ test('issuing', async () => {
   const authorization = await measure('authorization, signed in and consented', 2, () =>
     browser.authorize(server.url, client),
   );
+  const { parameters } = asking(client.clientId);
+  const pushed = await measure('pushed authorization request', 1, () =>
+    post(server.url, '/par', client, parameters),
+  );
+  const withPushed = await measure('authorization with it, signed in and consented', 3, () =>
+    visit(browser, server.url, {
+      client_id: client.clientId,
+      request_uri: String(pushed.body.request_uri),
+    }),
+  );
+  expect(answered(withPushed)).toHaveProperty('code');
   const { body } = await measure('code exchange', 2, () =>
     exchange(server.url, client, authorization),
   );
