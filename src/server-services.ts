@@ -19,6 +19,7 @@ import type { Sealer } from './lib/seal.ts';
 import { Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { KeyService } from './oidc/keys.service.ts';
+import { openSubjects } from './oidc/subjects.service.ts';
 import { createVerifyJwt } from './oidc/verify-jwt.ts';
 import { OutboundAllow } from './outbound/outbound.ts';
 import { Outbound } from './outbound/outbound.service.ts';
@@ -42,6 +43,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   const clients = new ClientService(db, resourceServers, outboundAllow);
   const keys = new KeyService(db, sealer);
   await keys.ensure();
+  const subjects = await openSubjects(db, sealer);
   const passwords = new Passwords({ threadPoolSize: config.threadPoolSize });
   const accounts = new AccountService(db, passwords, sealer, {
     requireSecondFactor: config.requireSecondFactor,
@@ -68,6 +70,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
       outbound,
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
       tellOf: (clientId, token) => introspection.answerById(clientId, token),
+      subjects,
     },
     keys,
   );
@@ -82,6 +85,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     clients,
     resourceServers,
     verifyJwt,
+    subjects,
   });
   await engine.load();
 
@@ -128,6 +132,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     renderer,
     resourceServers,
     setup,
+    subjects,
     verifyJwt,
     watch,
   };

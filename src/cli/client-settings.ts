@@ -174,6 +174,18 @@ export const settingsOptions = {
     value: 'TYPE,TYPE',
     help: `how it may come by tokens (${grantTypes.join(', ')}); those of its type unless told`,
   },
+  pkce: {
+    value: 'required|optional',
+    help: 'optional lets a confidential client that knows no PKCE go without; required unless told',
+  },
+  'subject-type': {
+    value: 'public|pairwise',
+    help: 'pairwise gives it a sub for each person that no client of another sector has; public unless told',
+  },
+  'sector-identifier-uri': {
+    value: 'U|none',
+    help: 'the JSON list of the redirect URIs of all clients of its sector',
+  },
   'backchannel-logout-uri': {
     value: 'U|none',
     help: 'where it is told that somebody has signed out',
@@ -208,6 +220,9 @@ export const settingsInput = {
   'response-modes': list.pipe(shape.responseModes),
   'authorization-signing-alg': shape.authorizationSigningAlg,
   'grant-types': list.pipe(shape.grantTypes),
+  pkce: shape.pkce,
+  'subject-type': shape.subjectType,
+  'sector-identifier-uri': uriOrNone.pipe(shape.sectorIdentifierUri),
   'backchannel-logout-uri': uriOrNone.pipe(shape.backchannelLogoutUri),
   'backchannel-logout-session-required': yesOrNo,
 };
@@ -224,6 +239,7 @@ export function givenSettings(input: Given) {
     defaultResource: input['default-resource'],
     dpopNonce: input['dpop-nonce'],
     profile: input.profile,
+    pkce: input.pkce,
   });
 }
 
@@ -248,6 +264,8 @@ export function givenAspects(input: Given) {
     certificateName: input['certificate-name'],
     bound: input.bound,
     grantTypes: input['grant-types'],
+    subjectType: input['subject-type'],
+    sectorIdentifierUri: input['sector-identifier-uri'],
     backchannelLogoutUri: input['backchannel-logout-uri'],
     backchannelLogoutSessionRequired: input['backchannel-logout-session-required'],
   });

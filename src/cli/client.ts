@@ -54,10 +54,12 @@ const changesInput = z
   .object({
     'client-id': z.string().min(1),
     name: clientChangesSchema.shape.name,
+    force: z.boolean().default(false),
     ...settingsInput,
   })
   .transform((input) => ({
     clientId: input['client-id'],
+    forced: input.force,
     changes: {
       ...(input.name === undefined ? {} : { name: input.name }),
       ...givenSettings(input),
@@ -149,12 +151,15 @@ export const clientCommands: Command[] = [
     options: {
       'client-id': clientId,
       name: { value: 'N', help: 'the name that people see' },
+      force: { help: 'also where its people get other subjects: all its tokens end' },
       ...settingsOptions,
     },
     input: changesInput,
     async run(input, session) {
       somethingToChange(input.changes);
-      await (await session.clients()).update(input.clientId, input.changes, actor);
+      await (await session.clients()).update(input.clientId, input.changes, actor, {
+        forced: input.forced,
+      });
       return {
         json: { client_id: input.clientId },
         text: `The client ${input.clientId} was changed. Tokens that are out stay as they are until they expire.`,

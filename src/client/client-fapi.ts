@@ -54,6 +54,7 @@ export function checkFapi(settings: ClientSettings, metadata: Metadata): void {
     refuse(`A FAPI client authenticates by one of ${fapiMethods.join(', ')}.`);
   if (boundTo(metadata) === undefined)
     refuse('The tokens of a FAPI client are bound to a key: by dpop or mtls.');
+  if (settings.pkce === 'optional') refuse('A FAPI client uses PKCE.');
   if (settings.refreshRotation !== 'keep')
     refuse('The refresh tokens of a FAPI client are not rotated.');
   if (method === 'private_key_jwt') checkSigning(metadata, alg);

@@ -31,6 +31,9 @@ export function checkRegistration(
   // A refresh token that is bound to a key is of no use to who finds it (RFC 9700, section 4.14.2).
   if (settings.refreshRotation === 'keep' && isPublic && boundTo(metadata) === undefined)
     refuse('A public client keeps no refresh token: whoever finds it could use it for ever.');
+  // RFC 9700, section 2.1.1.
+  if (settings.pkce === 'optional' && isPublic)
+    refuse('A public client has nothing but PKCE to keep its codes from being of use to others.');
   if (settings.defaultResource !== undefined && !allowed.has(settings.defaultResource))
     refuse('The default API must be one of those that the client may ask for.');
   if (metadata.introspection_encrypted_response_alg !== undefined && !hasKeys(metadata))

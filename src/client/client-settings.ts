@@ -5,6 +5,7 @@ import { clientGrantsSchema } from './client-grants.ts';
 import { clientKeysSchema } from './client-keys.ts';
 import { clientLogoutSchema } from './client-logout.ts';
 import { clientRequestsSchema } from './client-requests.ts';
+import { clientSubjectsSchema } from './client-subjects.ts';
 
 const seconds = (min: number, max: number) => z.number().int().min(min).max(max);
 
@@ -30,6 +31,8 @@ const settings = {
   dpopNonce: z.enum(['optional', 'required']),
   /** The API that its tokens are for where it names none in `resource`. Such tokens do not open userinfo. */
   defaultResource: z.string().max(2000),
+  /** `optional` lets a confidential client that knows no PKCE go without; what it does send of it is enforced. */
+  pkce: z.enum(['required', 'optional']),
 };
 
 /** As they count: with what holds where nothing was said. */
@@ -41,6 +44,9 @@ export const clientSettingsSchema = z.object({
   profile: settings.profile.default('none'),
   dpopNonce: settings.dpopNonce.default('optional'),
   defaultResource: settings.defaultResource.optional(),
+  pkce: settings.pkce.default('required'),
+  /** Of its pairwise subjects: it follows from the registration (client-sector.ts), and nobody says it. */
+  sector: z.string().optional(),
 });
 export type ClientSettings = z.output<typeof clientSettingsSchema>;
 
@@ -103,6 +109,7 @@ export const clientChangesSchema = givenSettingsSchema.extend({
   ...clientLogoutSchema.shape,
   ...clientRequestsSchema.shape,
   ...clientGrantsSchema.shape,
+  ...clientSubjectsSchema.shape,
   name: z.string().trim().min(1).max(100).optional(),
 });
 export type ClientChanges = z.output<typeof clientChangesSchema>;

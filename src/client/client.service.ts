@@ -15,6 +15,8 @@ import {
   type ShownSecret,
 } from './client.ts';
 import { hasSecret } from './client-authentication.ts';
+import { checkSectorDocument } from './client-sector.ts';
+import { withSubjects } from './client-subjects.ts';
 import type { ClientChanges } from './client-settings.ts';
 import * as store from './client.store.ts';
 import { changedRegistration, newRegistration } from './registration.ts';
@@ -104,6 +106,7 @@ export class ClientService {
    */
   async create(input: NewClient, actor: string): Promise<ClientCredentials> {
     const { metadata, settings: given } = newRegistration(input, this.#outboundAllow);
+    await checkSectorDocument(metadata, this.#outboundAllow);
     const id = `c_${randomToken(16)}`;
     const secret = hasSecret(metadata) ? newSecret() : undefined;
     await this.#db.transaction(async (db) => {
@@ -130,12 +133,20 @@ export class ClientService {
   }
 
   /**
-   * Changes what is given, for tokens that are made from now on; those that are out stay as they are.
-   * @throws AppError `unknown_client`, `invalid_client`
+   * Changes what is given, for tokens that are made from now on; those that are out stay as they are, unless people get
+   * other subjects by it: that ends all of them.
+   * @param forced also where its people get other subjects, and the client knows none of them again.
+   * @throws AppError `unknown_client`, `invalid_client`, `has_people` (409)
    */
-  async update(id: string, changes: ClientChanges, actor: string): Promise<void> {
+  async update(
+    id: string,
+    changes: ClientChanges,
+    actor: string,
+    { forced = false } = {},
+  ): Promise<void> {
     const { name } = changes;
-    await this.#db.transaction(async (db) => {
+    await this.#checkSector(id, changes);
+    const ended = await this.#db.transaction(async (db) => {
       const stored = await store.lockClient(db, id);
       const client = stored && (await store.findClient(db, id));
       if (stored === undefined || client === undefined) throw unknownClient(id);
@@ -147,6 +158,8 @@ export class ClientService {
       );
       await store.updateClient(db, id, { name, metadata, settings });
       if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
+      const hasOthers = client.settings.sector !== settings.sector;
+      const ended = hasOthers ? await this.#changeSubjects(db, client, forced) : undefined;
       await writeAudit(db, {
         type: 'client.changed',
         outcome: 'success',
@@ -155,8 +168,37 @@ export class ClientService {
         data: { changed: Object.keys(changes).filter((key) => key in changes) },
       });
       await raiseVersion(db, 'clients');
+      return ended;
     });
     this.refresh();
+    if (ended !== undefined)
+      await endLeftClientFamilies(this.#db, id, 'client_tokens_revoked', ended);
+  }
+
+  /** Asked of the foreign host before anything is locked. */
+  async #checkSector(id: string, changes: ClientChanges): Promise<void> {
+    if (typeof changes.sectorIdentifierUri !== 'string') return;
+    const client = await store.findClient(this.#db.kysely, id);
+    if (client === undefined) throw unknownClient(id);
+    await checkSectorDocument(withSubjects(client.metadata, changes), this.#outboundAllow);
+  }
+
+  /**
+   * What the client knows its people by changes: it would take each of them for somebody else. Gives how many families
+   * ended; undefined where it has no people yet.
+   */
+  async #changeSubjects(db: Db, client: Client, forced: boolean): Promise<number | undefined> {
+    const { id } = client;
+    // Who asks nobody for consent leaves nothing of people who were there once.
+    if (!client.firstParty && !(await store.hasPeople(db, id))) return undefined;
+    if (!forced)
+      throw new AppError(
+        'has_people',
+        'The people of this client would get other subjects, and it would know none of them again. Say --force if that is what you want.',
+        { status: 409 },
+      );
+    await store.endTokens(db, id, CLOCK_SLACK);
+    return endClientFamilies(db, id, 'client_tokens_revoked');
   }
 
   /**

@@ -180,6 +180,15 @@ export async function insertAllowed(
     .execute();
 }
 
+/** Whether anybody has signed in to the client, as far as is known. */
+export async function hasPeople(db: Db, id: string): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select from consents where client_id = ${id}) or exists (select from grants where client_id = ${id}) as found`.execute(
+    db,
+  );
+  return rows[0]?.found === true;
+}
+
 /** Locks the client until the end of the transaction; undefined where there is none. */
 export async function lockClient(
   db: Db,

@@ -5,6 +5,7 @@ import { clientGrantsSchema } from './client-grants.ts';
 import { clientKeysSchema } from './client-keys.ts';
 import { clientLogoutSchema } from './client-logout.ts';
 import { clientRequestsSchema } from './client-requests.ts';
+import { clientSubjectsSchema } from './client-subjects.ts';
 import {
   clientCryptographySchema,
   type ClientSettings,
@@ -88,6 +89,7 @@ export const newClientSchema = z.strictObject({
   ...clientLogoutSchema.shape,
   ...clientRequestsSchema.shape,
   ...clientGrantsSchema.shape,
+  ...clientSubjectsSchema.shape,
 });
 export type NewClient = z.output<typeof newClientSchema>;
 

@@ -13,12 +13,14 @@ import { checkGrants, type GrantType, withGrants } from './client-grants.ts';
 import { checkKeys, withKeys } from './client-keys.ts';
 import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
 import { checkRequests, withRequests } from './client-requests.ts';
+import { sectorOf } from './client-sector.ts';
+import { withSubjects } from './client-subjects.ts';
 import { checkRegistration, type Registration } from './client-rules.ts';
 import {
   type ClientChanges,
-  type ClientSettings,
   clientSettingsSchema,
   cryptographyMetadata,
+  givenSettingsSchema,
 } from './client-settings.ts';
 
 /**
@@ -99,8 +101,8 @@ export function changedRegistration(
   changes: ClientChanges,
   outboundAllow: OutboundAllow,
 ): Registration {
-  const given = Object.keys(clientSettingsSchema.shape).flatMap((key) => {
-    const value = changes[key as keyof ClientSettings];
+  const given = Object.keys(givenSettingsSchema.shape).flatMap((key) => {
+    const value = changes[key as keyof typeof givenSettingsSchema.shape];
     return value === undefined ? [] : [[key, value] as const];
   });
   const registration = checked(
@@ -123,7 +125,11 @@ function withAspects(
   said: NewClient | ClientChanges,
 ): Record<string, unknown> {
   const basis = withKeys({ ...metadata, ...cryptographyMetadata(said) }, said);
-  return withLogout(withRequests(withAuthentication(withGrants(basis, said), said), said), said);
+  const withAll = withLogout(
+    withRequests(withAuthentication(withGrants(basis, said), said), said),
+    said,
+  );
+  return withSubjects(withAll, said);
 }
 
 /** The registration as it is stored, if all of it goes together. */
@@ -138,5 +144,7 @@ function checked(
   const counted = clientSettingsSchema.parse(settings);
   checkRegistration(counted, metadata, allowed, said);
   checkFapi(counted, metadata);
-  return { settings, metadata };
+  const { sector: _, ...given } = settings;
+  const sector = sectorOf(metadata);
+  return { settings: sector === undefined ? given : { ...given, sector }, metadata };
 }

@@ -6,6 +6,7 @@ import type { Database } from './database.ts';
 export const sealedColumns = [
   { table: 'signing_keys', key: 'kid', column: 'private_sealed' },
   { table: 'cookie_keys', key: 'id', column: 'key_sealed' },
+  { table: 'subject_keys', key: 'id', column: 'key_sealed' },
   { table: 'authenticators', key: 'id', column: 'secret_sealed' },
   { table: 'outbox', key: 'id', column: 'payload_sealed' },
   { table: 'action_links', key: 'id_hash', column: 'payload_sealed' },

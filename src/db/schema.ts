@@ -227,6 +227,12 @@ export interface SigningKeysTable {
   erased_at: Date | null;
 }
 
+export interface SubjectKeysTable {
+  id: string;
+  key_sealed: Buffer;
+  created_at: Now;
+}
+
 export interface CookieKeysTable {
   id: string;
   key_sealed: Buffer;
@@ -307,6 +313,7 @@ export interface Schema {
   pushed_requests: PushedRequestsTable;
   signing_keys: SigningKeysTable;
   cookie_keys: CookieKeysTable;
+  subject_keys: SubjectKeysTable;
   audit_events: AuditEventsTable;
   audit_people: AuditPeopleTable;
   outbox: OutboxTable;

@@ -100,9 +100,9 @@ function answer(ctx: Context, verdict: Verdict): void {
 }
 
 /** All of them, always: a gateway that hands them on overwrites with them what the client sent. */
-function identify(ctx: Context, { accountId, clientId, scopes, roles, acr }: Identity): void {
+function identify(ctx: Context, { subject, clientId, scopes, roles, acr }: Identity): void {
   const headers = {
-    'X-Auth-Subject': accountId ?? '',
+    'X-Auth-Subject': subject ?? '',
     'X-Auth-Client': clientId ?? '',
     'X-Auth-Scopes': scopes.join(' '),
     'X-Auth-Roles': roles.join(' '),

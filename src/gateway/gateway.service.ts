@@ -30,7 +30,7 @@ export interface Question {
 }
 
 /** Who it is that passes; all of it is empty where nobody was asked. */
-export type Identity = Pick<LiveToken, 'accountId' | 'scopes' | 'roles' | 'acr'> & {
+export type Identity = Pick<LiveToken, 'subject' | 'scopes' | 'roles' | 'acr'> & {
   readonly clientId: string | undefined;
 };
 
@@ -59,7 +59,7 @@ export type Verdict =
     };
 
 const nobody: Identity = {
-  accountId: undefined,
+  subject: undefined,
   clientId: undefined,
   scopes: [],
   roles: [],

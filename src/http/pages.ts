@@ -270,6 +270,13 @@ export interface Pages {
       termsUrl?: string | undefined;
       problem?: 'undecided' | undefined;
     };
+  /** Posts nothing but that it goes on with `account`; behind `switchUrl` the sign-in begins anew, for whomever. */
+  'choose-account': Page &
+    Form & {
+      app?: App | undefined;
+      account: { email: string; name?: string | undefined };
+      switchUrl: string;
+    };
   /** Posts `logout=yes`, or nothing by "Stay signed in"; with `stayUrl` that is a link instead. */
   'sign-out': Page &
     Form & {

@@ -206,6 +206,9 @@ export const presenters: Presenters = {
   'recovery-code': (model, kit) =>
     asking(model.app?.id, kit.m.recovery.title, codeSummary(model, kit.m.recovery, kit)),
   consent: presentConsent,
+  'choose-account': ({ app }, { m }) => ({
+    ...asking(app?.id, app ? m.choose.titleFor(app.name) : m.choose.title),
+  }),
   'sign-out': ({ app }, { m, house }) => ({
     ...asking(app?.id, m.signOut.title),
     lead: app ? m.signOut.leadFor(app.name, house) : m.signOut.lead(house),

@@ -28,7 +28,9 @@ export async function finishSignIn(
   parts: InteractionParts,
 ): Promise<void> {
   const { ctx, interaction, client } = visit;
-  if (meantAccounts(interaction).some((id) => id !== account.id)) {
+  // As the client knows the person.
+  const subject = parts.subjects.of(account.id, client?.settings.sector);
+  if (meantSubjects(interaction).some((sub) => sub !== subject)) {
     await finishWithError(visit, 'login_required', 'the person that was asked for did not sign in');
     return;
   }
@@ -61,7 +63,7 @@ export async function finishSignIn(
  * Whom the request is about (OpenID Connect Core, sections 3.1.2.1 and 5.5.1: `id_token_hint`, and `sub` with a value): an
  * answer about anybody else would be a wrong one. The engine looks at the hint where the request begins, and not again.
  */
-function meantAccounts({ params }: Interaction): unknown[] {
+function meantSubjects({ params }: Interaction): unknown[] {
   const meant: unknown[] = [];
   // The engine has verified it.
   if (typeof params.id_token_hint === 'string') meant.push(decodeJwt(params.id_token_hint).sub);
@@ -70,6 +72,11 @@ function meantAccounts({ params }: Interaction): unknown[] {
     if (claims.id_token?.sub?.value !== undefined) meant.push(claims.id_token.sub.value);
   }
   return meant;
+}
+
+/** Goes on with the account that is signed in. */
+export function finishChoice(visit: Visit): Promise<void> {
+  return finish(visit, { ...visit.interaction.lastSubmission, select_account: {} });
 }
 
 /** Ends the prompt for consent; what was decided is written by the caller in the same commit. */

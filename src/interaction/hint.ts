@@ -4,6 +4,8 @@ import { plainCookie } from '../http/cookies.ts';
 import { pathOfAll } from './parts.ts';
 
 const name = 'vs_email';
+/** Characters. */
+const MAX_EMAIL = 254;
 /** Seconds: for the sign-in that follows at once. */
 const KEPT = 600;
 
@@ -13,7 +15,21 @@ export function rememberEmail(ctx: Context, config: Pick<Config, 'issuer'>, emai
   ctx.cookies.set(name, value, plainCookie(ctx, pathOfAll(config), KEPT));
 }
 
+/**
+ * The address that an app thinks the person has (`login_hint`), or undefined for anything but a plain address. It only
+ * fills a field in: whether there is such an account shows nowhere.
+ */
+export function hintedEmail({ login_hint: hint }: Readonly<Record<string, unknown>>) {
+  return typeof hint === 'string' &&
+    /^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(hint) &&
+    hint.length <= MAX_EMAIL
+    ? hint
+    : undefined;
+}
+
 export function rememberedEmail(ctx: Context): string | undefined {
   const value = ctx.cookies.get(name);
-  return value === undefined ? undefined : Buffer.from(value, 'base64url').toString().slice(0, 254);
+  return value === undefined
+    ? undefined
+    : Buffer.from(value, 'base64url').toString().slice(0, MAX_EMAIL);
 }

@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import { readForm, refuseCrossSite } from '../http/form.ts';
+import { createChooseAccountStep } from './choose-account.ts';
 import { createConsentStep } from './consent-page.ts';
 import type { InteractionParts } from './parts.ts';
 import { createEnrolStep } from './enrol.ts';
@@ -12,6 +13,9 @@ import { createSignInStep } from './sign-in.ts';
 import { Steps } from './steps.ts';
 import { loadVisit, redirect, type Visit } from './visit.ts';
 
+/** What a request may be paused for. */
+type Prompt = 'login' | 'consent' | 'select_account' | 'create';
+
 /** The paused authorization request: every path below `/interaction/:uid`. */
 export function createInteractionRoutes(parts: InteractionParts): Middleware {
   const steps = new Steps(parts);
@@ -21,11 +25,12 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
   const secondFactor = createSecondFactorStep(parts, steps);
   const enrol = createEnrolStep(parts, steps);
   const consent = createConsentStep(parts);
+  const chooseAccount = createChooseAccountStep(parts);
   const router = new Router({ prefix: '/interaction' });
 
   /** Runs `work` on the interaction; one that is done goes on to where it leads. */
   const visiting =
-    (prompt: 'login' | 'consent' | undefined, work: (visit: Visit) => Promise<void>) =>
+    (prompt: Prompt | undefined, work: (visit: Visit) => Promise<void>) =>
     async (ctx: Context & { params: Record<string, string> }) => {
       const visit = await loadVisit(ctx, ctx.params.uid as string, parts);
       const { result, returnTo, prompt: asked } = visit.interaction;
@@ -35,7 +40,7 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
       else await work(visit);
     };
   const posting = (
-    prompt: 'login' | 'consent' | undefined,
+    prompt: Prompt | undefined,
     work: (visit: Visit, fields: URLSearchParams) => Promise<void>,
   ) => visiting(prompt, async (visit) => work(visit, await readForm(visit.ctx)));
 
@@ -59,6 +64,8 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
   router.post('/:uid/recovery-codes/download', posting(undefined, enrol.download));
   router.get('/:uid/consent', visiting('consent', consent.show));
   router.post('/:uid/consent', posting('consent', consent.submit));
+  router.get('/:uid/choose-account', visiting('select_account', chooseAccount.show));
+  router.post('/:uid/choose-account', posting('select_account', chooseAccount.submit));
 
   /** Shows where the interaction stands. */
   async function dispatch(visit: Visit): Promise<void> {
@@ -70,7 +77,16 @@ export function createInteractionRoutes(parts: InteractionParts): Middleware {
       return redirect(visit.ctx, `${visit.base}/${missing}`);
     }
     if (progress.waiting !== undefined) return redirect(visit.ctx, `${visit.base}/verify`);
-    return interaction.prompt.name === 'consent' ? consent.show(visit) : signIn.show(visit);
+    switch (interaction.prompt.name as Prompt) {
+      case 'consent':
+        return consent.show(visit);
+      case 'select_account':
+        return chooseAccount.show(visit);
+      case 'create':
+        return register.show(visit);
+      case 'login':
+        return signIn.show(visit);
+    }
   }
 
   return router.routes() as unknown as Middleware;

@@ -3,6 +3,7 @@ import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { type NewAccountFields, readNewAccount } from './fields.ts';
+import { hintedEmail } from './hint.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { startProgress } from './progress.ts';
@@ -14,17 +15,13 @@ type Shown = Pick<Pages['register'], 'email' | 'name' | 'errors' | 'problem' | '
 /** A new account, made within the sign-in that wants one; it is there once its address is proven. */
 export function createRegisterStep(parts: InteractionParts) {
   function show(visit: Visit, shown: Shown): void {
-    const hint = visit.interaction.params.login_hint;
     const model: Pages['register'] = {
       action: `${visit.base}/register`,
       app: visit.app,
       signInUrl: `${visit.base}/sign-in`,
       passwordMinimum: parts.accounts.passwordMinimum,
       ...shown,
-      email:
-        shown.email ??
-        visit.progress.waiting?.email ??
-        (typeof hint === 'string' ? hint.slice(0, 254) : undefined),
+      email: shown.email ?? visit.progress.waiting?.email ?? hintedEmail(visit.interaction.params),
     };
     const problem = shown.problem ?? (shown.errors === undefined ? undefined : 'invalid');
     renderPage(visit.ctx, parts.renderer, 'register', model, {

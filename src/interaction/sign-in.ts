@@ -7,7 +7,7 @@ import { type InteractionParts, pathOfAll } from './parts.ts';
 import { isLimit, limited, withinLimits } from './limited.ts';
 import { takeNotice } from './restart.ts';
 import { startProgress } from './progress.ts';
-import { rememberedEmail } from './hint.ts';
+import { hintedEmail, rememberedEmail } from './hint.ts';
 import { deviceKey } from './known-device.ts';
 import type { Steps } from './steps.ts';
 import { statusOf, switchUrl, type Visit } from './visit.ts';
@@ -118,10 +118,10 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
 
 /** The address that the page begins with: the one that was just confirmed, or the one that the app thinks it is. */
 function emailHint({ ctx, progress, interaction }: Visit): string | undefined {
-  const hint = interaction.params.login_hint;
   return (
     progress.waiting?.email ??
     progress.email ??
-    (typeof hint === 'string' ? hint.slice(0, 254) : rememberedEmail(ctx))
+    hintedEmail(interaction.params) ??
+    rememberedEmail(ctx)
   );
 }

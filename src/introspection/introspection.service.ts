@@ -7,6 +7,7 @@ import { epochSeconds } from '../lib/time.ts';
 import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../oidc/live-token.ts';
 import { findTokenWorths, isMachineJwtLive } from '../oidc/token-reads.ts';
 import type { PresentedJwt, TokenWorth } from '../oidc/records.ts';
+import type { Subjects } from '../oidc/subjects.ts';
 import type { VerifyJwt } from '../oidc/verify-jwt.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { type Answer, type Asker, describe, inactive, mayBeTold } from './introspection.ts';
@@ -19,6 +20,7 @@ export interface IntrospectionParts {
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
   readonly verifyJwt: VerifyJwt;
+  readonly subjects: Subjects;
 }
 
 /** What a presented token is worth, outside the engine's own flows, and who may be told of it. */
@@ -42,7 +44,8 @@ export class IntrospectionService {
     }
     const kind = kindOf(token);
     if (kind === undefined) return undefined;
-    return liveOpaque(kind, await this.#worths.do(sha256(token)), epochSeconds());
+    const worth = await this.#worths.do(sha256(token));
+    return liveOpaque(kind, worth, epochSeconds(), this.#parts.subjects);
   }
 
   /** What the client is told of the token; undefined stands for one that is not live. */
@@ -59,9 +62,10 @@ export class IntrospectionService {
 
   async #findJwt(jwt: PresentedJwt): Promise<LiveToken | undefined> {
     const idHash = sha256(jwt.jti);
-    if (jwt.kind === 'access') return liveJwt(jwt, await this.#worths.do(idHash));
-    return (await isMachineJwtLive(this.#parts.db, idHash, jwt))
-      ? liveJwt(jwt, undefined)
+    const { db, subjects } = this.#parts;
+    if (jwt.kind === 'access') return liveJwt(jwt, await this.#worths.do(idHash), subjects);
+    return (await isMachineJwtLive(db, idHash, jwt))
+      ? liveJwt(jwt, undefined, subjects)
       : undefined;
   }
 

@@ -34,7 +34,7 @@ export const inactive: Answer = { active: false };
 export function describe(token: LiveToken, issuer: string): Answer {
   return {
     active: true,
-    sub: token.accountId,
+    sub: token.subject,
     username: token.username,
     client_id: token.clientId,
     scope: token.scopes.length === 0 ? undefined : token.scopes.join(' '),

@@ -23,6 +23,7 @@ export function clientMetadata(client: Client): AdapterPayload {
       ...client.metadata,
       profile: client.settings.profile,
       dpop_nonce: client.settings.dpopNonce,
+      pkce: client.settings.pkce,
       ...(hasSecret(client.metadata) ? { client_secret: placeholderSecret } : {}),
     };
     known.set(client, metadata);

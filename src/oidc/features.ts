@@ -10,6 +10,7 @@ import type { LiveToken } from './live-token.ts';
 import { mutualTls } from './mtls.ts';
 import { checkRequestObject } from './request-objects.ts';
 import { createResourceIndicators } from './resources.ts';
+import type { Subjects } from './subjects.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 export interface FeatureOptions {
@@ -18,6 +19,7 @@ export interface FeatureOptions {
   readonly sealer: Sealer;
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
+  readonly subjects: Subjects;
 }
 
 /** What an authenticated client is told of a token; undefined stands for one that is not live. */
@@ -33,6 +35,7 @@ export function createFeatures({
   sealer,
   pages,
   tellOf,
+  subjects,
 }: FeatureOptions): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
@@ -52,7 +55,7 @@ export function createFeatures({
       enabled: true,
       // The answer is ours (src/introspection): the engine is told no, and leaves it as it is.
       allowedPolicy: async (ctx, { clientId }) => {
-        const token = await currentUnit().findLiveToken(String(ctx.oidc.params?.token));
+        const token = await currentUnit().findLiveToken(String(ctx.oidc.params?.token), subjects);
         ctx.body = await tellOf(clientId, token);
         return false;
       },

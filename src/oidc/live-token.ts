@@ -1,11 +1,14 @@
 import type { PresentedJwt, TokenWorth } from './records.ts';
+import type { Subjects } from './subjects.ts';
 
 /** A token that is worth something now, whatever form it came in. */
 export interface LiveToken {
   readonly kind: 'access' | 'machine' | 'refresh';
   readonly clientId: string;
-  /** The person; undefined for a machine's. */
+  /** The person, for ourselves alone; undefined for a machine's. */
   readonly accountId: string | undefined;
+  /** Who the person is for everybody who is told of the token: as for the client that it was issued to. */
+  readonly subject: string | undefined;
   /** The person's address, where the person let the client have it, and the client still may. */
   readonly username: string | undefined;
   /** Of the person, as they are now. They are told to nobody but our own gateway. */
@@ -55,11 +58,12 @@ export function kindOf(token: string): LiveToken['kind'] | undefined {
 /** Whether it has the form of a JWT, which is all that the engine looks at. */
 export const isJwt = (token: string) => token.split('.', 3).length === 3;
 
-/** What an opaque token is worth. `now` are epoch seconds: by our clock as by the database's, what is over stays over. */
+/** What an opaque token is worth, and who its person is for others. `now` are epoch seconds: by our clock as by the database's, what is over stays over. */
 export function liveOpaque(
   kind: LiveToken['kind'],
   worth: TokenWorth | undefined,
   now: number,
+  subjects: Subjects,
 ): LiveToken | undefined {
   if (worth === undefined || worth.token.kind !== kind || !worth.live) return undefined;
   const { token, username, roles } = worth;
@@ -70,6 +74,7 @@ export function liveOpaque(
     kind,
     clientId: token.clientId,
     accountId: token.accountId,
+    subject: subjectOf(worth, subjects),
     username,
     roles,
     scopes: split(payload.scope),
@@ -90,14 +95,19 @@ export function liveOpaque(
 }
 
 /** What a JWT is worth whose signature and times were verified; `worth` is its row, which a machine's has none of. */
-export function liveJwt(jwt: PresentedJwt, worth: TokenWorth | undefined): LiveToken | undefined {
-  if (jwt.kind === 'access' && !isRowOf(worth, jwt)) return undefined;
+export function liveJwt(
+  jwt: PresentedJwt,
+  worth: TokenWorth | undefined,
+  subjects: Subjects,
+): LiveToken | undefined {
+  if (jwt.kind === 'access' && !isRowOf(worth, jwt, subjects)) return undefined;
   const claims = jwt.claims as Claims;
   const { jkt, 'x5t#S256': x5t } = claims.cnf ?? {};
   return {
     kind: jwt.kind,
     clientId: jwt.clientId,
-    accountId: jwt.accountId,
+    accountId: worth?.token.accountId,
+    subject: jwt.subject,
     username: worth?.username,
     roles: worth?.roles ?? [],
     scopes: split(claims.scope),
@@ -118,15 +128,22 @@ export function liveJwt(jwt: PresentedJwt, worth: TokenWorth | undefined): LiveT
 }
 
 /** The row says whose it is: a JWT that says otherwise is not the one that was issued. */
-function isRowOf(worth: TokenWorth | undefined, { clientId, accountId }: PresentedJwt): boolean {
+function isRowOf(
+  worth: TokenWorth | undefined,
+  { clientId, subject }: PresentedJwt,
+  subjects: Subjects,
+): boolean {
   return (
     worth !== undefined &&
     worth.live &&
     worth.token.kind === 'jwt' &&
     worth.token.clientId === clientId &&
-    worth.token.accountId === accountId
+    subjectOf(worth, subjects) === subject
   );
 }
+
+const subjectOf = ({ token, sector }: TokenWorth, subjects: Subjects): string | undefined =>
+  token.accountId === undefined ? undefined : subjects.of(token.accountId, sector);
 
 /** The engine's payload of a stored token, as far as it is told. */
 interface Stored {

@@ -2,6 +2,7 @@ import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provide
 import type { Config } from '../config.ts';
 import { isLocalRedirect } from '../client/client.ts';
 import { acr, preferredAcr, rankOf } from './acr.ts';
+import { create, selectAccount } from './prompts.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 const { Check, base } = interactionPolicy;
@@ -74,8 +75,14 @@ function isLocalPublicClient(ctx: KoaContextWithOIDC): boolean {
   );
 }
 
-/** The engine's policy with our context classes and our rule for local redirects in place of its own. */
-export function createPolicy(rule: SecondFactorRule): interactionPolicy.DefaultPolicy {
+/**
+ * The engine's policy with our context classes and our rule for local redirects in place of its own, and with what more a
+ * request may ask of a person: these come first, since a sign-in answers them.
+ */
+export function createPolicy({
+  requireSecondFactor: rule,
+  registration,
+}: Pick<Config, 'requireSecondFactor' | 'registration'>): interactionPolicy.DefaultPolicy {
   const policy = base();
   const login = policy.get('login');
   const consent = policy.get('consent');
@@ -101,5 +108,12 @@ export function createPolicy(rule: SecondFactorRule): interactionPolicy.DefaultP
       isLocalPublicClient,
     ),
   );
+  policy.add(selectAccount(), 0);
+  if (registration) policy.add(create(), 0);
   return policy;
+}
+
+/** What a request may ask of a person, as discovery says it. */
+export function promptValues({ registration }: Pick<Config, 'registration'>): string[] {
+  return ['none', 'login', 'consent', 'select_account', ...(registration ? ['create'] : [])];
 }

@@ -43,14 +43,13 @@ export function presentJwts(options: {
 /** As the engine's router reads paths: in any case, and with a slash behind it. */
 const isTokenPath = (path: string) => /^\/(introspect|revoke)\/?$/i.test(path);
 
-/** What the engine's model of the token holds. */
+/** What the engine's model of the token holds, but for whose it is: that is in its row. */
 export function jwtPayload(jwt: PresentedJwt): Record<string, unknown> {
   const { iss: _, sub: __, client_id: ___, cnf, authorization_details: rar, ...rest } = jwt.claims;
   return {
     ...rest,
     kind: jwt.kind === 'machine' ? 'ClientCredentials' : 'AccessToken',
     clientId: jwt.clientId,
-    ...(jwt.accountId === undefined ? {} : { accountId: jwt.accountId }),
     ...(rar === undefined ? {} : { rar }),
     ...(cnf as object | undefined),
   };

@@ -1,4 +1,4 @@
-import Provider, { type Account, type Configuration } from 'oidc-provider';
+import Provider, { type Account, type Client, type Configuration } from 'oidc-provider';
 import { clientAuthMethods } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { plainResponseModes } from '../client/client-requests.ts';
@@ -12,7 +12,7 @@ import { acr } from './acr.ts';
 import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { enabledJwa } from './algorithms.ts';
-import { assertionSigningAlgs, checkAssertion } from './assertions.ts';
+import { assertionSigningAlgs, checkAssertion, isFapi } from './assertions.ts';
 import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import type { EnginePages } from './engine-pages.ts';
@@ -23,7 +23,8 @@ import type { KeySet } from './keys.ts';
 import { lifetimes } from './lifetimes.ts';
 import { offlineAccessHook } from './offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
-import { createPolicy } from './policy.ts';
+import { createPolicy, promptValues } from './policy.ts';
+import type { Subjects } from './subjects.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 export interface ProviderOptions {
@@ -35,6 +36,7 @@ export interface ProviderOptions {
   readonly outbound: Outbound;
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
+  readonly subjects: Subjects;
 }
 
 /**
@@ -58,6 +60,7 @@ function configuration({
   outbound,
   pages,
   tellOf,
+  subjects,
 }: ProviderOptions): Configuration {
   const https = !config.loopback;
   return {
@@ -91,11 +94,19 @@ function configuration({
       end_session: '/logout',
       pushed_authorization_request: '/par',
     },
-    features: createFeatures({ clients, resourceServers, sealer, pages, tellOf }),
+    features: createFeatures({
+      clients,
+      resourceServers,
+      sealer,
+      pages,
+      tellOf,
+      subjects,
+    }),
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...clientAuthMethods, 'none'],
     discovery: {
       revocations_endpoint: `${config.issuer}/revocations`,
+      prompt_values_supported: promptValues(config),
       introspection_endpoint_auth_methods_supported: clientAuthMethods,
       introspection_endpoint_auth_signing_alg_values_supported: assertionSigningAlgs,
       revocation_endpoint_auth_methods_supported: [...clientAuthMethods, 'none'],
@@ -107,7 +118,12 @@ function configuration({
     extraParams: offlineAccessHook,
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
     acrValues: Object.values(acr),
-    pkce: { required: () => true },
+    pkce: { required: (_ctx, client) => needsPkce(client) },
+    subjectTypes: ['public', 'pairwise'],
+    pairwiseIdentifier: async (_ctx, accountId, client) =>
+      subjects.of(accountId, (await clients.find(client.clientId))?.settings.sector ?? ''),
+    // It is read when a client is registered (client-sector.ts), and in no request of anybody else's.
+    sectorIdentifierUriValidate: () => false,
     allowOmittingSingleRegisteredRedirectUri: false,
     acceptQueryParamAccessTokens: false,
     // A private scheme has the origin `null`, which is also that of every sandboxed page.
@@ -123,7 +139,7 @@ function configuration({
       id_token_signed_response_alg: 'RS256',
     },
     interactions: {
-      policy: createPolicy(config.requireSecondFactor),
+      policy: createPolicy(config),
       url: (ctx, interaction) => {
         markBegun(ctx, interaction.uid);
         return `${issuerPath(config.issuer)}/interaction/${interaction.uid}`;
@@ -137,7 +153,7 @@ function configuration({
       (await clients.find(ctx.oidc.client?.clientId ?? ''))?.settings.refreshRotation !== 'keep',
     extraTokenClaims: accessTokenClaims,
     formats: { customizers: { jwt: createJwtCustomizer(resourceServers) } },
-    extraClientMetadata: { properties: ['access_token_ttl', 'profile', 'dpop_nonce'] },
+    extraClientMetadata: { properties: ['access_token_ttl', 'profile', 'dpop_nonce', 'pkce'] },
     expiresWithSession: async (_ctx, code) => !code.scopes.has('offline_access'),
     renderError: (ctx, out, cause) =>
       pages.error(ctx, out as { error: string; error_description?: string }, cause),
@@ -152,6 +168,11 @@ function configuration({
     fetchResponseBodyLimits: { jwks_uri: 128 * 1024, sector_identifier_uri: 128 * 1024 },
     ttl: lifetimes,
   };
+}
+
+/** RFC 9700, section 2.1.1: all but the confidential ones that were let off. */
+function needsPkce(client: Client): boolean {
+  return client.clientAuthMethod === 'none' || isFapi(client) || client.pkce !== 'optional';
 }
 
 async function findAccount(_ctx: unknown, id: string): Promise<Account | undefined> {

@@ -76,6 +76,8 @@ export interface TokenWorth {
   readonly live: boolean;
   /** The address of its person, where the person let the client have it. */
   readonly username: string | undefined;
+  /** Of its client's pairwise subjects; undefined where they are public. */
+  readonly sector: string | undefined;
   /** Of its person. */
   readonly roles: readonly string[];
 }
@@ -85,7 +87,8 @@ export interface PresentedJwt {
   readonly kind: 'access' | 'machine';
   readonly jti: string;
   readonly clientId: string;
-  readonly accountId: string | undefined;
+  /** Who its person is for the client; undefined for a machine's. */
+  readonly subject: string | undefined;
   /** Epoch seconds. */
   readonly issuedAt: number;
   readonly expiresAt: number;

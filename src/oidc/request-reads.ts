@@ -3,6 +3,7 @@ import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { kindOf, type LiveToken, liveJwt, liveOpaque } from './live-token.ts';
 import * as reads from './reads.ts';
+import type { Subjects } from './subjects.ts';
 import { findToken, isMachineJwtLive, type TokenRead } from './token-reads.ts';
 import type {
   AccountRecord,
@@ -71,14 +72,14 @@ export class RequestReads {
   }
 
   /** What the token that was presented is worth, a JWT by its handle; from the same read as the models that asked for it. */
-  async findLiveToken(presented: string): Promise<LiveToken | undefined> {
+  async findLiveToken(presented: string, subjects: Subjects): Promise<LiveToken | undefined> {
     const jwt = this.presentedJwt(presented);
     if (jwt?.kind === 'machine')
-      return (await this.isMachineJwtLive(jwt)) ? liveJwt(jwt, undefined) : undefined;
-    if (jwt !== undefined) return liveJwt(jwt, await this.findToken(jwt.jti));
+      return (await this.isMachineJwtLive(jwt)) ? liveJwt(jwt, undefined, subjects) : undefined;
+    if (jwt !== undefined) return liveJwt(jwt, await this.findToken(jwt.jti), subjects);
     const kind = kindOf(presented);
     if (kind === undefined) return undefined;
-    return liveOpaque(kind, await this.findToken(presented), epochSeconds());
+    return liveOpaque(kind, await this.findToken(presented), epochSeconds(), subjects);
   }
 
   async findSession(id: string): Promise<SessionRecord | undefined> {

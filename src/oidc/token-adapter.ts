@@ -84,7 +84,12 @@ async function findToken(
     if (kind === 'machine') return (await unit.isMachineJwtLive(jwt)) ? jwtPayload(jwt) : undefined;
     const read = await unit.findToken(jwt.jti);
     return read?.token.kind === 'jwt' && read.standing
-      ? { ...jwtPayload(jwt), grantId: read.token.grantId, ...sessionOf(read) }
+      ? {
+          ...jwtPayload(jwt),
+          accountId: read.token.accountId,
+          grantId: read.token.grantId,
+          ...sessionOf(read),
+        }
       : undefined;
   }
   if (!id.startsWith(prefixes[kind])) return undefined;

@@ -37,8 +37,11 @@ const live = `(${standing} and t.consumed_at is null and t.expires_at > now()
 const username = `case when 'email' = any(string_to_array(g.payload->'openid'->>'scope', ' '))
   and (c.metadata->>'scope' is null or 'email' = any(string_to_array(c.metadata->>'scope', ' '))) then a.email end`;
 
+/** Its own where the client has pairwise subjects; one that lacks its sector has none that could be told. */
+const sector = `case when c.metadata->>'subject_type' = 'pairwise' then coalesce(c.settings->>'sector', '') end`;
+
 const tokenColumns = `t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid,
-  ${live} as live, ${username} as username, nullif(a.roles, '{}') as roles`;
+  ${live} as live, ${username} as username, ${sector} as sector, nullif(a.roles, '{}') as roles`;
 
 const tokenJoins = `left join grants g on g.id = t.grant_id
   left join accounts a on a.id = t.account_id
@@ -81,6 +84,7 @@ interface TokenRow {
   session_uid: string | null;
   live: boolean;
   username: string | null;
+  sector: string | null;
   roles: string[] | null;
 }
 
@@ -96,6 +100,7 @@ function toTokenWorth(row: TokenRow): TokenWorth {
     },
     live: row.live,
     username: row.username ?? undefined,
+    sector: row.sector ?? undefined,
     roles: row.roles ?? [],
   };
 }

@@ -58,7 +58,7 @@ function presented(claims: JWTPayload): PresentedJwt {
     kind: machine ? 'machine' : 'access',
     jti,
     clientId,
-    accountId: machine ? undefined : sub,
+    subject: machine ? undefined : sub,
     issuedAt: claims.iat as number,
     expiresAt: claims.exp as number,
     claims,

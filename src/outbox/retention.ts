@@ -122,5 +122,6 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
   config_versions: 'one for each topic',
   signing_keys: 'a few a year',
   cookie_keys: 'a few a year',
+  subject_keys: 'one',
   instance: 'a handful',
 };

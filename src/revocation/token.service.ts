@@ -31,7 +31,10 @@ export async function revokeToken(
 ): Promise<RevokedToken> {
   const jwt = token.includes('.') ? await verify(keys, issuer, token) : undefined;
   return db.transaction(async (db) => {
-    const found = jwt ?? (await store.findOpaque(db, sha256(token)));
+    const found =
+      jwt === undefined
+        ? await store.findOpaque(db, sha256(token))
+        : { ...jwt, accountId: await store.findAccountOf(db, jwt.idHash) };
     if (found === undefined)
       throw new AppError('unknown_token', 'This is no token of this server, or it has expired.', {
         status: 404,
@@ -65,7 +68,7 @@ async function verify(
   keys: KeyService,
   issuer: string,
   token: string,
-): Promise<store.FoundToken | undefined> {
+): Promise<Omit<store.FoundToken, 'accountId'> | undefined> {
   const published = createLocalJWKSet(await keys.published());
   try {
     const { payload } = await jwtVerify(token, published, {
@@ -74,15 +77,13 @@ async function verify(
     });
     const {
       jti,
-      sub,
       exp,
       client_id: clientId,
-    } = payload as { client_id: string } & Required<Pick<typeof payload, 'jti' | 'sub' | 'exp'>>;
+    } = payload as { client_id: string } & Required<Pick<typeof payload, 'jti' | 'exp'>>;
     return {
       kind: 'jwt',
       idHash: sha256(jti),
       clientId,
-      accountId: sub === clientId ? undefined : sub,
       grantId: undefined,
       expiresAt: fromEpoch(exp),
     };

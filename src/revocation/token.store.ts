@@ -32,6 +32,16 @@ export async function findOpaque(db: Db, idHash: Buffer): Promise<FoundToken | u
   );
 }
 
+/** Whose a JWT is, by its row; undefined for a machine's, which has none. */
+export async function findAccountOf(db: Db, idHash: Buffer): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('tokens')
+    .select('account_id')
+    .where('id_hash', '=', idHash)
+    .executeTakeFirst();
+  return row?.account_id ?? undefined;
+}
+
 /** An access token's row is gone, and of a JWT the denylist tells until it ends by itself. */
 export async function endToken(db: Db, { kind, idHash, expiresAt }: FoundToken): Promise<void> {
   await db.deleteFrom('tokens').where('id_hash', '=', idHash).execute();

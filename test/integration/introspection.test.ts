@@ -8,6 +8,7 @@ import { sql } from 'kysely';
 import { ClientService } from '../../src/client/client.service.ts';
 import { VersionWatch } from '../../src/db/versions.ts';
 import { IntrospectionService } from '../../src/introspection/introspection.service.ts';
+import { Subjects } from '../../src/oidc/subjects.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -128,6 +129,7 @@ test('tokens that are asked for at one moment are found in one statement, each i
     clients: new ClientService(db, resourceServers, new OutboundAllow([])),
     resourceServers,
     verifyJwt: async () => undefined,
+    subjects: new Subjects(Buffer.alloc(32)),
   });
   const asked = tokens.flatMap((token, index) => [token, `vs_mt_${index}`, 'unknown', token]);
   const found = await Promise.all(asked.map((token) => service.find(token)));

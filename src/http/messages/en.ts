@@ -222,6 +222,14 @@ export const en = {
     undecidedDo: 'Choose “Don’t allow” or “Allow”',
   },
 
+  choose: {
+    title: 'Choose an account',
+    titleFor: (app: string) => html`Choose an account for <bdi>${app}</bdi>`,
+    lead: 'You’re signed in here as',
+    submit: 'Continue with this account',
+    other: 'Use another account',
+  },
+
   signOut: {
     title: 'Sign out?',
     lead: (house: string) => `This ends your session with ${house} in this browser.`,
