@@ -45,6 +45,8 @@ const HOUR_MS = 3_600_000;
 /** Minutes; not by the hour, so that what goes by the hour is seen at all its times. */
 const SAMPLED_EVERY = 251;
 const CONNECTIONS = 4;
+/** How often cleaning comes by in a minute. */
+const CLEANINGS = 3;
 /** A minute. */
 const MACHINE_TOKENS = 200;
 const FAMILIES = 2;
@@ -179,18 +181,21 @@ class Week {
     console.log(reportTables(this.#samples, sizes));
   }
 
-  /** Moves the clock; what is cleaned, vacuumed and issued in a minute goes on at the same time. */
+  /** Moves the clock on; what is issued in a minute goes on at the same time as the first of its cleanings. */
   async #minute(isSampled = false): Promise<void> {
     this.#context.signal.throwIfAborted();
     this.#context.progress(`simulated: ${new Date(this.#now).toISOString()}`);
-    await this.#advance();
-    // Before cleaning comes by: at no moment is more left over.
-    if (isSampled) this.#samples.push({ at: this.#now, counted: await countTables(this.#client) });
-    await Promise.all([this.#load.minute(), this.#clean()]);
+    for (let time = 0; time < CLEANINGS; time++) {
+      await this.#advance();
+      // Before cleaning comes by: at no moment is more left over.
+      if (isSampled)
+        this.#samples.push({ at: this.#now, counted: await countTables(this.#client) });
+      await Promise.all([time === 0 ? this.#load.minute() : undefined, this.#clean()]);
+    }
   }
 
   async #advance(): Promise<void> {
-    this.#now += 60_000;
+    this.#now += 60_000 / CLEANINGS;
     await setDatabaseClock(this.#client, this.#now);
     await this.#server.ask({ now: this.#now });
     this.#clock?.set(this.#now);
