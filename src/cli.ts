@@ -20,6 +20,8 @@ const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
   family: async () => (await import('./cli/revocation.ts')).familyCommands,
   token: async () => (await import('./cli/revocation.ts')).tokenCommands,
   api: async () => (await import('./cli/api.ts')).apiCommands,
+  exchange: async () => (await import('./cli/exchange.ts')).exchangeCommands,
+  issuer: async () => (await import('./cli/issuer.ts')).issuerCommands,
   gateway: async () => (await import('./cli/gateway.ts')).gatewayCommands,
   'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,

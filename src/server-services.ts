@@ -9,11 +9,13 @@ import type { Config } from './config.ts';
 import { ConsentService } from './consent/consent.service.ts';
 import type { Database } from './db/database.ts';
 import { VersionWatch } from './db/versions.ts';
+import { ExchangeRules } from './exchange/exchange.service.ts';
 import { GatewayService } from './gateway/gateway.service.ts';
 import { GatewayRules } from './gateway/rules.service.ts';
 import { createRenderer } from './http/render.ts';
 import { issuerPath } from './http/request.ts';
 import { IntrospectionService } from './introspection/introspection.service.ts';
+import { TrustedIssuers } from './issuer/issuer.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import { Engine } from './oidc/engine.ts';
@@ -23,6 +25,7 @@ import { openSubjects } from './oidc/subjects.service.ts';
 import { createVerifyJwt } from './oidc/verify-jwt.ts';
 import { OutboundAllow } from './outbound/outbound.ts';
 import { Outbound } from './outbound/outbound.service.ts';
+import { RemoteKeys } from './outbound/remote-keys.service.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 import { RevocationFeed } from './revocation/revocation.service.ts';
 
@@ -61,6 +64,15 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     brand:
       color !== undefined && onColor !== undefined ? { brand: color, onBrand: onColor } : undefined,
   });
+  const exchangeRules = new ExchangeRules(db, clients, resourceServers);
+  const trustedIssuers = new TrustedIssuers({
+    db,
+    ownIssuer: config.issuer,
+    clients,
+    resourceServers,
+    outboundAllow,
+    remoteKeys: new RemoteKeys(outbound),
+  });
   const engine = new Engine(
     {
       config,
@@ -71,6 +83,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
       tellOf: (clientId, token) => introspection.answerById(clientId, token),
       subjects,
+      grants: { exchangeRules, trustedIssuers, findLive: (token) => introspection.find(token) },
     },
     keys,
   );
@@ -105,7 +118,11 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     resourceServers.refresh();
     clients.refresh();
     rules.refresh();
+    exchangeRules.refresh();
+    trustedIssuers.refresh();
   });
+  watch.on('exchange_rules', () => exchangeRules.refresh());
+  watch.on('trusted_issuers', () => trustedIssuers.refresh());
   watch.on(
     'keys',
     () =>

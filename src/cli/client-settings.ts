@@ -25,7 +25,7 @@ const list = z
   .transform((text) => text?.split(',').map((one) => one.trim()));
 
 /** The JSON in a file that is named. */
-const jsonFile = z
+export const jsonFile = z
   .string()
   .optional()
   .transform((path, context) => {

@@ -7,9 +7,13 @@ import { type Config, loadConfig } from '../config.ts';
 import type { Database } from '../db/database.ts';
 import { type OpenedDatabase, openDatabase } from '../db/open.ts';
 import { AppError } from '../errors.ts';
+import { ExchangeRules } from '../exchange/exchange.service.ts';
+import { TrustedIssuers } from '../issuer/issuer.service.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { openSealer } from '../master-key.ts';
 import { OutboundAllow } from '../outbound/outbound.ts';
+import { Outbound } from '../outbound/outbound.service.ts';
+import { RemoteKeys } from '../outbound/remote-keys.service.ts';
 import { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { invocation } from './command.ts';
 
@@ -79,6 +83,22 @@ export class Session {
       await this.resourceServers(),
       new OutboundAllow(this.config.outboundAllow),
     );
+  }
+
+  async exchangeRules(): Promise<ExchangeRules> {
+    return new ExchangeRules(await this.db(), await this.clients(), await this.resourceServers());
+  }
+
+  async trustedIssuers(): Promise<TrustedIssuers> {
+    const outboundAllow = new OutboundAllow(this.config.outboundAllow);
+    return new TrustedIssuers({
+      db: await this.db(),
+      ownIssuer: this.config.issuer,
+      clients: await this.clients(),
+      resourceServers: await this.resourceServers(),
+      outboundAllow,
+      remoteKeys: new RemoteKeys(new Outbound({ allow: outboundAllow })),
+    });
   }
 
   /** Accounts, and what stands around them. */

@@ -1,8 +1,19 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 
+/** RFC 8693, section 2.1. */
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+/** RFC 7523, section 2.1. */
+export const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
 /** The grant types that a client may be given, by their names in RFC 7591's metadata. */
-export const grantTypes = ['authorization_code', 'refresh_token', 'client_credentials'] as const;
+export const grantTypes = [
+  'authorization_code',
+  'refresh_token',
+  'client_credentials',
+  TOKEN_EXCHANGE,
+  JWT_BEARER,
+] as const;
 export type GrantType = (typeof grantTypes)[number];
 
 /** By what means a client may come by its tokens. */
@@ -23,8 +34,16 @@ export function withGrants(
   return next;
 }
 
+/** By which nobody signs in. */
+const ofMachines = new Set<GrantType>(['client_credentials', TOKEN_EXCHANGE, JWT_BEARER]);
+
+/** Whether nobody ever signs in to a client with these grant types, so that it has no identity to ask for. */
+export function isForMachines(types: readonly GrantType[]): boolean {
+  return types.every((type) => ofMachines.has(type));
+}
+
 /** Whether the client may use the grant type. */
-function hasGrantType(
+export function hasGrantType(
   { grant_types: types }: Readonly<Record<string, unknown>>,
   type: GrantType,
 ): boolean {
@@ -44,6 +63,8 @@ export function checkGrants(metadata: Readonly<Record<string, unknown>>): void {
     refuse('Only a client with the grant type authorization_code has redirect URIs.');
   if (hasGrantType(metadata, 'client_credentials') && method === 'none')
     refuse('A public client has no credentials to ask for tokens with.');
+  if (hasGrantType(metadata, TOKEN_EXCHANGE) && method === 'none')
+    refuse('A public client exchanges no tokens: anybody who found one could, in its name.');
 }
 
 function refuse(reason: string): never {

@@ -13,7 +13,7 @@ import {
 } from './client-settings.ts';
 
 export { clientAuthMethods, hasSecret } from './client-authentication.ts';
-export { grantTypes } from './client-grants.ts';
+export { grantTypes, hasGrantType, JWT_BEARER, TOKEN_EXCHANGE } from './client-grants.ts';
 export { responseModes } from './client-requests.ts';
 export { clientChangesSchema, defaultSettings } from './client-settings.ts';
 

@@ -9,7 +9,7 @@ import {
 } from './client.ts';
 import { withAuthentication } from './client-authentication.ts';
 import { checkFapi, completed } from './client-fapi.ts';
-import { checkGrants, type GrantType, withGrants } from './client-grants.ts';
+import { checkGrants, type GrantType, isForMachines, withGrants } from './client-grants.ts';
 import { checkKeys, withKeys } from './client-keys.ts';
 import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
 import { checkRequests, withRequests } from './client-requests.ts';
@@ -76,9 +76,7 @@ export function newRegistration(input: NewClient, outboundAllow: OutboundAllow):
   };
   const withAll = withAspects(basis, input);
   // A machine has nobody to tell of: without a scope of its own, the engine lets it ask for no identity.
-  const isMachine = (withAll.grant_types as GrantType[]).every(
-    (type) => type === 'client_credentials',
-  );
+  const isMachine = isForMachines(withAll.grant_types as GrantType[]);
   const metadata = isMachine
     ? withAll
     : { ...withAll, scope: (input.scopes ?? identityScopes).join(' ') };

@@ -115,8 +115,41 @@ export interface GatewayRulesTable {
   created_at: Now;
 }
 
+export interface ExchangeRulesTable {
+  id: string;
+  client_id: string;
+  source_id: string;
+  target_id: string;
+  scopes: string[];
+  impersonation: boolean;
+  actors: string[];
+  created_at: Now;
+}
+
+export interface TrustedIssuersTable {
+  id: string;
+  issuer: string;
+  jwks: ColumnType<Record<string, unknown> | null, string | null, string | null>;
+  jwks_uri: string | null;
+  algs: string[];
+  max_life: number;
+  reusable: boolean;
+  created_at: Now;
+}
+
+export interface TrustedSubjectsTable {
+  id: string;
+  issuer_id: string;
+  subject: string;
+  client_id: string;
+  resource_server_id: string;
+  scopes: string[];
+  public: boolean;
+  created_at: Now;
+}
+
 export interface ConfigVersionsTable {
-  topic: 'clients' | 'resource_servers' | 'keys';
+  topic: 'clients' | 'resource_servers' | 'keys' | 'exchange_rules' | 'trusted_issuers';
   version: number;
 }
 
@@ -186,12 +219,22 @@ export interface TokensTable {
   issued_at: Now;
   expires_at: Date;
   consumed_at: Date | null;
+  generation: Generated<number>;
+}
+
+export interface TokenSourcesTable {
+  id_hash: Buffer;
+  source_hash: Buffer;
+  client_id: string;
+  issued_at: Date;
+  expires_at: Date;
 }
 
 export interface RevokedTokensTable {
   id_hash: Buffer;
   revoked_at: Now;
   expires_at: Date;
+  opaque: Generated<boolean>;
 }
 
 export interface ReplaysTable {
@@ -301,12 +344,16 @@ export interface Schema {
   client_secrets: ClientSecretsTable;
   client_scopes: ClientScopesTable;
   gateway_rules: GatewayRulesTable;
+  exchange_rules: ExchangeRulesTable;
+  trusted_issuers: TrustedIssuersTable;
+  trusted_subjects: TrustedSubjectsTable;
   config_versions: ConfigVersionsTable;
   consents: ConsentsTable;
   sessions: SessionsTable;
   grants: GrantsTable;
   session_clients: SessionClientsTable;
   tokens: TokensTable;
+  token_sources: TokenSourcesTable;
   revoked_tokens: RevokedTokensTable;
   replays: ReplaysTable;
   interactions: InteractionsTable;

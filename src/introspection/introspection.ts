@@ -49,6 +49,7 @@ export function describe(token: LiveToken, issuer: string): Answer {
     auth_time: token.authTime,
     cnf: token.cnf,
     act: token.act,
+    may_act: token.mayAct,
     authorization_details: token.authorizationDetails,
   };
 }

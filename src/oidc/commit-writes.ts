@@ -88,26 +88,31 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
       account_id: token.accountId,
       session_uid: token.sessionUid,
       payload: tokenPayload(b, token, outcome.session),
+      generation: outcome.sources?.generation,
       expires_at: token.expiresAt,
     }));
     // A repeated refresh within the grace derives the same successor.
-    b.insert('new_tokens', 'tokens', tokenColumns, rows, ok, 'on conflict (id_hash) do nothing');
+    const columns =
+      outcome.sources === undefined ? tokenColumns : { ...tokenColumns, generation: 'smallint' };
+    b.insert('new_tokens', 'tokens', columns, rows, ok, 'on conflict (id_hash) do nothing');
   }
+  addSources(b, outcome, ok);
   if (outcome.deletedTokens.length > 0) {
     b.add(
       'deleted_tokens',
       `delete from tokens where id_hash = any(${b.param(outcome.deletedTokens, 'bytea[]')}) and ${ok} returning 1`,
     );
   }
-  if (outcome.revokedJwts.length > 0) {
-    const rows = outcome.revokedJwts.map((jwt) => ({
-      id_hash: jwt.idHash,
-      expires_at: jwt.expiresAt,
+  if (outcome.revokedTokens.length > 0) {
+    const rows = outcome.revokedTokens.map((token) => ({
+      id_hash: token.idHash,
+      expires_at: token.expiresAt,
+      opaque: token.opaque,
     }));
     b.insert(
-      'revoked_jwts',
+      'revoked_tokens_written',
       'revoked_tokens',
-      { id_hash: 'bytea', expires_at: 'timestamptz' },
+      { id_hash: 'bytea', expires_at: 'timestamptz', opaque: 'boolean' },
       rows,
       ok,
       'on conflict (id_hash) do nothing',
@@ -134,6 +139,29 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
     );
   }
   addAudit(b, 'outcome', outcome.audit, ok);
+}
+
+/** A token rests on what it was made from, and on what that was made from, to the first. */
+function addSources(b: StatementBuilder, { sources, tokens }: Outcome, ok: string): void {
+  if (sources === undefined) return;
+  tokens.forEach((token, index) => {
+    const [id, end] = [b.param(token.idHash, 'bytea'), b.param(token.expiresAt, 'timestamptz')];
+    const direct = sources.tokens.map(
+      ({ idHash, clientId, issuedAt }) =>
+        `select ${b.param(idHash, 'bytea')} as source_hash, ${b.param(clientId, 'text')} as client_id, ${b.param(issuedAt, 'timestamptz')} as issued_at`,
+    );
+    const hashes = b.param(
+      sources.tokens.map(({ idHash }) => idHash),
+      'bytea[]',
+    );
+    const earlier = `select source_hash, client_id, issued_at from token_sources where id_hash = any(${hashes})`;
+    b.add(
+      `token_sources_${index}`,
+      `insert into token_sources (id_hash, source_hash, client_id, issued_at, expires_at)
+       select ${id}, v.source_hash, v.client_id, v.issued_at, ${end} from (${[...direct, earlier].join(' union all ')}) v where ${ok}
+       on conflict (id_hash, source_hash) do nothing returning 1`,
+    );
+  });
 }
 
 /**

@@ -7,8 +7,13 @@ export interface LiveToken {
   readonly clientId: string;
   /** The person, for ourselves alone; undefined for a machine's. */
   readonly accountId: string | undefined;
-  /** Who the person is for everybody who is told of the token: as for the client that it was issued to. */
+  /**
+   * Who it stands for, for everybody who is told of the token: the person as for the client that it was first issued to, or
+   * the machine where that is another one than its client (RFC 8693).
+   */
   readonly subject: string | undefined;
+  /** How many exchanges are behind it. */
+  readonly generation: number;
   /** The person's address, where the person let the client have it, and the client still may. */
   readonly username: string | undefined;
   /** Of the person, as they are now. They are told to nobody but our own gateway. */
@@ -30,6 +35,8 @@ export interface LiveToken {
   readonly cnf: { readonly jkt?: string; readonly 'x5t#S256'?: string } | undefined;
   /** Who acts for the person (RFC 8693, section 4.1). */
   readonly act: unknown;
+  /** Who alone may act for them (section 4.4). */
+  readonly mayAct: unknown;
   /** RFC 9396. */
   readonly authorizationDetails: unknown;
   readonly acr: string | undefined;
@@ -75,6 +82,7 @@ export function liveOpaque(
     clientId: token.clientId,
     accountId: token.accountId,
     subject: subjectOf(worth, subjects),
+    generation: token.generation,
     username,
     roles,
     scopes: split(payload.scope),
@@ -87,6 +95,7 @@ export function liveOpaque(
     sid: payload.sid,
     cnf: confirmation(jkt, x5t),
     act: payload.extra?.act,
+    mayAct: payload.extra?.may_act,
     authorizationDetails: payload.rar,
     acr: payload.extra?.acr,
     authTime: payload.extra?.auth_time,
@@ -104,10 +113,12 @@ export function liveJwt(
   const claims = jwt.claims as Claims;
   const { jkt, 'x5t#S256': x5t } = claims.cnf ?? {};
   return {
-    kind: jwt.kind,
+    // A machine's that was made from another one's has a row, and names that one.
+    kind: worth?.token.accountId === undefined ? 'machine' : 'access',
     clientId: jwt.clientId,
     accountId: worth?.token.accountId,
     subject: jwt.subject,
+    generation: worth?.token.generation ?? 0,
     username: worth?.username,
     roles: worth?.roles ?? [],
     scopes: split(claims.scope),
@@ -120,6 +131,7 @@ export function liveJwt(
     sid: claims.sid,
     cnf: confirmation(jkt, x5t),
     act: claims.act,
+    mayAct: claims.may_act,
     authorizationDetails: claims.authorization_details,
     acr: claims.acr,
     authTime: claims.auth_time,
@@ -142,8 +154,11 @@ function isRowOf(
   );
 }
 
-const subjectOf = ({ token, sector }: TokenWorth, subjects: Subjects): string | undefined =>
-  token.accountId === undefined ? undefined : subjects.of(token.accountId, sector);
+/** A machine that a token of another client stands for is named in its row, since there is no account to do so. */
+function subjectOf({ token, sector }: TokenWorth, subjects: Subjects): string | undefined {
+  if (token.accountId !== undefined) return subjects.of(token.accountId, sector);
+  return (token.payload as Partial<Stored> | undefined)?.extra?.sub;
+}
 
 /** The engine's payload of a stored token, as far as it is told. */
 interface Stored {
@@ -158,7 +173,9 @@ interface Stored {
   readonly extra?: {
     readonly acr?: string;
     readonly auth_time?: number;
+    readonly sub?: string;
     readonly act?: unknown;
+    readonly may_act?: unknown;
   };
 }
 
@@ -169,6 +186,7 @@ interface Claims {
   readonly sid?: string;
   readonly cnf?: { readonly jkt?: string; readonly 'x5t#S256'?: string };
   readonly act?: unknown;
+  readonly may_act?: unknown;
   readonly authorization_details?: unknown;
   readonly acr?: string;
   readonly auth_time?: number;

@@ -1,5 +1,5 @@
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
-import type { Client } from '../client/client.ts';
+import { type Client, grantTypes } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
@@ -8,6 +8,7 @@ import { rankOf } from './acr.ts';
 import { tokenWrite } from './token-adapter.ts';
 import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { saveAcceptedFamily } from './families.ts';
+import { refusalOf } from './grants/refusal.ts';
 import { prefixes } from './live-token.ts';
 import { refuseOddPorts } from './loopback-ports.ts';
 import { useIdsOnce } from './replays.ts';
@@ -130,6 +131,7 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
       outcome: 'refused',
       clientId: client?.clientId,
       reason: error.message,
+      ...refusalOf(error),
       data: { grant_type: knownGrantType(params?.grant_type) },
     });
   });
@@ -185,9 +187,9 @@ function auditStolenToken(ctx: KoaContextWithOIDC, error: Error): void {
   });
 }
 
-const grantTypes = new Set(['authorization_code', 'refresh_token', 'client_credentials']);
+const knownGrantTypes = new Set<string>(grantTypes);
 
 /** Nothing that was sent reaches the audit but what we know. */
 function knownGrantType(value: unknown): string {
-  return typeof value === 'string' && grantTypes.has(value) ? value : 'other';
+  return typeof value === 'string' && knownGrantTypes.has(value) ? value : 'other';
 }

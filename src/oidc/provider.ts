@@ -18,12 +18,14 @@ import { consoleClients } from './console-clients.ts';
 import type { EnginePages } from './engine-pages.ts';
 import { createLoadExistingGrant } from './families.ts';
 import { createFeatures, type TellOf } from './features.ts';
+import { type GrantParts, registerGrants } from './grants/grants.ts';
 import { engineKey } from './key-material.ts';
 import type { KeySet } from './keys.ts';
 import { lifetimes } from './lifetimes.ts';
 import { offlineAccessHook } from './offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy, promptValues } from './policy.ts';
+import { createResourceInfo } from './resources.ts';
 import type { Subjects } from './subjects.ts';
 import { currentUnit } from './unit-of-work.ts';
 
@@ -37,6 +39,7 @@ export interface ProviderOptions {
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
   readonly subjects: Subjects;
+  readonly grants: GrantParts;
 }
 
 /**
@@ -46,6 +49,10 @@ export interface ProviderOptions {
 export function createProvider(options: ProviderOptions): Provider {
   const provider = new Provider(options.config.issuer, configuration(options));
   provider.proxy = options.config.trustProxy > 0;
+  registerGrants(provider, {
+    ...options.grants,
+    resourceInfo: createResourceInfo(options.clients, options.resourceServers),
+  });
   applyOverrides(provider, options);
   applyListeners(provider, options.sealer);
   return provider;

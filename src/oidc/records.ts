@@ -67,6 +67,8 @@ export interface TokenRecord {
   readonly clientId: string;
   readonly accountId: string | undefined;
   readonly sessionUid: string | undefined;
+  /** How many exchanges are behind it (RFC 8693). */
+  readonly generation: number;
 }
 
 /** A token as it is stored, and what that is worth now. */

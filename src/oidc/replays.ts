@@ -10,6 +10,12 @@ const insertReplay = prepared(
 /** Seconds that an id is kept beyond its end: a proof may be of a clock that is ahead (dpop.ts). */
 const MARGIN = 60;
 
+/** Whether an id is shown for the first time; it stands from then on, whatever comes of the request. */
+export async function useIdOnce(name: string, expiresAt: number): Promise<boolean> {
+  const rows = await currentUnit().db.run(insertReplay(sha256(name), expiresAt + MARGIN));
+  return rows.length > 0;
+}
+
 /** Where the assertion of a request stands already: what comes after it is the proof. */
 const authenticated = new WeakSet<KoaContextWithOIDC>();
 
@@ -26,9 +32,8 @@ export function useIdsOnce(provider: Provider): void {
     const ctx = Provider.ctx as KoaContextWithOIDC;
     const kind = kindOf(ctx);
     // Each part has its length in front: no id of one client is another's.
-    const idHash = sha256(`${kind} ${clientId.length} ${clientId} ${jti}`);
-    const rows = await currentUnit().db.run(insertReplay(idHash, expiresAt + MARGIN));
-    if (rows.length > 0) return true;
+    const name = `${kind} ${clientId.length} ${clientId} ${jti}`;
+    if (await useIdOnce(name, expiresAt)) return true;
     currentUnit().auditAlways({
       type: 'client.authentication',
       outcome: 'refused',

@@ -5,7 +5,7 @@ import { fromEpoch } from '../lib/time.ts';
 import { GRACE_SECONDS } from './commit.ts';
 import { prefixes } from './live-token.ts';
 import { jwtPayload } from './present-jwt.ts';
-import type { TokenKind, TokenRecord } from './records.ts';
+import type { Payload, TokenKind, TokenRecord } from './records.ts';
 import { currentRoute } from './refusals.ts';
 import type { TokenRead } from './token-reads.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -39,8 +39,12 @@ export function tokenAdapter(
     async destroy(id) {
       const unit = currentUnit();
       const jwt = unit.presentedJwtOf(id);
-      // A machine's has no row to delete; a person's is told of by the denylist once its row is gone.
-      if (jwt !== undefined) unit.revokeJwt(id, fromEpoch(jwt.expiresAt));
+      // A machine's has no row to delete; what is told of, or was made from it, ends by the denylist.
+      if (jwt !== undefined) unit.revokeToken(id, fromEpoch(jwt.expiresAt), false);
+      else if (kind === 'access' || kind === 'machine') {
+        const end = (await unit.findToken(id))?.token.payload?.exp;
+        if (typeof end === 'number') unit.revokeToken(id, fromEpoch(end), true);
+      }
       if (jwt?.kind !== 'machine') unit.deleteToken(id);
     },
     // Tokens die with their family: see `destroy` of Grant.
@@ -83,19 +87,17 @@ async function findToken(
     if (jwt.kind !== kind) return undefined;
     if (kind === 'machine') return (await unit.isMachineJwtLive(jwt)) ? jwtPayload(jwt) : undefined;
     const read = await unit.findToken(jwt.jti);
-    return read?.token.kind === 'jwt' && read.standing
-      ? {
-          ...jwtPayload(jwt),
-          accountId: read.token.accountId,
-          grantId: read.token.grantId,
-          ...sessionOf(read),
-        }
-      : undefined;
+    if (read?.token.kind !== 'jwt' || !read.standing) return undefined;
+    const found = { ...jwtPayload(jwt), accountId: read.token.accountId };
+    return read.token.generation > 0
+      ? found
+      : { ...found, grantId: read.token.grantId, ...sessionOf(read) };
   }
   if (!id.startsWith(prefixes[kind])) return undefined;
   const read = await unit.findToken(id);
   if (read === undefined || read.token.kind !== kind || !read.standing) return undefined;
-  const found = { ...(read.token.payload ?? emptied(kind, read.token)), jti: id };
+  const payload = read.token.payload ?? emptied(kind, read.token);
+  const found = { ...(read.token.generation > 0 ? withoutFamily(payload) : payload), jti: id };
   const age = read.consumedAge;
   if (age === undefined) return found;
   // A used refresh token still names its family to who wants it revoked: a refresh may have overtaken the revocation.
@@ -114,6 +116,15 @@ async function findToken(
   // Within the grace it looks unused; the commit decides.
   if (kind === 'code') unit.noteRepetition(read.token);
   return found;
+}
+
+/**
+ * The family of what was made by exchange is that of another client, of which the engine would make nothing, or too much: it
+ * would end it with the token. Whether the token is live is said elsewhere (`live`).
+ */
+function withoutFamily(payload: Payload): Payload {
+  const { grantId: _, sessionUid: __, expiresWithSession: ___, ...rest } = payload;
+  return rest;
 }
 
 /** What is left of a token once it is long used up: whose it was, so that its family can be ended. */

@@ -27,20 +27,35 @@ const standing = `(c.id is not null and c.disabled_at is null and (c.tokens_sinc
   and (t.grant_id is null or (g.id is not null and g.revoked_at is null))
   and (t.account_id is null or (a.id is not null and a.disabled_at is null)))`;
 
+/**
+ * What was made from other tokens (RFC 8693) belongs to the family of the first of them, and ends with each of them: one that
+ * was revoked, and one whose client was disabled or lost its tokens.
+ */
+const sourcesLive = `coalesce((select bool_and(sc.id is not null and sc.disabled_at is null
+    and (sc.tokens_since is null or ts.issued_at > sc.tokens_since)
+    and not exists (select from revoked_tokens r where r.id_hash = ts.source_hash))
+  from token_sources ts left join clients sc on sc.id = ts.client_id where ts.id_hash = t.id_hash), false)`;
+
 /** It stands, its time and that of its family is not over, it was not used up, and the session that it ends with lives. */
 const live = `(${standing} and t.consumed_at is null and t.expires_at > now()
-  and (t.grant_id is null or (g.expires_at > now() and g.client_id = t.client_id and g.account_id is not distinct from t.account_id))
+  and (t.grant_id is null or (g.expires_at > now() and (g.client_id = t.client_id or t.generation > 0) and g.account_id is not distinct from t.account_id))
+  and (t.generation = 0 or ${sourcesLive})
   and (t.session_uid is null
     or coalesce(s.expires_at > now() and s.account_id = t.account_id and g.session_uid = t.session_uid, false)))`;
 
 /** An address is told only where the person let the client have it, and the client may still. */
-const username = `case when 'email' = any(string_to_array(g.payload->'openid'->>'scope', ' '))
+const username = `case when g.client_id = t.client_id and 'email' = any(string_to_array(g.payload->'openid'->>'scope', ' '))
   and (c.metadata->>'scope' is null or 'email' = any(string_to_array(c.metadata->>'scope', ' '))) then a.email end`;
 
 /** Its own where the client has pairwise subjects; one that lacks its sector has none that could be told. */
-const sector = `case when c.metadata->>'subject_type' = 'pairwise' then coalesce(c.settings->>'sector', '') end`;
+const sectorOf = (client: string) =>
+  `case when ${client}.metadata->>'subject_type' = 'pairwise' then coalesce(${client}.settings->>'sector', '') end`;
 
-const tokenColumns = `t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid,
+/** What was made by exchange names the person as the first client's tokens do: who exchanges learns no other name. */
+const sector = `case when t.generation = 0 then ${sectorOf('c')}
+  else (select ${sectorOf('f')} from clients f where f.id = g.client_id) end`;
+
+const tokenColumns = `t.kind, t.payload, t.grant_id, t.client_id, t.account_id, t.session_uid, t.generation,
   ${live} as live, ${username} as username, ${sector} as sector, nullif(a.roles, '{}') as roles`;
 
 const tokenJoins = `left join grants g on g.id = t.grant_id
@@ -82,6 +97,7 @@ interface TokenRow {
   client_id: string;
   account_id: string | null;
   session_uid: string | null;
+  generation: number;
   live: boolean;
   username: string | null;
   sector: string | null;
@@ -97,6 +113,7 @@ function toTokenWorth(row: TokenRow): TokenWorth {
       clientId: row.client_id,
       accountId: row.account_id ?? undefined,
       sessionUid: row.session_uid ?? undefined,
+      generation: row.generation,
     },
     live: row.live,
     username: row.username ?? undefined,

@@ -16,7 +16,9 @@ import type {
   FamilyWrite,
   InteractionWrite,
   Outcome,
+  RevokedWrite,
   SessionWrite,
+  Sources,
   TokenWrite,
   UsedConsent,
 } from './writes.ts';
@@ -49,7 +51,7 @@ export class UnitOfWork extends RequestReads {
   readonly #familyWrites = new Map<string, FamilyWrite>();
   readonly #tokenWrites: TokenWrite[] = [];
   readonly #deletedTokens: Buffer[] = [];
-  readonly #revokedJwts: { idHash: Buffer; expiresAt: Date }[] = [];
+  readonly #revokedTokens: RevokedWrite[] = [];
   readonly #outcomeAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #alwaysAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #killed = new Map<string, string>();
@@ -57,6 +59,7 @@ export class UnitOfWork extends RequestReads {
   readonly #alongside: (() => Promise<unknown>)[] = [];
   #session: SessionWrite | undefined;
   #endedSession: string | undefined;
+  #sources: Sources | undefined;
   #usedConsent: UsedConsent | undefined;
   #recorded: readonly AuditEvent[] = [];
 
@@ -80,8 +83,14 @@ export class UnitOfWork extends RequestReads {
     this.#deletedTokens.push(sha256(id));
   }
 
-  revokeJwt(jti: string, expiresAt: Date): void {
-    this.#revokedJwts.push({ idHash: sha256(jti), expiresAt });
+  /** `id` is the `jti` of a JWT, which the revocation feed tells of, or an opaque token. */
+  revokeToken(id: string, expiresAt: Date, opaque: boolean): void {
+    this.#revokedTokens.push({ idHash: sha256(id), expiresAt, opaque });
+  }
+
+  /** Every token of this request is made from these: see `Sources`. */
+  makeFrom(sources: Sources): void {
+    this.#sources = sources;
   }
 
   /** Starts a family, or changes what a living one holds; seen by later reads of this request. */
@@ -244,8 +253,9 @@ export class UnitOfWork extends RequestReads {
       session: this.#session,
       families: [...this.#familyWrites.values()],
       tokens: this.#tokenWrites,
+      sources: this.#tokenWrites.length === 0 ? undefined : this.#sources,
       deletedTokens: this.#deletedTokens,
-      revokedJwts: this.#revokedJwts,
+      revokedTokens: this.#revokedTokens,
       usedConsent: this.#usedConsent,
       pushed: this.pushed.added,
       usedPushed: this.pushed.used,

@@ -14,6 +14,14 @@ export interface TokenWrite {
   readonly expiresAt: Date;
 }
 
+/** A token that was revoked by itself. */
+export interface RevokedWrite {
+  readonly idHash: Buffer;
+  readonly expiresAt: Date;
+  /** Nobody has to be told of it: it matters to what was made from it. */
+  readonly opaque: boolean;
+}
+
 export interface FamilyWrite {
   readonly id: string;
   /** It is there already: only its payload and consent version change. */
@@ -66,6 +74,19 @@ export interface UsedConsent {
   readonly version: number;
 }
 
+/** What every token of the outcome is made from (RFC 8693), and with what each of them ends. */
+export interface Sources {
+  /** How many exchanges are behind the tokens then. */
+  readonly generation: number;
+  readonly tokens: readonly TokenSource[];
+}
+
+export interface TokenSource {
+  readonly idHash: Buffer;
+  readonly clientId: string;
+  readonly issuedAt: Date;
+}
+
 /** What stands only if the request came out well. */
 export interface Outcome {
   readonly consumed: readonly { readonly idHash: Buffer; readonly graceSeconds: number }[];
@@ -74,8 +95,9 @@ export interface Outcome {
   readonly session: SessionWrite | undefined;
   readonly families: readonly FamilyWrite[];
   readonly tokens: readonly TokenWrite[];
+  readonly sources: Sources | undefined;
   readonly deletedTokens: readonly Buffer[];
-  readonly revokedJwts: readonly { readonly idHash: Buffer; readonly expiresAt: Date }[];
+  readonly revokedTokens: readonly RevokedWrite[];
   readonly usedConsent: UsedConsent | undefined;
   readonly pushed: PushedRequestWrite | undefined;
   /** By its hash: whoever answers it first has used it up. */

@@ -73,6 +73,7 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
       set: 'payload = null',
     }),
   ],
+  token_sources: [rule('token_sources', 'id_hash', 'expires_at', SOON)],
   grants: [
     rule('grants', 'id', 'expires_at', A_WHILE, { where: withoutTokens }),
     rule('grants', 'id', 'revoked_at', A_WHILE, {
@@ -119,6 +120,9 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
   resource_servers: 'registered',
   resource_server_scopes: 'go with their API',
   gateway_rules: 'go with their API',
+  exchange_rules: 'one for each client and two APIs, and go with any of them',
+  trusted_issuers: 'registered',
+  trusted_subjects: 'go with their issuer, their client and their API',
   config_versions: 'one for each topic',
   signing_keys: 'a few a year',
   cookie_keys: 'a few a year',

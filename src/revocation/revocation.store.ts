@@ -25,6 +25,12 @@ const jwts = (family: string, condition = '') =>
     `select t.id_hash, t.expires_at from tokens t
      where t.grant_id = ${family} and t.kind = 'jwt' and ${mayBeTaken('t')} ${condition}`,
   );
+/** The same of JWTs that were made from others (RFC 8693), by what they were made from. */
+const madeFrom = (condition: string) =>
+  `${each('p', `select p.id_hash from token_sources p where ${condition}`)} ${each(
+    't',
+    `select t.id_hash, t.expires_at from tokens t where t.id_hash = p.id_hash and t.kind = 'jwt' and ${mayBeTaken('t')}`,
+  )}`;
 const grantsOf = (column: string, value: string) =>
   each('g', `select g.id from grants g where g.${column} = ${value}`);
 
@@ -55,7 +61,15 @@ const text = `
     from ended_sessions s ${grantsOf('session_uid', 's.uid')} ${jwts('g.id', 'and t.session_uid = s.uid')}
     union all
     select r.id_hash, null, extract(epoch from r.expires_at), r.revoked_at from revoked_tokens r
-    where ${mayBeTaken('r')} and ${within('r.revoked_at')}
+    where not r.opaque and ${mayBeTaken('r')} and ${within('r.revoked_at')}
+    union all
+    -- what was made from tokens that have ended one by one, or with their client
+    select t.id_hash, null, extract(epoch from t.expires_at), r.revoked_at
+    from revoked_tokens r ${madeFrom('p.source_hash = r.id_hash')} where ${within('r.revoked_at')}
+    union all
+    select t.id_hash, null, extract(epoch from t.expires_at), c.tokens_since
+    from clients c ${madeFrom('p.client_id = c.id and (c.disabled_at is not null or p.issued_at <= c.tokens_since)')}
+    where c.tokens_since is not null and ${within('c.tokens_since')}
     union all
     select null, c.id, extract(epoch from case when c.disabled_at is null then c.tokens_since
       else greatest(c.tokens_since, least(now(), c.disabled_at + make_interval(secs => ${CLIENT_LAG}))) end), c.tokens_since

@@ -42,13 +42,12 @@ export async function findAccountOf(db: Db, idHash: Buffer): Promise<string | un
   return row?.account_id ?? undefined;
 }
 
-/** An access token's row is gone, and of a JWT the denylist tells until it ends by itself. */
+/** An access token's row is gone; what was made from it ends by the denylist, which tells of a JWT until that ends by itself. */
 export async function endToken(db: Db, { kind, idHash, expiresAt }: FoundToken): Promise<void> {
   await db.deleteFrom('tokens').where('id_hash', '=', idHash).execute();
-  if (kind !== 'jwt') return;
   await db
     .insertInto('revoked_tokens')
-    .values({ id_hash: idHash, expires_at: expiresAt })
+    .values({ id_hash: idHash, expires_at: expiresAt, opaque: kind !== 'jwt' })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
 }

@@ -1,0 +1,29 @@
+import type Provider from 'oidc-provider';
+import type { ExchangeRules } from '../../exchange/exchange.service.ts';
+import type { TrustedIssuers } from '../../issuer/issuer.service.ts';
+import type { LiveToken } from '../live-token.ts';
+import type { ResourceInfo } from '../resources.ts';
+import { registerJwtBearer } from './jwt-bearer.ts';
+import { registerTokenExchange } from './token-exchange.ts';
+
+/** What the grants of ours go by. */
+export interface GrantParts {
+  readonly exchangeRules: ExchangeRules;
+  readonly trustedIssuers: TrustedIssuers;
+  /** The token if it is ours and live: the one decision of src/introspection. */
+  readonly findLive: (token: string) => Promise<LiveToken | undefined>;
+}
+
+/** Besides, what a client may have of an API; undefined where that is nothing. */
+export interface GrantSurroundings extends GrantParts {
+  readonly resourceInfo: (
+    identifier: string,
+    clientId: string,
+  ) => Promise<ResourceInfo | undefined>;
+}
+
+/** Adds the grants that the engine does not have; each client has none of them unless told (src/client/client-grants.ts). */
+export function registerGrants(provider: Provider, surroundings: GrantSurroundings): void {
+  registerTokenExchange(provider, surroundings);
+  registerJwtBearer(provider, surroundings);
+}
