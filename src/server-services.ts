@@ -18,6 +18,7 @@ import { IntrospectionService } from './introspection/introspection.service.ts';
 import { TrustedIssuers } from './issuer/issuer.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
+import { ClientKeySets } from './oidc/client-key-sets.ts';
 import { Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
 import { KeyService } from './oidc/keys.service.ts';
@@ -80,6 +81,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
       resourceServers,
       sealer,
       outbound,
+      keySets: new ClientKeySets(outbound),
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
       tellOf: (clientId, token) => introspection.answerById(clientId, token),
       subjects,

@@ -83,7 +83,7 @@ function checkRequests({ profile }: ClientSettings, metadata: Metadata): void {
 
 /** Whether it has a key for what it signs. */
 function checkSigning(metadata: Metadata, alg: unknown): void {
-  const algs = alg === undefined ? fapiAlgs : [String(alg)];
+  const algs = typeof alg === 'string' ? [alg] : fapiAlgs;
   if (!algs.every((one) => fapiAlgs.includes(one)) || !canVerify(metadata, algs))
     refuse(`A FAPI client signs with one of ${fapiAlgs.join(', ')}, and has a key for it.`);
 }

@@ -12,10 +12,10 @@ import {
   givenSettingsSchema,
 } from './client-settings.ts';
 
-export { clientAuthMethods, hasSecret } from './client-authentication.ts';
+export { clientAuthMethods, hasSecret, isUsableKey } from './client-authentication.ts';
 export { grantTypes, hasGrantType, JWT_BEARER, TOKEN_EXCHANGE } from './client-grants.ts';
-export { responseModes } from './client-requests.ts';
-export { clientChangesSchema, defaultSettings } from './client-settings.ts';
+export { plainResponseModes, responseModes } from './client-requests.ts';
+export { clientChangesSchema, defaultSettings, isFapiProfile } from './client-settings.ts';
 
 export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;
 export type ClientType = (typeof clientTypes)[number];

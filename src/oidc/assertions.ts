@@ -1,6 +1,6 @@
 import type { Middleware } from 'koa';
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { isFapiProfile } from '../client/client-settings.ts';
+import { isFapiProfile } from '../client/client.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { currentUnit } from './unit-of-work.ts';
 

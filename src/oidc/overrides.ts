@@ -6,6 +6,8 @@ import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { rankOf } from './acr.ts';
 import { tokenWrite } from './token-adapter.ts';
+import type { ClientKeySets } from './client-key-sets.ts';
+import { useKeySets } from './client-key-store.ts';
 import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { saveAcceptedFamily } from './families.ts';
 import { refusalOf } from './grants/refusal.ts';
@@ -22,9 +24,9 @@ interface Generates {
 /** What the engine does otherwise than we want, without a setting for it. */
 export function applyOverrides(
   provider: Provider,
-  { clients, sealer }: { clients: ClientService; sealer: Sealer },
+  { clients, sealer, keySets }: { clients: ClientService; sealer: Sealer; keySets: ClientKeySets },
 ): void {
-  keepBuiltClients(provider, clients);
+  keepBuiltClients(provider, clients, keySets);
   applyBackchannelLogout(provider);
   useIdsOnce(provider);
   refuseOddPorts(provider);
@@ -66,7 +68,11 @@ export function applyOverrides(
  * The engine looks built clients up by the hash of their JSON, in a cache of a hundred. Ours are the same object for as
  * long as nothing changed, and are asked for each time, so that a disabled one stops at once.
  */
-function keepBuiltClients(provider: Provider, clients: ClientService): void {
+function keepBuiltClients(
+  provider: Provider,
+  clients: ClientService,
+  keySets: ClientKeySets,
+): void {
   const built = new WeakMap<Client, Promise<InstanceType<Provider['Client']> | undefined>>();
   const build = provider.Client.find.bind(provider.Client);
   provider.Client.find = async (id) => {
@@ -75,7 +81,10 @@ function keepBuiltClients(provider: Provider, clients: ClientService): void {
     if (client === undefined || client.disabled) return build(id);
     let building = built.get(client);
     if (building === undefined) {
-      building = build(id);
+      building = build(id).then((one) => {
+        if (one !== undefined) useKeySets(one, keySets);
+        return one;
+      });
       built.set(client, building);
       building.catch(() => built.delete(client));
     }

@@ -1,7 +1,6 @@
 import Provider, { type Account, type Client, type Configuration } from 'oidc-provider';
-import { clientAuthMethods } from '../client/client.ts';
+import { clientAuthMethods, plainResponseModes } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
-import { plainResponseModes } from '../client/client-requests.ts';
 import type { Config } from '../config.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
@@ -13,6 +12,7 @@ import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { enabledJwa } from './algorithms.ts';
 import { assertionSigningAlgs, checkAssertion, isFapi } from './assertions.ts';
+import type { ClientKeySets } from './client-key-sets.ts';
 import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import type { EnginePages } from './engine-pages.ts';
@@ -36,6 +36,7 @@ export interface ProviderOptions {
   readonly resourceServers: ResourceServerService;
   readonly sealer: Sealer;
   readonly outbound: Outbound;
+  readonly keySets: ClientKeySets;
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
   readonly subjects: Subjects;

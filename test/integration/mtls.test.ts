@@ -10,6 +10,7 @@ import type { NewClient } from '../../src/client/client.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { type Certificate, certificate } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openKeyServer } from '../support/key-server.ts';
 import { ask, type Asked, request } from '../support/mutual-tls.ts';
 import { freePort, until } from '../support/process.ts';
 import { type Credentials, redirectUri, Seed } from '../support/protocol.ts';
@@ -90,6 +91,7 @@ describe('over TLS of our own', () => {
         HOST: '127.0.0.1',
         MTLS_PORT: String(port),
         MTLS_HOST: 'mtls.example.com',
+        OUTBOUND_ALLOW: '127.0.0.1',
         TLS_CLIENT_CA_FILE: file('clients.crt', clientAuthority.cert),
         ...own(name, authority),
       });
@@ -182,6 +184,27 @@ describe('over TLS of our own', () => {
     expect((await introspect(first)).body.active).toBe(true);
     expect((await ask(at('/revoke', second), { form: fields })).status).toBe(200);
     expect((await introspect(first)).body.active).toBe(false);
+  });
+
+  test('self_signed_tls_client_auth: those that the client publishes, a new one as soon as it is shown', async () => {
+    const [first, second] = [certificate(), certificate()];
+    const host = await openKeyServer();
+    host.answer = jwksWith(first);
+    const { clientId } = await new Seed(database.db, ['127.0.0.1']).client({
+      type: 'machine',
+      apis,
+      authMethod: 'self_signed_tls_client_auth',
+      jwksUri: host.uri(),
+    });
+    for (let i = 0; i < 5; i++) expect(outcome(await take(clientId, first))).toEqual(ok);
+    expect(host.asked()).toBe(1);
+    host.answer = jwksWith(second);
+    expect(outcome(await take(clientId, second))).toEqual(ok);
+    expect(host.asked()).toBe(2);
+    for (const one of [first, certificate(), certificate(), undefined])
+      expect(outcome(await take(clientId, one))).toEqual(invalidClient);
+    expect(host.asked()).toBe(3);
+    await host.close();
   });
 
   const names = {
