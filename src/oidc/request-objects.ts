@@ -27,6 +27,8 @@ export const checkRequestObject: CheckRequestObject = async (ctx, claims, header
     !(typeof typ === 'string' && types.has(typ.toLowerCase().replace(/^application\//, '')))
   )
     refuse('the request object has the type of another JWT');
+  // Who has seen it could authenticate with it (section 10.8).
+  if (claims.sub === client.clientId) refuse('the request object could be a client assertion');
   if (isFapi(client) && header.alg === 'RS256') refuse('unsupported signed request alg');
   for (const claim of requiredClaims(ctx, client))
     if (claims[claim] === undefined) refuse(`the request object is missing the '${claim}' claim`);
