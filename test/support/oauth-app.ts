@@ -30,6 +30,7 @@ export interface Asked {
   readonly verifier: string;
   readonly state: string;
   readonly nonce: string;
+  readonly redirectUri: string;
   readonly url: string;
 }
 
@@ -138,7 +139,7 @@ export class OauthApp {
       params = new URLSearchParams({ client_id: this.client.client_id, request_uri });
     }
     const url = `${this.as.authorization_endpoint}?${params.toString()}`;
-    return { verifier, state, nonce, url };
+    return { verifier, state, nonce, url, redirectUri: extra.redirect_uri ?? redirectUri };
   }
 
   push(params: URLSearchParams): Promise<oauth.PushedAuthorizationResponse> {
@@ -158,8 +159,11 @@ export class OauthApp {
   }
 
   /** What the browser came back with, as the library takes it. */
-  async answer(page: Page, state: string): Promise<URLSearchParams> {
-    if (!page.external) throw new Error(`not sent back: ${page.status} ${page.url} ${page.text}`);
+  async answer(
+    page: Pick<Page, 'external' | 'url' | 'text'>,
+    state: string,
+  ): Promise<URLSearchParams> {
+    if (!page.external) throw new Error(`not sent back: ${page.url} ${page.text}`);
     const url = new URL(page.url);
     return this.#made.jarm
       ? oauth.validateJwtAuthResponse(this.as, this.client, url, state, this.#options)
@@ -176,7 +180,7 @@ export class OauthApp {
 
   async redeem(
     params: URLSearchParams,
-    { verifier, nonce }: Pick<Asked, 'verifier' | 'nonce'>,
+    { verifier, nonce, redirectUri: to }: Omit<Asked, 'state' | 'url'>,
     checks: oauth.ProcessAuthorizationCodeResponseOptions = {},
   ) {
     return this.#withNonce(async () => {
@@ -185,7 +189,7 @@ export class OauthApp {
         this.client,
         this.auth,
         params,
-        redirectUri,
+        to,
         verifier,
         this.#bound(),
       );

@@ -5,6 +5,8 @@ import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { type Certificate, certificate } from './certificates.ts';
 
+const require = createRequire(import.meta.url);
+
 /** A single-page app of another origin than ours: static files alone, and oidc-client-ts as it is published. */
 export interface SinglePageApp {
   /** The same site as a server on id.example.com. */
@@ -21,9 +23,7 @@ const silent = `${page}<script>new oidc.UserManager({}).signinSilentCallback()</
 
 export async function openSinglePageApp(authority: Certificate): Promise<SinglePageApp> {
   const library = await readFile(
-    createRequire(import.meta.url)
-      .resolve('oidc-client-ts')
-      .replace(/\/dist\/.*/, '/dist/browser/oidc-client-ts.min.js'),
+    require.resolve('oidc-client-ts').replace(/\/dist\/.*/, '/dist/browser/oidc-client-ts.min.js'),
   );
   const { cert, key } = certificate({ issuer: authority, names: { dns: 'app.example.com' } });
   const server = createServer({ cert, key }, (request, response) => {
