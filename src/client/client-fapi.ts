@@ -1,5 +1,4 @@
 import { AppError } from '../errors.ts';
-import { isLocalRedirect } from './client.ts';
 import { boundTo, canVerify } from './client-authentication.ts';
 import { jwtResponseModes } from './client-requests.ts';
 import type { Registration } from './client-rules.ts';
@@ -70,7 +69,7 @@ function checkRequests({ profile }: ClientSettings, metadata: Metadata): void {
     checkSigning(metadata, metadata.request_object_signing_alg);
   // RFC 8252 has http on loopback for native apps (section 5.3.2.2 takes that up), and for nobody else.
   const redirects = metadata.redirect_uris as readonly string[];
-  if (metadata.application_type !== 'native' && redirects.some(isLocalRedirect))
+  if (metadata.application_type !== 'native' && redirects.some((uri) => !uri.startsWith('https:')))
     refuse('The redirect URIs of a FAPI client are https.');
   if (profile !== 'fapi2-message-signing') return;
   if (metadata.require_signed_request_object !== true)

@@ -6,6 +6,9 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { importJWK, type JWK } from 'jose';
+import * as oidc from 'openid-client';
 import type { Browser, Page } from 'playwright-core';
 import type { BrowserEntry } from '../conformance/openid-foundation/pages.ts';
 import { type Profile, startProfile } from '../conformance/openid-foundation/profile.ts';
@@ -21,7 +24,11 @@ import { follow } from '../support/suite-browser.ts';
  */
 
 interface Configuration {
-  readonly client: { readonly client_id: string; readonly client_secret?: string };
+  readonly client: {
+    readonly client_id: string;
+    readonly client_secret?: string;
+    readonly jwks?: { readonly keys: readonly JWK[] };
+  };
   readonly browser: readonly BrowserEntry[];
   readonly override: Readonly<Record<string, { readonly browser: readonly BrowserEntry[] }>>;
 }
@@ -33,6 +40,7 @@ let profile: Profile;
 let browser: Browser;
 let page: Page;
 let configuration: Configuration;
+const trustedBefore = getCACertificates('default');
 /** Where the browser came back to, newest last. */
 const arrived: URL[] = [];
 
@@ -44,6 +52,7 @@ beforeAll(async () => {
     response.setHeader('content-type', 'text/html');
     response.end('<title>Suite</title><div id="submission_complete">Done</div>');
   }).listen(0, '127.0.0.1');
+  suite.unref();
   await once(suite, 'listening');
   settings = readSettings({
     ISSUER: `https://localhost:${await freePort()}`,
@@ -53,17 +62,22 @@ beforeAll(async () => {
     CONFORMANCE_FOLDER: folder,
   });
   profile = await startProfile(settings, { PATH: process.env.PATH, LOG_LEVEL: 'error' });
-  configuration = JSON.parse(await readFile(join(folder, 'static.json'), 'utf8')) as Configuration;
+  configuration = await readPlan('static.json');
+  setDefaultCACertificates([...trustedBefore, profile.certificates.ca.cert]);
   browser = await launchBrowser();
 });
 
 afterAll(async () => {
+  setDefaultCACertificates(trustedBefore);
   await browser.close();
   await profile.stop();
   suite.close();
   suite.closeAllConnections();
   await rm(folder, { recursive: true, force: true });
 });
+
+const readPlan = async (file: string) =>
+  JSON.parse(await readFile(join(folder, file), 'utf8')) as Configuration;
 
 async function newPage(): Promise<Page> {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, javaScriptEnabled: false });
@@ -185,5 +199,72 @@ describe('the browser script', () => {
       post_logout_redirect_uri: `${settings.suite}test/a/vouchsafe/elsewhere`,
     });
     await follow(page, scriptFor(module), `${settings.issuer}/logout?${query}`);
+  });
+});
+
+/** The clients of the FAPI plans, with openid-client in the suite's place. */
+describe.each([
+  ['fapi-dpop.json', false],
+  ['fapi-signing.json', true],
+])('%s', (file, signs) => {
+  let plan: Configuration;
+  let config: oidc.Configuration;
+  let DPoP: oidc.DPoPHandle;
+  let key: CryptoKey;
+
+  beforeAll(async () => {
+    page = await newPage();
+    plan = await readPlan(file);
+    const [jwk] = plan.client.jwks?.keys ?? [];
+    key = (await importJWK(jwk as JWK)) as CryptoKey;
+    config = await oidc.discovery(
+      new URL(settings.issuer),
+      plan.client.client_id,
+      undefined,
+      oidc.PrivateKeyJwt({ key, kid: jwk?.kid as string }),
+    );
+    if (signs) oidc.useJwtResponseMode(config);
+    DPoP = oidc.getDPoPHandle(config, await oidc.randomDPoPKeyPair('ES256'));
+  });
+
+  async function pushed(verifier: string): Promise<URL> {
+    let parameters = new URLSearchParams({
+      redirect_uri: `${settings.suite}test/a/vouchsafe/callback`,
+      scope: 'openid',
+      code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+      state: 'there',
+    });
+    if (signs) {
+      const signed = await oidc.buildAuthorizationUrlWithJAR(config, parameters, key);
+      parameters = signed.searchParams;
+    }
+    return oidc.buildAuthorizationUrlWithPAR(config, parameters, { DPoP });
+  }
+
+  test('user-rejects-authentication: access_denied', async () => {
+    const url = await pushed(oidc.randomPKCECodeVerifier());
+    const denial = plan.override['fapi2-security-profile-final-user-rejects-authentication'];
+    await follow(page, denial?.browser ?? [], url.href);
+    const grant = oidc.authorizationCodeGrant(config, arrived.at(-1) as URL, {
+      expectedState: 'there',
+    });
+    await expect(grant).rejects.toMatchObject({ error: 'access_denied' });
+  });
+
+  test('happy-flow: tokens that are bound, and userinfo by them', async () => {
+    const verifier = oidc.randomPKCECodeVerifier();
+    await follow(page, plan.browser, (await pushed(verifier)).href);
+    const tokens = await oidc.authorizationCodeGrant(
+      config,
+      arrived.at(-1) as URL,
+      { pkceCodeVerifier: verifier, expectedState: 'there' },
+      undefined,
+      { DPoP },
+    );
+    expect(tokens.token_type).toBe('dpop');
+    const sub = tokens.claims()?.sub as string;
+    const told = await oidc.fetchUserInfo(config, tokens.access_token, sub, { DPoP });
+    expect(told.sub).toBe(sub);
   });
 });

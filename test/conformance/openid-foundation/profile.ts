@@ -109,8 +109,8 @@ async function configure(
         mtls2: shown(second),
       },
       signing: {
-        client: await keyed('signing', 'fapi2'),
-        client2: await keyed('signing-2', 'fapi2'),
+        client: await keyed('signing', 'fapi2-message-signing'),
+        client2: await keyed('signing-2', 'fapi2-message-signing'),
       },
     }),
   ];
