@@ -47,7 +47,7 @@ export function createWork(
         : {
             mail: createMailHandler(mailer, house),
             [REPLAY_MAIL]: createReplayMailHandler(mailer, house, {
-              address: async (id) => (await accounts.find(id))?.email,
+              account: (id) => accounts.find(id),
               app: async (id) => (await clients.find(id))?.name,
             }),
           },

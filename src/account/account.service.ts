@@ -86,6 +86,11 @@ export class AccountService {
       : (await store.findAccount(db, { emailKey: address.key }))?.account;
   }
 
+  /** Mails to the person are in this language from now on, and apps that may know of it are told so (`locale`). */
+  setLocale(id: string, locale: string): Promise<void> {
+    return store.updateLocale(this.#db.kysely, id, locale);
+  }
+
   /** The account, its row held until the transaction ends: what changes about it comes one after the other. */
   hold(db: Db, id: string): Promise<Account | undefined> {
     return store.lockAccount(db, id);
@@ -146,7 +151,8 @@ export class AccountService {
    */
   async insert(
     db: Db,
-    input: EmailAddress & Pick<store.AccountInsert, 'name' | 'passwordHash' | 'verified' | 'admin'>,
+    input: EmailAddress &
+      Pick<store.AccountInsert, 'name' | 'locale' | 'passwordHash' | 'verified' | 'admin'>,
     origin: AuditOrigin,
   ): Promise<Account> {
     const account = await store.insertAccount(db, {
@@ -166,7 +172,10 @@ export class AccountService {
       data,
       ...origin,
     });
-    if (input.admin) await this.#tell(db, { template: 'administrator_created', to: account.email });
+    if (input.admin) {
+      const { email: to, locale } = account;
+      await this.#tell(db, { template: 'administrator_created', to, locale });
+    }
     return account;
   }
 

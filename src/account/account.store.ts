@@ -87,6 +87,7 @@ export interface AccountInsert {
   readonly email: string;
   readonly emailKey: string;
   readonly name: string | undefined;
+  readonly locale?: string | undefined;
   readonly passwordHash: string | undefined;
   readonly verified: boolean;
   readonly admin: boolean;
@@ -102,7 +103,7 @@ export async function insertAccount(db: Db, account: AccountInsert): Promise<Acc
       email_key: account.emailKey,
       email_verified_at: account.verified ? sql<Date>`now()` : null,
       name: account.name ?? null,
-      locale: null,
+      locale: account.locale ?? null,
       password_hash: account.passwordHash ?? null,
       password_changed_at: account.passwordHash === undefined ? null : sql<Date>`now()`,
       admin: account.admin,
@@ -112,6 +113,14 @@ export async function insertAccount(db: Db, account: AccountInsert): Promise<Acc
     .returning(columns)
     .executeTakeFirst();
   return row && toAccount(row);
+}
+
+export async function updateLocale(db: Db, id: string, locale: string): Promise<void> {
+  await db
+    .updateTable('accounts')
+    .set({ locale, updated_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .execute();
 }
 
 /** Puts the same password at a new cost in the place of `oldHash`; does nothing where it was changed meanwhile. */

@@ -46,6 +46,8 @@ export interface AccountInput {
   readonly email: string;
   readonly password: string;
   readonly name?: string | undefined;
+  /** The language in which it was chosen, as a BCP 47 tag: mails to the person are in it. */
+  readonly locale?: string | undefined;
 }
 
 const words: {

@@ -52,6 +52,8 @@ interface Pending {
   readonly email: string;
   readonly key: string;
   readonly name: string | null;
+  /** Rows of an older release have none. */
+  readonly locale?: string | undefined;
   readonly passwordHash: string;
 }
 
@@ -84,6 +86,7 @@ export class RegistrationService {
       email,
       key,
       name: name ?? null,
+      locale: input.locale,
       passwordHash: await this.#passwords.hash(password),
     };
     const ref = randomToken();
@@ -97,7 +100,7 @@ export class RegistrationService {
         { ...sent, idHash, purpose: 'register', email, payloadSealed, ttlSeconds: LINK_TTL },
         0,
       );
-      await this.#mail(db, owner, email, sent);
+      await this.#mail(db, owner, { email, locale: input.locale }, sent);
       const refused =
         owner === undefined ? undefined : { reason: 'email_taken', accountId: owner.id };
       await writeAudit(db, {
@@ -133,7 +136,7 @@ export class RegistrationService {
       ttlSeconds: LINK_TTL,
     } as const;
     if (await links.saveLink(db, link, RESEND_PAUSE)) {
-      await this.#mail(db, undefined, account.email, sent);
+      await this.#mail(db, undefined, account, sent);
       return { ref, pausedFor: RESEND_PAUSE };
     }
     return {
@@ -155,10 +158,10 @@ export class RegistrationService {
     const done = await this.#db.transaction(async (db) => {
       const waiting = await links.findLink(db, { idHash });
       if (waiting?.email === undefined || waiting.email === null) return false;
-      const owner =
-        waiting.purpose === 'register'
-          ? await this.#accounts.findByEmail(waiting.email, db)
-          : undefined;
+      const { email } = waiting;
+      const known = await this.#accounts.findByEmail(email, db);
+      const isNew = waiting.purpose === 'register';
+      const owner = isNew ? known : undefined;
       const sent = this.#newMail(idHash, owner !== undefined);
       const renewed = await links.renewLink(db, {
         ...sent,
@@ -167,7 +170,8 @@ export class RegistrationService {
         pauseSeconds: RESEND_PAUSE,
       });
       if (renewed === undefined) return false;
-      await this.#mail(db, owner, waiting.email, sent);
+      const { locale } = isNew ? this.#pending(waiting) : (known ?? {});
+      await this.#mail(db, owner, { email, locale }, sent);
       return true;
     });
     if (done) return { sent: true, pausedFor: RESEND_PAUSE };
@@ -316,13 +320,13 @@ export class RegistrationService {
   async #mail(
     db: Db,
     owner: Account | undefined,
-    email: string,
+    { email, locale }: { email: string; locale?: string | undefined },
     { token, code }: { token: string; code: string },
   ): Promise<void> {
     const mail =
       owner === undefined
-        ? ({ template: 'verify_email', to: email, token, code } as const)
-        : ({ template: 'registration_attempt', to: owner.email } as const);
+        ? ({ template: 'verify_email', to: email, locale, token, code } as const)
+        : ({ template: 'registration_attempt', to: owner.email, locale: owner.locale } as const);
     await insertOutbox(db, mailWrite(this.#sealer, mail));
   }
 }

@@ -71,7 +71,7 @@ export class SetupService {
       if (link === undefined || (await hasAdministrator(db))) throw linkExpired();
       return this.#accounts.insert(
         db,
-        { email, key, name, passwordHash, verified: true, admin: true },
+        { email, key, name, locale: input.locale, passwordHash, verified: true, admin: true },
         origin,
       );
     });

@@ -61,7 +61,7 @@ export class AuthenticatorService {
     origin: AuditOrigin,
   ): Promise<Authenticator> {
     const device = checkLabel(label);
-    const { email } = await this.#hold(db, accountId);
+    const { email, locale } = await this.#hold(db, accountId);
     // One row a seed: a form that is posted twice must not give every code a second life.
     const key = this.#sealer.derive('authenticator id');
     const id = createHmac('sha256', key)
@@ -86,7 +86,7 @@ export class AuthenticatorService {
       data,
       ...origin,
     });
-    await this.#tell(db, { template: 'second_factor_added', to: email, device, at: now() });
+    await this.#tell(db, { template: 'second_factor_added', to: email, locale, device, at: now() });
     return made;
   }
 
@@ -118,7 +118,7 @@ export class AuthenticatorService {
     codes: readonly string[],
     origin: AuditOrigin,
   ): Promise<void> {
-    const { email } = await this.#hold(db, accountId);
+    const { email, locale } = await this.#hold(db, accountId);
     await store.replaceRecoveryCodes(db, accountId, codes.map(hashRecoveryCode));
     await writeAudit(db, {
       type: 'recovery_codes.generated',
@@ -126,7 +126,7 @@ export class AuthenticatorService {
       accountId,
       ...origin,
     });
-    await this.#tell(db, { template: 'recovery_codes_regenerated', to: email, at: now() });
+    await this.#tell(db, { template: 'recovery_codes_regenerated', to: email, locale, at: now() });
   }
 
   /**
@@ -159,7 +159,7 @@ export class AuthenticatorService {
    */
   async reset(accountId: string, actor: Actor): Promise<void> {
     await this.#db.transaction(async (db) => {
-      const { email } = await this.#hold(db, accountId);
+      const { email, locale } = await this.#hold(db, accountId);
       await endAccess(db, accountId, 'factor_reset');
       const removed = await store.deleteFactors(db, accountId);
       await writeAudit(db, {
@@ -169,7 +169,7 @@ export class AuthenticatorService {
         data: { removed },
         ...originOf(actor),
       });
-      await this.#tell(db, { template: 'second_factor_reset', to: email, at: now() });
+      await this.#tell(db, { template: 'second_factor_reset', to: email, locale, at: now() });
     });
   }
 

@@ -27,15 +27,18 @@ export function createReplayMailHandler(
   mailer: Mailer,
   house: House,
   find: {
-    readonly address: (accountId: string) => Promise<string | undefined>;
+    readonly account: (
+      accountId: string,
+    ) => Promise<{ readonly email: string; readonly locale: string | undefined } | undefined>;
     readonly app: (clientId: string) => Promise<string | undefined>;
   },
 ): OutboxHandler {
   return async (about, { id }) => {
     const { accountId, clientId, at } = replaySchema.parse(about);
-    const [to, app] = await Promise.all([find.address(accountId), find.app(clientId)]);
-    if (to === undefined || app === undefined) return;
-    const mail: Mail = { template: 'token_replayed', to, app, at };
+    const [account, app] = await Promise.all([find.account(accountId), find.app(clientId)]);
+    if (account === undefined || app === undefined) return;
+    const { email: to, locale } = account;
+    const mail: Mail = { template: 'token_replayed', to, locale, app, at };
     await mailer.send({ id, to, ...renderMail(mail, house) });
   };
 }

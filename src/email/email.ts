@@ -1,6 +1,8 @@
 import { z } from 'zod';
 
 const to = z.string();
+/** Of the person, as a BCP 47 tag; rows of an older release have none. */
+const locale = z.string().optional();
 const at = z.iso.datetime();
 
 /**
@@ -9,15 +11,21 @@ const at = z.iso.datetime();
  */
 export const mailSchema = z.discriminatedUnion('template', [
   /** Proof that an address is the person's: a link for this device or another, and a code of eight digits. */
-  z.object({ template: z.literal('verify_email'), to, token: z.string(), code: z.string() }),
+  z.object({
+    template: z.literal('verify_email'),
+    to,
+    locale,
+    token: z.string(),
+    code: z.string(),
+  }),
   /** Somebody wanted to create an account with an address that has one. */
-  z.object({ template: z.literal('registration_attempt'), to }),
-  z.object({ template: z.literal('second_factor_added'), to, device: z.string(), at }),
-  z.object({ template: z.literal('second_factor_reset'), to, at }),
-  z.object({ template: z.literal('recovery_codes_regenerated'), to, at }),
-  z.object({ template: z.literal('administrator_created'), to }),
+  z.object({ template: z.literal('registration_attempt'), to, locale }),
+  z.object({ template: z.literal('second_factor_added'), to, locale, device: z.string(), at }),
+  z.object({ template: z.literal('second_factor_reset'), to, locale, at }),
+  z.object({ template: z.literal('recovery_codes_regenerated'), to, locale, at }),
+  z.object({ template: z.literal('administrator_created'), to, locale }),
   /** A code or a refresh token of an app was used again, so that the app was signed out. */
-  z.object({ template: z.literal('token_replayed'), to, app: z.string(), at }),
+  z.object({ template: z.literal('token_replayed'), to, locale, app: z.string(), at }),
 ]);
 export type Mail = z.output<typeof mailSchema>;
 

@@ -1,10 +1,14 @@
-/** Every word of every mail, in English. Another language is another object with the same keys (`MailMessages`). */
-export const en = {
+import { findLanguage, type LanguageTag } from '../http/messages.ts';
+import { de } from './messages-de.ts';
+
+/** Every word of every mail, in English. Another language is another file with the same keys (`MailMessages`). */
+const en = {
   greeting: 'Hello,',
   signature: (house: string) => house,
   notYou:
     'If this wasn’t you, somebody may have your password: sign in, change it, and tell the people who run this service.',
   when: (date: string) => `It happened on ${date}.`,
+  moment: (at: Date) => `${at.toISOString().slice(0, 16).replace('T', ' at ')} UTC`,
 
   verifyEmail: {
     subject: (house: string) => `Confirm your email for ${house}`,
@@ -51,3 +55,11 @@ export const en = {
 };
 
 export type MailMessages = typeof en;
+
+/** Each language of the pages has its mails, or this does not compile. */
+const languages: Record<LanguageTag, MailMessages> = { en, de };
+
+/** The words for a BCP 47 tag, and English where there are none. */
+export function mailMessagesFor(locale = 'en'): MailMessages {
+  return languages[findLanguage([locale])?.lang ?? 'en'];
+}

@@ -1,5 +1,5 @@
 import type { Letter, Mail } from './email.ts';
-import { en, type MailMessages } from './messages.ts';
+import { mailMessagesFor } from './messages.ts';
 
 /** Whose mails they are. Links are made from the configured issuer alone, never from what a request said. */
 export interface House {
@@ -14,8 +14,9 @@ function verifyEmailUrl(issuer: string, token: string): string {
 
 type Written = Pick<Letter, 'subject' | 'text'>;
 
-/** The words of a mail: plain text, with each link on a line of its own. */
-export function renderMail(mail: Mail, house: House, m: MailMessages = en): Written {
+/** The words of a mail, in its reader's language: plain text, with each link on a line of its own. */
+export function renderMail(mail: Mail, house: House): Written {
+  const m = mailMessagesFor(mail.locale);
   const write = (subject: string, paragraphs: readonly string[]): Written => ({
     subject: oneLine(subject),
     text: `${[m.greeting, ...paragraphs, m.signature(house.name)].join('\n\n')}\n`,
@@ -40,24 +41,29 @@ export function renderMail(mail: Mail, house: House, m: MailMessages = en): Writ
       const { subject, lead } = m.secondFactorAdded;
       return write(subject(house.name), [
         lead(oneLine(mail.device)),
-        m.when(moment(mail.at)),
+        m.when(m.moment(new Date(mail.at))),
         m.notYou,
       ]);
     }
     case 'second_factor_reset': {
       const { subject, lead, notYou } = m.secondFactorReset;
-      return write(subject(house.name), [lead, account, m.when(moment(mail.at)), notYou]);
+      return write(subject(house.name), [
+        lead,
+        account,
+        m.when(m.moment(new Date(mail.at))),
+        notYou,
+      ]);
     }
     case 'recovery_codes_regenerated': {
       const { subject, lead } = m.recoveryCodesRegenerated;
-      return write(subject(house.name), [lead, m.when(moment(mail.at)), m.notYou]);
+      return write(subject(house.name), [lead, m.when(m.moment(new Date(mail.at))), m.notYou]);
     }
     case 'token_replayed': {
       const { subject, lead, done, next, again } = m.tokenReplayed;
       const app = oneLine(mail.app);
       return write(subject(app, house.name), [
         lead(app),
-        m.when(moment(mail.at)),
+        m.when(m.moment(new Date(mail.at))),
         done,
         next(app),
         again,
@@ -79,8 +85,4 @@ function grouped(code: string): string {
 /** A name must not be able to start a line, or a header, of its own. */
 function oneLine(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ');
-}
-
-function moment(at: string): string {
-  return `${new Date(at).toISOString().slice(0, 16).replace('T', ' at ')} UTC`;
 }

@@ -1,4 +1,5 @@
 import type { Html, Words } from './html.ts';
+import { de } from './messages/de.ts';
 import { en } from './messages/en.ts';
 
 /** Another language may put markup where English has none, but never another parameter. */
@@ -11,25 +12,38 @@ type Translation<T> = T extends string | Html
 /** The keys that every language has. One that is missing, or takes other parameters, does not compile. */
 export type Messages = Translation<typeof en>;
 
+/** The languages that there are, as BCP 47 tags. */
+export type LanguageTag = 'en' | 'de';
+
 export interface Language {
   /** For the page's `lang`. */
-  lang: string;
+  lang: LanguageTag;
+  dir: 'ltr' | 'rtl';
   /** For dates and numbers. */
   locale: string;
   messages: Messages;
 }
 
-const english: Language = { lang: 'en', locale: 'en-GB', messages: en };
+const english: Language = { lang: 'en', dir: 'ltr', locale: 'en-GB', messages: en };
+const german: Language = { lang: 'de', dir: 'ltr', locale: 'de-DE', messages: de };
 
-/** A second language is a line here and a file beside `en.ts`. */
-const languages: Language[] = [english];
+/** Another language is a line here, and a file beside `en.ts`. */
+const languages: readonly Language[] = [english, german];
 
-/** The words for a BCP 47 tag; for "nl-BE" those of "nl", and English where there are none. */
+/** English first. */
+export const languageTags: readonly LanguageTag[] = languages.map(({ lang }) => lang);
+
+/** The first of the BCP 47 tags that there are words for, in any case: for "de-AT" those of "de". */
+export function findLanguage(tags: readonly string[]): Language | undefined {
+  for (const tag of tags) {
+    const [primary] = tag.toLowerCase().split('-', 1);
+    const found = languages.find(({ lang }) => lang === primary);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** The words for a BCP 47 tag, and English where there are none. */
 export function messagesFor(tag = 'en'): Language {
-  const primary = tag.split('-')[0]?.toLowerCase();
-  return (
-    languages.find(({ lang }) => lang === tag) ??
-    languages.find(({ lang }) => lang === primary) ??
-    english
-  );
+  return findLanguage([tag]) ?? english;
 }

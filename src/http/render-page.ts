@@ -1,4 +1,5 @@
 import type { Context } from 'koa';
+import { languageOf } from './language.ts';
 import type { Pages } from './pages.ts';
 import type { Renderer } from './render.ts';
 
@@ -14,7 +15,7 @@ export interface PageOptions {
   readonly leadsToApp?: boolean;
 }
 
-/** Answers with a page of ours: never cached, never framed, nothing from a foreign host. */
+/** Answers with a page of ours, in the reader's language: never cached, never framed, nothing from a foreign host. */
 export function renderPage<K extends keyof Pages>(
   ctx: Context,
   renderer: Renderer,
@@ -26,7 +27,7 @@ export function renderPage<K extends keyof Pages>(
   ctx.type = 'html';
   ctx.set('Content-Security-Policy', options.leadsToApp ? base : `${base}; form-action 'self'`);
   ctx.set('Cache-Control', 'no-store');
-  ctx.body = renderer.page(name, model);
+  ctx.body = renderer.page(name, { lang: languageOf(ctx).lang, ...model });
 }
 
 /** Hashed assets: they never change under their name, so they may be kept for ever. */

@@ -58,9 +58,9 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
   };
   return {
     page(name, model) {
-      const { lang, locale, messages: m } = messagesFor(model.lang);
+      const { lang, locale, messages: m, ...language } = messagesFor(model.lang);
       const view = presenters[name](model, { m, locale, now: now(), house });
-      const dir = model.dir ?? 'ltr';
+      const dir = model.dir ?? language.dir;
       const heading = String(view.title);
       const title = m.titleSuffix(view.invalid ? String(m.titleError(heading)) : heading, house);
       return eta.render(`/pages/${name}`, {

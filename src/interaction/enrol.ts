@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ConfirmedTotp } from '../authenticator/authenticator.ts';
+import { languageOf } from '../http/language.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
@@ -20,8 +21,6 @@ import {
   type Visit,
 } from './visit.ts';
 
-/** What most people set up; they may say it otherwise. */
-const DEVICE = 'Phone';
 const DEVICE_MAX = 40;
 
 const seedSchema = z.object({ secret: z.string(), uri: z.string() });
@@ -63,7 +62,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
       otpauthUri: uri,
       secret,
       ...shown,
-      deviceName: shown.deviceName ?? DEVICE,
+      deviceName: shown.deviceName ?? String(languageOf(visit.ctx).messages.enrol.deviceName),
     };
     const problem = shown.problem ?? (shown.errors === undefined ? undefined : 'invalid');
     renderPage(visit.ctx, parts.renderer, 'totp-enrol', model, {

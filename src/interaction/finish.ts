@@ -1,5 +1,7 @@
 import { decodeJwt } from 'jose';
 import type { Account } from '../account/account.ts';
+import { languageOf } from '../http/language.ts';
+import { messagesFor } from '../http/messages.ts';
 import { acrOf } from '../oidc/acr.ts';
 import { endBrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
@@ -53,10 +55,18 @@ export async function finishSignIn(
     data: { amr: login.amr, acr: login.acr },
   });
   parts.devices.remember(ctx, account.emailKey);
+  rememberLanguage(visit, account, parts);
   const isSwitch =
     interaction.session !== undefined && interaction.session.accountId !== account.id;
   if (isSwitch) delete interaction.session;
   await finish(visit, { ...(isSwitch ? {} : interaction.lastSubmission), login });
+}
+
+/** Mails speak to the person as the pages do on which the person signs in. */
+function rememberLanguage({ ctx }: Visit, account: Account, { accounts }: InteractionParts): void {
+  const { lang } = languageOf(ctx);
+  if (messagesFor(account.locale).lang !== lang)
+    currentUnit().alongside(() => accounts.setLocale(account.id, lang));
 }
 
 /**

@@ -1,4 +1,5 @@
 import { AccountRefused } from '../account/account.ts';
+import { languageOf } from '../http/language.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
@@ -37,7 +38,8 @@ export function createRegisterStep(parts: InteractionParts) {
       email: fields.email,
       address: visit.ctx.state.address,
     });
-    return parts.registration.register(fields, requestOrigin(visit.ctx));
+    const { lang: locale } = languageOf(visit.ctx);
+    return parts.registration.register({ ...fields, locale }, requestOrigin(visit.ctx));
   }
 
   return {

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
 import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
+import { languageOf } from '../http/language.ts';
 import type { Pages } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
@@ -59,7 +60,7 @@ export function createSetupRoutes({
     try {
       const account = await setup.redeemSetupLink(
         ctx.params.token as string,
-        fields,
+        { ...fields, locale: languageOf(ctx).lang },
         requestOrigin(ctx),
       );
       rememberEmail(ctx, config, account.email);

@@ -1,4 +1,5 @@
 import type { Account } from '../account/account.ts';
+import { languageOf } from '../http/language.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
@@ -24,7 +25,11 @@ export function createVerifyStep(parts: InteractionParts, steps: Steps) {
     if (account === undefined) return waiting && { waiting, account };
     if ((await steps.missing(visit, account, visit.progress)) !== 'verify') return undefined;
     if (waiting !== undefined) return { waiting, account };
-    const { ref } = await parts.registration.startVerification(account);
+    const { lang } = languageOf(visit.ctx);
+    const { ref } = await parts.registration.startVerification({
+      ...account,
+      locale: account.locale ?? lang,
+    });
     await advance(visit, { waiting: { ref, email: account.email } });
     rememberWaiting(visit, ref);
     return { waiting: { ref, email: account.email }, account };

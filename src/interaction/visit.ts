@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import type Provider from 'oidc-provider';
 import type { Client } from '../client/client.ts';
 import { AppError } from '../errors.ts';
+import { askLanguage } from '../http/language.ts';
 import type { App } from '../http/pages.ts';
 import { toApp } from '../oidc/apps.ts';
 import { isBegunHere } from '../oidc/begun-here.ts';
@@ -43,6 +44,7 @@ export async function loadVisit(
       if (error instanceof Error && error.name === 'SessionNotFound') throw expired(error);
       throw error;
     });
+  askLanguage(ctx, interaction.params.ui_locales);
   const read = await currentUnit().findInteraction(uid);
   const client = await parts.clients.find(String(interaction.params.client_id));
   return {

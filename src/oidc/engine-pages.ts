@@ -1,5 +1,6 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
+import { askLanguage } from '../http/language.ts';
 import type { ErrorKind } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
@@ -34,6 +35,7 @@ export function createEnginePages({
   };
   return {
     async error(ctx, out, cause) {
+      askLanguage(ctx, ctx.oidc.params?.ui_locales);
       const kind = kindOf(out.error, cause);
       const model = {
         kind,
@@ -51,6 +53,7 @@ export function createEnginePages({
       renderPage(ctx, renderer, 'error', model, { status: ctx.status });
     },
     async signOut(ctx, form) {
+      askLanguage(ctx, ctx.oidc.params?.ui_locales);
       const { session } = ctx.oidc;
       const account =
         session?.accountId === undefined

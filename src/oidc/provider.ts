@@ -2,6 +2,7 @@ import Provider, { type Account, type Client, type Configuration } from 'oidc-pr
 import { clientAuthMethods, plainResponseModes } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
+import { languageTags } from '../http/messages.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
@@ -115,6 +116,7 @@ function configuration({
     discovery: {
       revocations_endpoint: `${config.issuer}/revocations`,
       prompt_values_supported: promptValues(config),
+      ui_locales_supported: languageTags,
       introspection_endpoint_auth_methods_supported: clientAuthMethods,
       introspection_endpoint_auth_signing_alg_values_supported: assertionSigningAlgs,
       revocation_endpoint_auth_methods_supported: [...clientAuthMethods, 'none'],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { runCli } from '../support/process.ts';
+import { Seed } from '../support/protocol.ts';
 
 /** How tokens are made, as an operator says it on the command line. */
 
@@ -162,4 +163,72 @@ test('a client that is not there is not changed', async () => {
     status: 1,
     said: true,
   });
+});
+
+test('a client is given other grant types than those of its type, as far as they fit it', async () => {
+  const { client_id: id } = await json(
+    'client create --name Both --type web --redirect-uri https://app.example.com/cb --grant-types authorization_code,client_credentials',
+    '--api',
+    `${api} read`,
+  );
+  expect(await clientRow(id)).toMatchObject({
+    metadata: {
+      grant_types: ['authorization_code', 'client_credentials'],
+      response_types: ['code'],
+    },
+  });
+  await json(`client update --client-id ${String(id)} --grant-types authorization_code`);
+  expect(await clientRow(id)).toMatchObject({ metadata: { grant_types: ['authorization_code'] } });
+  const { client_id: machine } = await json(
+    'client create --name Machine --type machine',
+    '--api',
+    `${api} read`,
+  );
+  const { client_id: spa } = await json(
+    'client create --name Page --type spa --redirect-uri https://page.example.com/cb',
+  );
+  const before = await Promise.all([id, machine, spa].map(clientRow));
+  for (const [client, types, status, said] of [
+    [id, 'password', 2, 'grant-types'],
+    [id, 'implicit', 2, 'grant-types'],
+    [id, 'authorization_code,__proto__', 2, 'grant-types'],
+    [id, 'client_credentials', 1, 'redirect URIs'],
+    [machine, 'authorization_code', 1, 'redirect URI'],
+    [spa, 'authorization_code,client_credentials', 1, 'public client'],
+  ] as const) {
+    const refused = await cli(`client update --client-id ${String(client)} --grant-types ${types}`);
+    expect({ types, status: refused.status, said: refused.stderr.includes(said) }).toEqual({
+      types,
+      status,
+      said: true,
+    });
+  }
+  expect(await Promise.all([id, machine, spa].map(clientRow))).toEqual(before);
+});
+
+test('PKCE is let off, and subjects are pairwise, for clients that they fit', async () => {
+  const { client_id: id } = await json(
+    'client create --name Legacy --type web --redirect-uri https://app.example.com/cb --pkce optional --subject-type pairwise',
+  );
+  expect(await clientRow(id)).toMatchObject({
+    settings: { pkce: 'optional', sector: 'app.example.com' },
+    metadata: { subject_type: 'pairwise' },
+  });
+  await json(`client update --client-id ${String(id)} --pkce required --subject-type public`);
+  const { settings, metadata } = await clientRow(id);
+  expect(settings).toEqual({ pkce: 'required' });
+  expect(metadata).not.toHaveProperty('subject_type');
+  const seed = new Seed(database.db);
+  await seed.consent(await seed.account(), id as string);
+  const refused = await cli(`client update --client-id ${String(id)} --subject-type pairwise`);
+  expect({ status: refused.status, said: refused.stderr.includes('--force') }).toEqual({
+    status: 1,
+    said: true,
+  });
+  await json(`client update --client-id ${String(id)} --subject-type pairwise --force`);
+  expect(await clientRow(id)).toMatchObject({ settings: { sector: 'app.example.com' } });
+  for (const wrong of ['--pkce none', '--subject-type private']) {
+    const { status } = await cli(`client update --client-id ${String(id)} ${wrong}`);
+    expect({ wrong, status }).toEqual({ wrong, status: 2 });
+  }
 });

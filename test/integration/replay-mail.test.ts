@@ -185,7 +185,11 @@ describe('what it says', () => {
     const handler = createReplayMailHandler(
       { send: async (letter) => void letters.push(letter) },
       house,
-      { address: async () => address, app: async () => app },
+      {
+        account: async () =>
+          address === undefined ? undefined : { email: address, locale: undefined },
+        app: async () => app,
+      },
     );
     await handler({ ...about, at }, delivery);
     return letters;

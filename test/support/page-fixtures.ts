@@ -357,6 +357,15 @@ add('dev-mail', {
   },
   empty: { mails: [] },
 });
+add('choose-account', {
+  plain: {
+    ...form,
+    app: heron,
+    account: { email: imani.email, name: 'Imani Okoro' },
+    switchUrl: '/x',
+  },
+  long: { ...form, app: wordy, account: { email: long.email }, switchUrl: '/x' },
+});
 add('form-post', { plain: { ...form, hidden: { ...form.hidden, submit: 'yes' }, app: heron } });
 
 export const pageStates: readonly PageState[] = all;

@@ -21,7 +21,7 @@ export interface ServedPages {
   close(): void;
 }
 
-/** Serves every page fixture under `/<page>-<state>`, and takes whatever its forms post. */
+/** Serves every page fixture under `/<page>-<state>`, in German below `/de`, and takes whatever its forms post. */
 export async function servePages(): Promise<ServedPages> {
   const renderer = createRenderer({ name: 'Vouchsafe', now: () => NOW });
   const posted: Posted[] = [];
@@ -34,11 +34,12 @@ export async function servePages(): Promise<ServedPages> {
       return;
     }
     const asset = renderer.asset(path);
-    const found = pageStates.find(({ page, state }) => path === `/${page}-${state}`);
+    const [, lang, name] = /^\/(?:(de)\/)?([\w-]+)$/.exec(path) ?? [];
+    const found = pageStates.find(({ page, state }) => name === `${page}-${state}`);
     if (asset) response.setHeader('content-type', asset.type).end(asset.body);
     else if (found) {
       response.setHeader('content-type', 'text/html; charset=utf-8');
-      response.end(renderer.page(found.page, found.model as never));
+      response.end(renderer.page(found.page, { lang, ...found.model } as never));
     } else response.writeHead(404).end();
   };
   const server = createServer((request, response) => void answer(request, response));

@@ -19,6 +19,17 @@ const mails: Mail[] = [
 
 describe.each(mails)('$template', (mail) => {
   const { subject, text } = renderMail(mail, house);
+  const german = renderMail({ ...mail, locale: 'de-AT' }, house);
+
+  test('says the same in German', () => {
+    expect(german.text).toMatch(/^Guten Tag,\n\n[\s\S]+\n\nExample ID\n$/);
+    expect(german.subject).not.toBe(subject);
+    const facts = (of: string) => of.match(/https?:\/\/\S+|\d{4} \d{4}|My phone|Quillet/g);
+    expect(facts(german.text)).toEqual(facts(text));
+    expect(german.text.split('\n\n').length).toBe(text.split('\n\n').length);
+    expect(german.text).not.toMatch(/undefined|\[object|NaN|\b(you|your|the)\b/i);
+    if ('at' in mail) expect(german.text).toContain('4. März 2026 um 05:06 Uhr (UTC)');
+  });
 
   test('says whose mail it is, and links to the issuer alone', () => {
     expect(subject).toContain('Example ID');

@@ -123,6 +123,8 @@ export const en = {
     key: 'Or type this setup key',
     copyKey: html`Copy<span class="hide"> the setup key</span>`,
     device: 'Name this device',
+    // What most people set up; they may say it otherwise.
+    deviceName: 'Phone',
     deviceMissing: 'Give the device a name',
     deviceTooLong: 'Use at most 40 characters',
     code: 'Enter the code it shows',
