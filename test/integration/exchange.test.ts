@@ -197,8 +197,17 @@ describe('what comes of an exchange', () => {
 
   test('who acted before stays in it, one behind the other, also behind an impersonation', async () => {
     const { accountId, accessToken } = await person();
+    await allow(database, {
+      clientId: service.clientId,
+      source: stock,
+      target: stock,
+      scopes: ['read'],
+      impersonation: true,
+    });
     for (const through of [stock, ledger]) {
-      const first = await exchangeToken(one.url, delegate, accessToken, through);
+      let first = await exchangeToken(one.url, delegate, accessToken, through);
+      if (through === stock)
+        first = await exchangeToken(two.url, service, first.body.access_token, stock);
       const second = await exchangeToken(two.url, next, first.body.access_token, depot);
       expect(await introspect(one.url, apiOf(depot), second.body.access_token)).toMatchObject({
         sub: accountId,
@@ -413,6 +422,9 @@ describe('what is refused', () => {
       scope: 'write read admin openid offline_access',
     });
     expect(body.scope).toBe('read');
+    const { scope: _, ...unasked } = exchangeForm(subject, stock);
+    const { status, body: bare } = await post(one.url, '/token', service, unasked);
+    expect({ status, scope: bare.scope }).toEqual({ status: 200 });
   });
 
   test('exchanged tokens do not open userinfo', async () => {

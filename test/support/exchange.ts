@@ -35,6 +35,7 @@ export const exchangeForm = (
   subject_token: subjectToken,
   subject_token_type: accessTokenType,
   resource,
+  scope: 'read',
   ...extra,
 });
 

@@ -7,8 +7,8 @@ export interface ExchangeRequest {
   readonly actorToken: string | undefined;
   /** The API that the new token is for, by its identifier. */
   readonly target: string;
-  /** Undefined asks for all that the policy gives. */
-  readonly scopes: ReadonlySet<string> | undefined;
+  /** What is not asked for is not given. */
+  readonly scopes: ReadonlySet<string>;
 }
 
 export const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -39,12 +39,11 @@ export function parseExchange(params: Params): ExchangeRequest {
   if (actorTokenType !== undefined) checkType('actor_token_type', actorTokenType);
   const requested = optional(params, 'requested_token_type');
   if (requested !== undefined) checkType('requested_token_type', requested);
-  const scope = optional(params, 'scope');
   return {
     subjectToken,
     actorToken,
     target: targetOf(params),
-    scopes: scope === undefined ? undefined : new Set(scope.split(' ')),
+    scopes: new Set(optional(params, 'scope')?.split(' ')),
   };
 }
 

@@ -77,14 +77,14 @@ function checkSubject(
 }
 
 /**
- * What was asked for, or all where nothing was, as far as the subject and the client's own allow-list go.
+ * What was asked for, as far as the subject and the client's own allow-list go.
  * @throws InvalidScope
  */
 function scopesOf(asked: unknown, { scopes }: TrustedSubject, { scope }: ResourceInfo): string[] {
   const open = new Set(scope.split(' '));
-  const wanted = typeof asked === 'string' ? new Set(asked.split(' ')) : undefined;
-  const given = scopes.filter((one) => open.has(one) && (wanted?.has(one) ?? true));
-  if (given.length === 0)
+  const wanted = new Set(typeof asked === 'string' && asked !== '' ? asked.split(' ') : []);
+  const given = scopes.filter((one) => open.has(one) && wanted.has(one));
+  if (given.length === 0 && wanted.size > 0)
     throw refusal(
       new errors.InvalidScope('none of the scopes may be had with this assertion', ''),
       'scope_not_allowed',
@@ -115,7 +115,7 @@ async function issue(
   if (client === undefined) throw new errors.InvalidClientAuth('there is no client');
   const token = new provider.ClientCredentials({
     client,
-    scope: scopes.join(' '),
+    scope: scopes.join(' ') || undefined,
     resourceServer: new provider.ResourceServer(subject.api, info),
   });
   giveClaims(token, { may_act: assertion.mayAct });

@@ -101,8 +101,8 @@ function scopesOf(
   { scope }: ResourceInfo,
 ): string[] {
   const open = new Set(scope.split(' '));
-  const given = rule.scopes.filter((one) => open.has(one) && (asked?.has(one) ?? true));
-  if (given.length === 0)
+  const given = rule.scopes.filter((one) => open.has(one) && asked.has(one));
+  if (given.length === 0 && asked.size > 0)
     throw refusal(
       new errors.InvalidScope('none of the scopes may be had by this exchange', ''),
       'scope_not_allowed',
@@ -131,7 +131,7 @@ async function issue(
   const { accountId, grantId, sessionUid } = subject;
   const basis = {
     client,
-    scope: scopes.join(' '),
+    scope: scopes.join(' ') || undefined,
     resourceServer: new provider.ResourceServer(rule.target, info),
   };
   // It belongs to the family, and to the session, of the token that it is made from, and ends with them.
