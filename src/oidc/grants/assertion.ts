@@ -88,7 +88,7 @@ const isName = (value: unknown): value is string =>
 /** One client of ours and nothing else: what is not understood restricts nobody. */
 function mayActOf(value: unknown): Assertion['mayAct'] {
   if (value === undefined) return undefined;
-  const { sub, ...others } = value as { sub?: unknown };
+  const { sub, ...others } = Object(value) as { sub?: unknown };
   if (!isName(sub) || Object.keys(others).length > 0) throw invalid('assertion_may_act');
   return { sub };
 }
