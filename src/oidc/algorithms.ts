@@ -8,14 +8,14 @@ const signing = [...signingAlgs];
 const encryptionAlgs = ['RSA-OAEP-256' as const, 'ECDH-ES' as const];
 const encryptionEncs = ['A256GCM' as const];
 
-/** What is signed, and encrypted, with what. */
+/** What is signed, and encrypted, with what: of what a client can't be registered for, there is nothing. */
 export const enabledJwa: NonNullable<Configuration['enabledJWA']> = {
   idTokenSigningAlgValues: signing,
-  idTokenEncryptionAlgValues: encryptionAlgs,
-  idTokenEncryptionEncValues: encryptionEncs,
+  idTokenEncryptionAlgValues: [],
+  idTokenEncryptionEncValues: [],
   userinfoSigningAlgValues: signing,
-  userinfoEncryptionAlgValues: encryptionAlgs,
-  userinfoEncryptionEncValues: encryptionEncs,
+  userinfoEncryptionAlgValues: [],
+  userinfoEncryptionEncValues: [],
   introspectionSigningAlgValues: signing,
   introspectionEncryptionAlgValues: encryptionAlgs,
   introspectionEncryptionEncValues: encryptionEncs,
@@ -23,8 +23,8 @@ export const enabledJwa: NonNullable<Configuration['enabledJWA']> = {
   requestObjectEncryptionAlgValues: [],
   requestObjectEncryptionEncValues: [],
   authorizationSigningAlgValues: signing,
-  authorizationEncryptionAlgValues: encryptionAlgs,
-  authorizationEncryptionEncValues: encryptionEncs,
+  authorizationEncryptionAlgValues: [],
+  authorizationEncryptionEncValues: [],
   clientAuthSigningAlgValues: assertionSigningAlgs,
   dPoPSigningAlgValues: proofSigningAlgs,
 };

@@ -15,6 +15,7 @@ import { prefixes } from './live-token.ts';
 import { refuseOddPorts } from './loopback-ports.ts';
 import { useIdsOnce } from './replays.ts';
 import { successorId } from './successor.ts';
+import { nameUnauthorizedGrants } from './unauthorized-grants.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 interface Generates {
@@ -30,6 +31,7 @@ export function applyOverrides(
   applyBackchannelLogout(provider);
   useIdsOnce(provider);
   refuseOddPorts(provider);
+  nameUnauthorizedGrants(provider);
   // Only hashes of secrets are kept, and there may be two of them.
   provider.Client.prototype.compareClientSecret = async function compareClientSecret(
     this: { clientId: string },

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { sql } from 'kysely';
+import { grantTypes } from '../../src/client/client.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
   type Credentials,
@@ -116,7 +117,7 @@ function expectRedirect(answer: Answer, uri: string, parameters: Record<string, 
 
 const hasCode = { code: expect.stringMatching(/^vs_ac_/) };
 
-describe('must 1, must 2, table 4: a redirect URI is the registered one, byte for byte', () => {
+describe('SECURITY Authorization 1, SECURITY Authorization 2, SECURITY 4: a redirect URI is the registered one, byte for byte', () => {
   test('the registered one is taken', async () => {
     for (const method of methods)
       expectRedirect(await asking(web, {}, { browser, method }), redirectUri, hasCode);
@@ -273,7 +274,7 @@ describe('must 1, must 2, table 4: a redirect URI is the registered one, byte fo
   });
 });
 
-describe('must 2, must 8, table 5: errors', () => {
+describe('SECURITY Authorization 2, SECURITY Authorization 8, SECURITY 5: errors', () => {
   const challenge = 'c'.repeat(43);
   const cases: [name: string, extra: Fields, error: string][] = [
     ['no response_type', { response_type: undefined }, 'invalid_request'],
@@ -295,7 +296,7 @@ describe('must 2, must 8, table 5: errors', () => {
     ['an unknown resource', { resource: 'https://unknown.example.com' }, 'invalid_target'],
     ['a relative resource', { resource: 'api' }, 'invalid_target'],
     ['a broken id_token_hint', { id_token_hint: 'e.e.e' }, 'invalid_request'],
-    ['a request object', { request: 'e.e.e' }, 'request_not_supported'],
+    ['a request object', { request: 'e.e.e' }, 'invalid_request_object'],
     ['a request_uri', { request_uri: 'https://evil.example/request' }, 'request_uri_not_supported'],
     ['a registration', { registration: '{}' }, 'registration_not_supported'],
     ['a repeated scope', { scope: ['openid', 'openid'] }, 'invalid_request'],
@@ -389,7 +390,7 @@ describe('must 2, must 8, table 5: errors', () => {
   });
 });
 
-describe('must 8: iss comes with every answer, in every response mode', () => {
+describe('SECURITY Authorization 8: iss comes with every answer, in every response mode', () => {
   const modes = ['query', 'fragment', 'form_post'] as const;
   test.each(modes)('%s', async (response_mode) => {
     for (const [extra, expected] of [
@@ -414,7 +415,7 @@ describe('must 8: iss comes with every answer, in every response mode', () => {
   });
 });
 
-describe('must 4, table 8: PKCE', () => {
+describe('SECURITY Authorization 4, SECURITY 8: PKCE', () => {
   const challenge = 'a'.repeat(43);
   test.each<[string, Fields]>([
     ['left out', { code_challenge: undefined, code_challenge_method: undefined }],
@@ -488,7 +489,7 @@ describe('must 4, table 8: PKCE', () => {
   });
 });
 
-describe('must 5: a code', () => {
+describe('SECURITY Authorization 5: a code', () => {
   test('lives for a minute', async () => {
     const authorization = await browser.authorize(server.url, web);
     const rows = await database.db.kysely
@@ -540,7 +541,7 @@ describe('must 5: a code', () => {
   });
 });
 
-describe('must 6: no implicit grant, no password grant', () => {
+describe('SECURITY Authorization 6: no implicit grant, no password grant', () => {
   test.each([
     'token',
     'id_token',
@@ -582,7 +583,12 @@ describe('must 6: no implicit grant, no password grant', () => {
       );
       expect({ status, error: body.error }).toEqual({
         status: 400,
-        error: grant_type === '' ? 'invalid_request' : 'unsupported_grant_type',
+        error:
+          grant_type === ''
+            ? 'invalid_request'
+            : (grantTypes as readonly string[]).includes(grant_type)
+              ? 'unauthorized_client'
+              : 'unsupported_grant_type',
       });
     }
   });
@@ -615,7 +621,7 @@ describe('must 6: no implicit grant, no password grant', () => {
   });
 });
 
-describe('must 9: redirects, framing, CORS', () => {
+describe('SECURITY Authorization 9: redirects, framing, CORS', () => {
   const origins = [
     'https://spa.example.com',
     'https://app.example.com',
@@ -729,7 +735,7 @@ describe('must 9: redirects, framing, CORS', () => {
   });
 });
 
-describe('must 10, table 6: tokens in queries, duplicates', () => {
+describe('SECURITY Authorization 10, SECURITY 6: tokens in queries, duplicates', () => {
   test('a bearer token in the query is refused; in the header or the body it is taken', async () => {
     const { access_token: token } = (
       await exchange(server.url, web, await browser.authorize(server.url, web))
@@ -955,7 +961,7 @@ describe('must 10, table 6: tokens in queries, duplicates', () => {
   });
 });
 
-test('must 11: a client id can never equal a subject', async () => {
+test('SECURITY Authorization 11: a client id can never equal a subject', async () => {
   const accounts = await Promise.all(Array.from({ length: 5 }, () => seed.account()));
   const clients = await Promise.all([
     seed.client(),
@@ -978,7 +984,7 @@ test('must 11: a client id can never equal a subject', async () => {
   ).toBe(401);
 });
 
-describe('must 12, table 25: consent', () => {
+describe('SECURITY Authorization 12, SECURITY 25: consent', () => {
   const silently = (client: Credentials, extra: Fields = {}, of = browser) =>
     asking(client, { prompt: 'none', ...extra }, { browser: of });
 
@@ -1153,7 +1159,7 @@ describe('must 12, table 25: consent', () => {
   });
 });
 
-describe('table 27: endless and malformed input', () => {
+describe('SECURITY 27: endless and malformed input', () => {
   const many = (count: number, word: string) =>
     Array.from({ length: count }, (_, index) => `${word}${index}`).join(' ');
 
@@ -1549,12 +1555,10 @@ test('the audit holds nothing of what was sent: refusals are told in words of ou
   for (const { line } of rows) {
     const { reason, data } = JSON.parse(line) as { reason: string; data: Record<string, unknown> };
     expect(reason).toMatch(
-      /^(invalid_(request|client|grant|scope|target)|unsupported_grant_type)$/,
+      /^(invalid_(request|client|grant|scope|target)|unsupported_grant_type|unauthorized_client)$/,
     );
     expect(Object.keys(data)).toEqual(['grant_type']);
-    expect(['authorization_code', 'refresh_token', 'client_credentials', 'other']).toContain(
-      data.grant_type,
-    );
+    expect([...grantTypes, 'other']).toContain(data.grant_type);
   }
 });
 
@@ -1567,13 +1571,12 @@ describe('request objects', () => {
     });
     await new Promise<void>((resolve) => foreign.listen(0, '127.0.0.1', resolve));
     const uri = `http://127.0.0.1:${(foreign.address() as AddressInfo).port}/request`;
-    for (const extra of [
-      { request_uri: uri },
-      { request_uri: 'urn:ietf:params:oauth:request_uri:x' },
-    ]) {
-      expectRedirect(await leavingNothing(() => asking(web, extra)), redirectUri, {
-        error: 'request_uri_not_supported',
-      });
+    for (const [request_uri, error] of [
+      [uri, 'request_uri_not_supported'],
+      ['urn:ietf:params:oauth:request_uri:x', 'invalid_request_uri'],
+    ] as const) {
+      const answer = await leavingNothing(() => asking(web, { request_uri }));
+      expectRedirect(answer, redirectUri, { error });
     }
     expectPage(await leavingNothing(() => asking(web, { client_id: uri })), '127.0.0.1');
     expect(hits).toBe(0);
@@ -1584,7 +1587,7 @@ describe('request objects', () => {
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const request = `${part({ alg: 'none' })}.${part({ client_id: web.clientId, redirect_uri: 'https://evil.example/', iss: web.clientId, aud: issuer })}.`;
     expectRedirect(await leavingNothing(() => asking(web, { request })), redirectUri, {
-      error: 'request_not_supported',
+      error: 'invalid_request_object',
     });
     expectPage(
       await leavingNothing(() => asking(web, { request, redirect_uri: undefined })),

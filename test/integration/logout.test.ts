@@ -292,7 +292,7 @@ describe('sign-out', () => {
   });
 });
 
-describe('COMPATIBILITY 20; SECURITY, tables 4, 5, 7: where it leads', () => {
+describe('COMPATIBILITY 20; SECURITY 4, 5, 7: where it leads', () => {
   test.each([
     'https://evil.example/',
     'https://app.example.com/bye/',
@@ -594,7 +594,7 @@ describe('the post that signs out', () => {
   });
 });
 
-describe('table 21: session fixation', () => {
+describe('SECURITY 21: session fixation', () => {
   const cookieKey = async () =>
     (await new KeyService(database.db, new Sealer([testMasterKey])).load()).cookieKeys[0] as string;
   const signature = (name: string, value: string, key: string) =>
@@ -807,7 +807,7 @@ describe('table 21: session fixation', () => {
     for (const server of [one, two]) expect(await isSignedIn(attacker, server)).toBe(false);
   });
 
-  describe('table 26, table 18: an interaction is for the browser that began it, once', () => {
+  describe('SECURITY 26, SECURITY 18: an interaction is for the browser that began it, once', () => {
     test('its link without its cookies leads to a page', async () => {
       const { browser, accountId } = await person();
       const interaction = await paused(browser, { prompt: 'login' });

@@ -1,0 +1,38 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { proofs } from '../support/metadata-proofs.ts';
+import { certificateEnv, openWorld, type World } from '../support/metadata-world.ts';
+
+/**
+ * COMPATIBILITY 4: the metadata says exactly what works. Each member has its proof in test/support/metadata-proofs.ts; a new
+ * member without one fails, and so does one that is not there while the thing works.
+ */
+
+const worlds: Record<string, Record<string, string>> = {
+  'as it starts without being told anything': {},
+  'with all that there is to switch on': { ...certificateEnv, MTLS_HOST: 'mtls.example.com' },
+};
+
+describe.each(Object.keys(worlds))('a server %s', (name) => {
+  let world: World;
+  let metadata: Record<string, unknown>;
+
+  beforeAll(async () => {
+    world = await openWorld(worlds[name]);
+    metadata = await world.metadata();
+  });
+
+  afterAll(() => world.close());
+
+  test('claims nothing that is not proved here', () => {
+    expect(Object.keys(metadata).filter((member) => proofs[member] === undefined)).toEqual([]);
+  });
+
+  test.each(Object.keys(proofs))('COMPATIBILITY 4: %s', async (member) => {
+    const { listed, absent } = proofs[member] as (typeof proofs)[string];
+    const value = metadata[member];
+    // Only what is refused where it is not claimed may be missing.
+    expect(value ?? absent).toBeDefined();
+    if (absent !== undefined && (value === undefined || value === false)) await absent(world);
+    else await listed(world, value);
+  });
+});
