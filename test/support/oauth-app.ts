@@ -21,7 +21,7 @@ export interface Made {
   /** Its authorization requests are pushed first (RFC 9126). */
   readonly pushed?: boolean;
   /** Its authorization requests are signed with this (RFC 9101). */
-  readonly signedWith?: oauth.PrivateKey;
+  readonly signedWith?: oauth.PrivateKey | undefined;
   /** Its authorization answers come as a JWT (JARM). */
   readonly jarm?: boolean;
 }
