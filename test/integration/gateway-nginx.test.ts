@@ -98,7 +98,7 @@ function refused(answer: Answer, status: number): void {
   expect(upstream.reached).toEqual([]);
 }
 
-describe('who passes', () => {
+describe('COMPATIBILITY 20: who passes', () => {
   test('a person, with the identity in headers', async () => {
     const { method, url, headers } = passed(
       await send(nginx.url, '/invoices/7?x=1', { headers: withToken(token) }),

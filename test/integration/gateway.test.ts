@@ -462,7 +462,7 @@ describe('what it costs', () => {
 describe.each([
   ['Traefik', traefik],
   ['Envoy', envoy],
-])('%s, as it is documented', (name, gateway) => {
+])('COMPATIBILITY 20: %s, as it is documented', (name, gateway) => {
   let through: Ask;
   beforeAll(async () => {
     const at = `http://127.0.0.1:${upstream.port}`;
