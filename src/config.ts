@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { assembleClients, type ClientsConfig, clientVariables } from './config-clients.ts';
 import { assembleTls, type TlsConfig, tlsMistakes, tlsVariables } from './config-tls.ts';
 import { AppError } from './errors.ts';
 import { parseNetwork } from './lib/network.ts';
@@ -146,6 +147,7 @@ const variables = {
     expected: 'true or false: whether people may create accounts',
     example: 'true',
   },
+  ...clientVariables,
   BRAND_NAME: {
     form: z.string().min(1).max(60).default('Vouchsafe'),
     expected: 'the name that the pages show, up to 60 characters',
@@ -196,7 +198,7 @@ export const variableHelp: readonly VariableHelp[] = Object.entries(variables).m
 );
 type Parsed = { [K in Variable]: z.output<(typeof variables)[K]['form']> };
 
-export interface Config extends TlsConfig {
+export interface Config extends TlsConfig, ClientsConfig {
   readonly port: number;
   readonly host: string;
   readonly issuer: string;
@@ -294,6 +296,7 @@ function assemble(values: Parsed): Config {
     auditRetentionMonths: values.AUDIT_RETENTION_MONTHS,
     keyRotationDays: values.KEY_ROTATION_DAYS,
     registration: values.REGISTRATION,
+    ...assembleClients(values),
     brand: { name: values.BRAND_NAME, color: values.BRAND_COLOR, onColor: values.BRAND_ON_COLOR },
   };
 }

@@ -5,6 +5,10 @@ import { RegistrationService } from './account/registration.service.ts';
 import { SetupService } from './account/setup.service.ts';
 import { AuthenticatorService } from './authenticator/authenticator.service.ts';
 import { ClientService } from './client/client.service.ts';
+import { lastSeenDocumentClient, updateDocumentClient } from './client/self-registered.service.ts';
+import { ClientRegistrationService } from './client-registration/client-registration.service.ts';
+import { DocumentHosts } from './client-registration/document-hosts.ts';
+import { MetadataDocuments } from './client-registration/documents.service.ts';
 import type { Config } from './config.ts';
 import { ConsentService } from './consent/consent.service.ts';
 import type { Database } from './db/database.ts';
@@ -18,6 +22,8 @@ import { IntrospectionService } from './introspection/introspection.service.ts';
 import { TrustedIssuers } from './issuer/issuer.service.ts';
 import type { Logger } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
+import { checkClient } from './oidc/check-client.ts';
+import { requesterAddress } from './oidc/client-documents.ts';
 import { ClientKeySets } from './oidc/client-key-sets.ts';
 import { Engine } from './oidc/engine.ts';
 import { createEnginePages } from './oidc/engine-pages.ts';
@@ -44,7 +50,24 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   const resourceServers = new ResourceServerService(db);
   const outboundAllow = new OutboundAllow(config.outboundAllow);
   const outbound = new Outbound({ allow: outboundAllow });
-  const clients = new ClientService(db, resourceServers, outboundAllow);
+  const documents = new MetadataDocuments({
+    outbound,
+    outboundAllow,
+    resourceServers,
+    hosts: new DocumentHosts(config.clientDocuments),
+    check: (said) => checkClient(engine.provider, said),
+    count: (host) => limits.consumeDocument(host, requesterAddress()),
+    update: async (stored, now) => {
+      if (await db.transaction((tx) => updateDocumentClient(tx, stored, now))) clients.refresh();
+    },
+    lastSeen: (id) => lastSeenDocumentClient(db.kysely, id),
+  });
+  const clients: ClientService = new ClientService(
+    db,
+    resourceServers,
+    outboundAllow,
+    documents,
+  );
   const keys = new KeyService(db, sealer);
   await keys.ensure();
   const subjects = await openSubjects(db, sealer);
@@ -78,6 +101,10 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     {
       config,
       clients,
+      clientDocuments: {
+        enabled: config.clientDocuments.length > 0,
+        whyNot: (id) => documents.whyNot(id),
+      },
       resourceServers,
       sealer,
       outbound,
@@ -103,6 +130,16 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     subjects,
   });
   await engine.load();
+  const clientRegistration = new ClientRegistrationService({
+    db,
+    clients,
+    resourceServers,
+    sealer,
+    outboundAllow,
+    check: (said) => checkClient(engine.provider, said),
+    mode: config.clientRegistration,
+    quota: config.clientQuota,
+  });
 
   const rules = new GatewayRules(db, resourceServers);
   const gateway = new GatewayService({ db, clients, resourceServers, rules, introspection });
@@ -137,6 +174,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   return {
     accounts,
     authenticators,
+    clientRegistration,
     clients,
     consents,
     engine,

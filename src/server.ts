@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import Koa from 'koa';
+import { clientRegistrationRoutes } from './client-registration/client-registration.routes.ts';
 import { accountRoutes } from './console/account.routes.ts';
 import { devMailRoutes } from './console/dev-mail.routes.ts';
 import { createConsoleSignIn } from './console/sign-in.ts';
@@ -33,6 +34,7 @@ import { presentJwts } from './oidc/present-jwt.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
+import { resourceMetadata } from './resource-server/resource-metadata.routes.ts';
 import { createServices, type Surroundings } from './server-services.ts';
 import { createWork } from './server-work.ts';
 
@@ -97,6 +99,7 @@ export async function createServer({
   app.use(takeAliasedProofs(host));
   app.use(securityHeaders(config.issuer));
   app.use(handleErrors(renderer, logger));
+  app.use(resourceMetadata(config.issuer, resourceServers));
   app.use(mountAtIssuer(config.issuer));
   app.use(serveAssets(renderer));
   if (work.mailbox !== undefined) app.use(devMailRoutes({ mails: work.mailbox, renderer }));
@@ -110,6 +113,13 @@ export async function createServer({
   app.use(leaveOutEmpty());
   app.use(engine.keepFresh());
   app.use(revocationRoutes(services.feed).routes());
+  if (config.clientRegistration !== 'off')
+    app.use(
+      clientRegistrationRoutes({
+        issuer: config.issuer,
+        registration: services.clientRegistration,
+      }).routes(),
+    );
   app.use(takePosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));

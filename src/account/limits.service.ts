@@ -3,7 +3,7 @@ import { RateLimiterPostgres, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Database } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { addressKey } from './client-address.ts';
+import { addressKey } from '../lib/client-address.ts';
 import { aliasKey, readEmail } from './email-address.ts';
 
 /** So many in so many seconds, counted from the first. */
@@ -45,6 +45,10 @@ export const limits = {
   'mail address': { points: 30, seconds: HOUR },
   /** Codes from a verification mail, by the address that types them; each mail bounds its own besides. */
   'code address': { points: 30, seconds: HOUR },
+  /** Documents of clients that nobody has asked for before: by who makes us call a host, by the host, and in all. */
+  'document address': { points: 30, seconds: HOUR },
+  'document host': { points: 60, seconds: HOUR },
+  'document all': { points: 600, seconds: HOUR },
 } as const satisfies Record<string, Bucket>;
 
 export type LimitName = keyof typeof limits;
@@ -177,6 +181,21 @@ export class Limits {
    */
   async consumeCodeGuess(address: string): Promise<void> {
     await this.#consume({ narrow: [['code address', addressKey(address)]], wide: [] });
+  }
+
+  /**
+   * Counts a call of ours to a host that somebody has named as a client's.
+   * @param address of who made us call, where that is known
+   * @throws AppError `too_many_attempts` (429)
+   */
+  async consumeDocument(host: string, address: string | undefined): Promise<void> {
+    await this.#consume({
+      narrow: address === undefined ? [] : [['document address', addressKey(address)]],
+      wide: [
+        ['document host', host],
+        ['document all', ''],
+      ],
+    });
   }
 
   /**

@@ -22,6 +22,7 @@ export const apiList: Command = defineCommand({
           signing_alg: api.signingAlg,
           access_token_ttl: api.accessTokenTtl,
           scopes: [...api.scopes].map(([scope, description]) => ({ scope, description })),
+          open_scopes: [...api.openScopes],
           introspection: { client_id: clientIdOf(api.id) ?? null },
         })),
       },
@@ -46,6 +47,9 @@ export const apiList: Command = defineCommand({
                     at === 0 ? 'scopes' : '',
                     description === '' ? scope : `${scope}=${description}`,
                   ]),
+                  ...(api.openScopes.size === 0
+                    ? []
+                    : [['open scopes', [...api.openScopes].join(' ')]]),
                 ]).join('\n'),
               )
               .join('\n\n'),

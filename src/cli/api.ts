@@ -10,15 +10,24 @@ import { seconds } from './client-settings.ts';
 import { type Command, defineCommand, somethingToChange, table } from './command.ts';
 import { actor } from './session.ts';
 
-const { identifier, name, scopes, tokenFormat, tokenTyp, signingAlg, accessTokenTtl } =
+const { identifier, name, scopes, openScopes, tokenFormat, tokenTyp, signingAlg, accessTokenTtl } =
   newResourceServerSchema.shape;
 const changed = resourceServerChangesSchema.shape;
+
+/** Scopes with spaces between them; none closes all. */
+const openWords = z
+  .string()
+  .optional()
+  .transform((text) =>
+    text === undefined ? undefined : text.split(/\s+/).filter((scope) => scope !== '' && scope !== 'none'),
+  );
 
 const createInput = z
   .object({
     identifier,
     name,
     scope: z.preprocess((texts) => (texts as string[]).map(readScope), scopes),
+    'open-scopes': openWords.pipe(openScopes),
     'token-format': tokenFormat,
     'token-typ': tokenTyp,
     'signing-alg': signingAlg,
@@ -28,6 +37,7 @@ const createInput = z
     identifier: input.identifier,
     name: input.name,
     scopes: input.scope,
+    openScopes: input['open-scopes'],
     tokenFormat: input['token-format'],
     tokenTyp: input['token-typ'],
     signingAlg: input['signing-alg'],
@@ -38,6 +48,7 @@ const changesInput = z
   .object({
     identifier,
     name: changed.name,
+    'open-scopes': openWords.pipe(changed.openScopes),
     'token-format': changed.tokenFormat,
     'token-typ': changed.tokenTyp,
     'signing-alg': changed.signingAlg,
@@ -47,6 +58,7 @@ const changesInput = z
     identifier: input.identifier,
     changes: {
       name: input.name,
+      openScopes: input['open-scopes'],
       tokenFormat: input['token-format'],
       tokenTyp: input['token-typ'],
       signingAlg: input['signing-alg'],
@@ -56,6 +68,10 @@ const changesInput = z
 
 /** How its tokens are made. */
 const tokenOptions = {
+  'open-scopes': {
+    value: '"S S"',
+    help: 'those that clients may ask for which no operator has registered; none unless told',
+  },
   'token-format': { value: 'opaque|jwt', help: 'opaque unless told' },
   'token-typ': {
     value: 'at+jwt|JWT',

@@ -11,6 +11,7 @@ import {
   type Client,
   type ClientSummary,
   isClientId,
+  isDocumentId,
   type NewClient,
   type ShownSecret,
 } from './client.ts';
@@ -18,10 +19,17 @@ import { hasSecret } from './client-authentication.ts';
 import { checkSectorDocument } from './client-sector.ts';
 import { withSubjects } from './client-subjects.ts';
 import type { ClientChanges } from './client-settings.ts';
+import { newSecret } from './client-secret.ts';
 import * as store from './client.store.ts';
+import { deleteClient } from './self-registered.service.ts';
 import { changedRegistration, newRegistration } from './registration.ts';
 
 const MAX_SECRETS = 2;
+
+/** Finds the clients whose ids are addresses of metadata documents; `stored` reads the row, if there is one. */
+export interface ClientDocuments {
+  find(id: string, stored: () => Promise<Client | undefined>): Promise<Client | undefined>;
+}
 
 export interface ClientCredentials {
   readonly clientId: string;
@@ -35,12 +43,16 @@ export class ClientService {
   readonly #cache: VersionedCache<Client>;
   readonly #resourceServers: ResourceServerService;
   readonly #outboundAllow: OutboundAllow;
+  readonly #documents: ClientDocuments | undefined;
 
+  /** @param documents without it, only rows are found: what the command line shows. */
   constructor(
     db: Database,
     resourceServers: ResourceServerService,
     outboundAllow = new OutboundAllow(),
+    documents?: ClientDocuments,
   ) {
+    this.#documents = documents;
     this.#db = db;
     this.#resourceServers = resourceServers;
     this.#outboundAllow = outboundAllow;
@@ -54,7 +66,10 @@ export class ClientService {
 
   /** The client, disabled or not, as it was at most two seconds ago; at once where this process changed it. */
   find(id: string): Promise<Client | undefined> {
-    return isClientId(id) ? this.#cache.get(id) : Promise.resolve(undefined);
+    if (!isClientId(id)) return Promise.resolve(undefined);
+    return this.#documents !== undefined && isDocumentId(id)
+      ? this.#documents.find(id, () => this.#cache.get(id))
+      : this.#cache.get(id);
   }
 
   /** Every client as it is stored, by name; also the credentials with which APIs introspect. */
@@ -95,7 +110,8 @@ export class ClientService {
     readonly clientId: string;
     readonly clientSecret: string;
   }): Promise<Client | undefined> {
-    const client = await this.find(clientId);
+    // A document holds no secret, and nobody's guess has one fetched.
+    const client = isDocumentId(clientId) ? undefined : await this.find(clientId);
     if (client === undefined || client.disabled || !hasSecret(client.metadata)) return undefined;
     return this.verifySecret(client, clientSecret) ? client : undefined;
   }
@@ -251,6 +267,25 @@ export class ClientService {
   }
 
   /**
+   * Deletes the client that has this id and this name: every token of it ends in the same commit.
+   * @throws AppError `unknown_client`, `other_name`, `of_an_api`
+   */
+  async delete(id: string, name: string, actor: string): Promise<void> {
+    const { client } = await this.show(id);
+    if (client.resourceServerId !== undefined)
+      throw new AppError('of_an_api', 'These are the credentials of an API, and stay with it.', {
+        status: 400,
+      });
+    if (client.name !== name)
+      throw new AppError('other_name', `The client ${id} has another name. Nothing was deleted.`, {
+        status: 400,
+      });
+    const ended = await this.#db.transaction((db) => deleteClient(db, id, { actor }));
+    this.refresh();
+    await endLeftClientFamilies(this.#db, id, 'client_disabled', ended);
+  }
+
+  /**
    * Ends every token of the client and every family, and leaves the client as it is: it may ask for new ones. Gives how
    * many families ended, and the time up to which no token of it lives.
    * @throws AppError `unknown_client`
@@ -296,11 +331,6 @@ export async function createIntrospectionClient(
   });
   await store.insertSecret(db, { clientId, ...secret });
   return { clientId, clientSecret: secret.value };
-}
-
-function newSecret(): { id: string; value: string; hash: Buffer; lastFour: string } {
-  const value = `vs_cs_${randomToken(32)}`;
-  return { id: randomToken(12), value, hash: sha256(value), lastFour: value.slice(-4) };
 }
 
 function unknownClient(id: string): AppError {

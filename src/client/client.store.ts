@@ -12,6 +12,7 @@ interface ClientRow {
   resource_server_id: string | null;
   first_party: boolean;
   verified: boolean;
+  registered_by: Client['registeredBy'] | null;
   developer: string | null;
   disabled_at: Date | null;
   created_at: Date;
@@ -29,6 +30,7 @@ function toClient(row: ClientRow): Client {
     resourceServerId: row.resource_server_id ?? undefined,
     firstParty: row.first_party,
     verified: row.verified,
+    registeredBy: row.registered_by ?? undefined,
     developer: row.developer ?? undefined,
     disabled: row.disabled_at !== null,
     secrets: row.secrets.map((secret) => ({
@@ -42,17 +44,26 @@ function toClient(row: ClientRow): Client {
   };
 }
 
-/** A client with its secrets and its allow-list, in one read. */
+/**
+ * A client with its secrets and its allow-list, in one read. What APIs open to clients that register themselves is theirs
+ * to ask for. One that was deleted is not there; that of a metadata document is, as disabled, or it would come back by itself.
+ */
 export async function findClient(db: Db, id: string): Promise<Client | undefined> {
   const { rows } = await sql<ClientRow>`
-    select c.id, c.name, c.type, c.metadata, c.settings, c.resource_server_id, c.first_party, c.verified, c.developer, c.disabled_at, c.created_at,
+    select c.id, c.name, c.type, c.metadata, c.settings, c.resource_server_id, c.first_party, c.verified, c.registered_by, c.developer, c.disabled_at, c.created_at,
       (select coalesce(jsonb_agg(jsonb_build_object('hash', encode(s.secret_hash, 'hex'), 'expires_at', s.expires_at)), '[]')
        from client_secrets s where s.client_id = c.id) as secrets,
       (select coalesce(jsonb_object_agg(a.identifier, a.scopes), '{}') from (
          select r.identifier, jsonb_agg(cs.scope) as scopes
-         from client_scopes cs join resource_servers r on r.id = cs.resource_server_id
-         where cs.client_id = c.id group by r.identifier) a) as allowed
-    from clients c where c.id = ${id}`.execute(db);
+         from (
+           select resource_server_id, scope from client_scopes where client_id = c.id
+           union
+           select resource_server_id, scope from resource_server_scopes where open and c.registered_by is not null
+         ) cs join resource_servers r on r.id = cs.resource_server_id
+         group by r.identifier) a) as allowed
+    from clients c where c.id = ${id} and (c.deleted_at is null or c.registered_by = 'document')`.execute(
+    db,
+  );
   return rows[0] && toClient(rows[0]);
 }
 
@@ -60,7 +71,16 @@ export async function findClient(db: Db, id: string): Promise<Client | undefined
 export async function listClients(db: Db): Promise<ClientSummary[]> {
   const rows = await db
     .selectFrom('clients')
-    .select(['id', 'name', 'type', 'disabled_at', 'first_party', 'resource_server_id'])
+    .select([
+      'id',
+      'name',
+      'type',
+      'disabled_at',
+      'first_party',
+      'registered_by',
+      'resource_server_id',
+    ])
+    .where('deleted_at', 'is', null)
     .orderBy('name')
     .orderBy('id')
     .execute();
@@ -70,6 +90,7 @@ export async function listClients(db: Db): Promise<ClientSummary[]> {
     type: row.type,
     disabled: row.disabled_at !== null,
     firstParty: row.first_party,
+    registeredBy: row.registered_by ?? undefined,
     resourceServerId: row.resource_server_id ?? undefined,
   }));
 }
@@ -94,11 +115,12 @@ export interface ClientInsert {
   readonly id: string;
   readonly name: string;
   readonly type: Client['type'];
-  readonly metadata: Record<string, unknown>;
-  readonly settings?: Record<string, unknown> | undefined;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly settings?: Readonly<Record<string, unknown>> | undefined;
   readonly resourceServerId?: string | undefined;
   readonly firstParty: boolean;
   readonly verified: boolean;
+  readonly registeredBy?: Client['registeredBy'];
   readonly developer?: string | undefined;
 }
 
@@ -114,11 +136,58 @@ export async function insertClient(db: Db, client: ClientInsert): Promise<void> 
       resource_server_id: client.resourceServerId ?? null,
       first_party: client.firstParty,
       verified: client.verified,
+      registered_by: client.registeredBy ?? null,
       developer: client.developer ?? null,
       disabled_at: null,
       tokens_since: null,
     })
     .execute();
+}
+
+/** The row of a metadata document's client, as the document is now. */
+export async function insertDocumentClient(
+  db: Db,
+  { id, name, type, metadata }: Pick<Client, 'id' | 'metadata' | 'name' | 'type'>,
+): Promise<void> {
+  await db
+    .insertInto('clients')
+    .values({ id, name, type, metadata: JSON.stringify(metadata), registered_by: 'document' })
+    .onConflict((conflict) => conflict.column('id').doNothing())
+    .execute();
+}
+
+/** Notes, once an hour, that the document still says the same. */
+export async function touchDocumentClient(db: Db, id: string): Promise<void> {
+  await db
+    .updateTable('clients')
+    .set({ updated_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .where('updated_at', '<', sql<Date>`now() - interval '1 hour'`)
+    .execute();
+}
+
+/** The row of a document that was seen within a day. */
+export async function findRecentDocumentClient(db: Db, id: string) {
+  return db
+    .selectFrom('clients')
+    .select(['name', 'type', 'metadata', 'settings'])
+    .where('id', '=', id)
+    .where('updated_at', '>', sql<Date>`now() - interval '1 day'`)
+    .where('disabled_at', 'is', null)
+    .executeTakeFirst();
+}
+
+/** About how many clients of metadata documents, other than this one, the account has decided. */
+export async function countDocuments(db: Db, accountId: string, butFor: string): Promise<number> {
+  const row = await db
+    .selectFrom('consents')
+    .innerJoin('clients', 'clients.id', 'consents.client_id')
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where('consents.account_id', '=', accountId)
+    .where('consents.client_id', '<>', butFor)
+    .where('clients.registered_by', '=', 'document')
+    .executeTakeFirstOrThrow();
+  return row.count;
 }
 
 export async function insertSecret(
@@ -198,6 +267,7 @@ export async function lockClient(
     .selectFrom('clients')
     .select(['metadata', 'settings'])
     .where('id', '=', id)
+    .where('deleted_at', 'is', null)
     .forUpdate()
     .executeTakeFirst();
 }
@@ -207,14 +277,16 @@ export async function updateClient(
   id: string,
   change: {
     readonly name: string | undefined;
-    readonly metadata: Record<string, unknown>;
-    readonly settings: Record<string, unknown>;
+    readonly type?: Client['type'];
+    readonly metadata: Readonly<Record<string, unknown>>;
+    readonly settings: Readonly<Record<string, unknown>>;
   },
 ): Promise<void> {
   await db
     .updateTable('clients')
     .set({
       name: change.name,
+      type: change.type,
       metadata: JSON.stringify(change.metadata),
       settings: JSON.stringify(change.settings),
       updated_at: sql<Date>`now()`,
@@ -238,8 +310,23 @@ export async function setDisabled(db: Db, id: string, disabled: boolean): Promis
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)
+    .where('deleted_at', 'is', null)
     .executeTakeFirst();
   return result.numUpdatedRows > 0n;
+}
+
+/**
+ * Disables for good: its tokens end with this commit, and its row goes once none of them could live any more. Gives whether
+ * there was such a client.
+ */
+export async function setDeleted(db: Db, id: string): Promise<boolean> {
+  if (!(await setDisabled(db, id, true))) return false;
+  await db
+    .updateTable('clients')
+    .set({ deleted_at: sql<Date>`now()` })
+    .where('id', '=', id)
+    .execute();
+  return true;
 }
 
 /**

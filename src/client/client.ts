@@ -11,6 +11,7 @@ import {
   type ClientSettings,
   givenSettingsSchema,
 } from './client-settings.ts';
+import { isClaimable } from './private-schemes.ts';
 
 export { clientAuthMethods, hasSecret, isUsableKey } from './client-authentication.ts';
 export { grantTypes, hasGrantType, JWT_BEARER, TOKEN_EXCHANGE } from './client-grants.ts';
@@ -32,6 +33,8 @@ export interface Client {
   readonly resourceServerId: string | undefined;
   readonly firstParty: boolean;
   readonly verified: boolean;
+  /** Who has registered it, where no operator has: anybody, a token's holder, or the metadata document at its id. */
+  readonly registeredBy: 'anybody' | 'token' | 'document' | undefined;
   readonly developer: string | undefined;
   readonly disabled: boolean;
   readonly secrets: readonly { readonly hash: Buffer; readonly expiresAt: Date | undefined }[];
@@ -43,7 +46,7 @@ export interface Client {
 /** What a list shows of a client. */
 export type ClientSummary = Pick<
   Client,
-  'id' | 'name' | 'type' | 'disabled' | 'firstParty' | 'resourceServerId'
+  'id' | 'name' | 'type' | 'disabled' | 'firstParty' | 'registeredBy' | 'resourceServerId'
 >;
 
 /** What may be shown of a secret: by its last four characters its owner knows which one it is. */
@@ -59,6 +62,11 @@ export const identityScopes = ['openid', 'profile', 'email', 'offline_access'] a
 /** Whether it could be the id of a client at all (RFC 6749, appendix A.1); other text never reaches the database. */
 export function isClientId(id: string): boolean {
   return /^[\x20-\x7e]{1,2000}$/.test(id);
+}
+
+/** Whether the id is the address of a metadata document: ours never are. */
+export function isDocumentId(id: string): boolean {
+  return id.startsWith('https://');
 }
 
 const scopeName = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
@@ -121,11 +129,15 @@ function decodedSeparators(path: string): string {
 
 /**
  * Checks a URI to which a browser will be sent: https anywhere, http on loopback alone, private schemes with a dot
- * for native apps alone (RFC 8252, section 7.1); no fragment, user information, wildcard, backslash, control
+ * for native apps alone (RFC 8252, section 7.1), and with `dotless` those that an app may have claimed; no fragment, user information, wildcard, backslash, control
  * character or dot segment, whatever the encoding.
  * @throws AppError `invalid_redirect_uri`, with the reason in words.
  */
-export function checkRedirectUri(uri: string, type: ClientType): void {
+export function checkRedirectUri(
+  uri: string,
+  type: ClientType,
+  { dotless = false }: { readonly dotless?: boolean } = {},
+): void {
   const refuse = (reason: string): never => {
     throw new AppError(
       'invalid_redirect_uri',
@@ -162,6 +174,7 @@ export function checkRedirectUri(uri: string, type: ClientType): void {
   }
   if (type !== 'native') refuse('a private scheme is for native apps alone');
   if (!uri.startsWith(url.protocol)) refuse('its scheme is not in lower case');
+  if (dotless && isClaimable(uri)) return;
   if (!/^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(url.protocol))
     refuse(
       'a private scheme is a domain name of yours turned around, as in com.example.app:/callback',

@@ -118,7 +118,7 @@ export function changedRegistration(
 }
 
 /** The metadata with what is said of every aspect. */
-function withAspects(
+export function withAspects(
   metadata: Readonly<Record<string, unknown>>,
   said: NewClient | ClientChanges,
 ): Record<string, unknown> {
@@ -131,7 +131,7 @@ function withAspects(
 }
 
 /** The registration as it is stored, if all of it goes together. */
-function checked(
+export function checked(
   registration: Registration,
   allowed: ReadonlyMap<string, unknown>,
   said: NewClient | ClientChanges,

@@ -37,9 +37,26 @@ export interface ConsentInsert {
   readonly rejected: Permissions;
 }
 
+/**
+ * Notes with the decision that somebody uses a client that has registered itself: what nobody uses is cleaned away. Once a
+ * day is enough, so that people who decide about the same client at once seldom wait for each other.
+ */
+const using = (db: Db, clientId: string) =>
+  db.with('used', (one) =>
+    one
+      .updateTable('clients')
+      .set({ used_at: sql<Date>`now()` })
+      .where('id', '=', clientId)
+      .where('registered_by', 'is not', null)
+      .where(({ eb, or }) =>
+        or([eb('used_at', 'is', null), eb('used_at', '<', sql<Date>`now() - interval '1 day'`)]),
+      )
+      .returning('id'),
+  );
+
 /** Inserts the first decision, or gives undefined where there is one already. */
 export async function insertConsent(db: Db, consent: ConsentInsert): Promise<Consent | undefined> {
-  const row = await db
+  const row = await using(db, consent.clientId)
     .insertInto('consents')
     .values({
       id: consent.id,

@@ -70,6 +70,7 @@ export interface ResourceServerScopesTable {
   scope: string;
   description: string;
   position: number;
+  open: Generated<boolean>;
 }
 
 export interface ClientsTable {
@@ -84,8 +85,28 @@ export interface ClientsTable {
   developer: string | null;
   disabled_at: Date | null;
   tokens_since: Date | null;
+  registered_by: 'anybody' | 'token' | 'document' | null;
+  used_at: Date | null;
+  deleted_at: Date | null;
   created_at: Now;
   updated_at: Now;
+}
+
+export interface InitialAccessTokensTable {
+  id: string;
+  token_hash: Buffer;
+  name: string;
+  apis: JSONColumnType<Record<string, string[]>>;
+  uses_left: number;
+  created_at: Now;
+  expires_at: Date;
+}
+
+export interface ClientRegistrationsTable {
+  client_id: string;
+  token_hash: Buffer | null;
+  registered_from: Buffer | null;
+  initial_access_token_id: string | null;
 }
 
 export interface ClientSecretsTable {
@@ -342,6 +363,8 @@ export interface Schema {
   resource_server_scopes: ResourceServerScopesTable;
   clients: ClientsTable;
   client_secrets: ClientSecretsTable;
+  initial_access_tokens: InitialAccessTokensTable;
+  client_registrations: ClientRegistrationsTable;
   client_scopes: ClientScopesTable;
   gateway_rules: GatewayRulesTable;
   exchange_rules: ExchangeRulesTable;

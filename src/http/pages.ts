@@ -25,6 +25,8 @@ export interface App {
   developer?: string | undefined;
   /** Somebody on the operator's side has checked who makes it. */
   verified: boolean;
+  /** Nobody on the operator's side has registered it: it did so itself, by a token, or by a document on its host. */
+  registeredBy?: 'anybody' | 'token' | 'document' | undefined;
 }
 
 /** The account that the page is about. `switchUrl` stands behind "Not you?". */

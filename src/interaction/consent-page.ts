@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isLocalRedirect } from '../client/client.ts';
+import { keepDocumentClient } from '../client/self-registered.service.ts';
 import { AppError } from '../errors.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
@@ -79,7 +80,9 @@ export function createConsentStep(parts: InteractionParts) {
       return;
     }
     const answer = readAnswer(question, { claims: form.claim, scopes: form.scope });
+    const client = await parts.clients.find(clientId);
     currentUnit().enlist(async (db) => {
+      if (client?.registeredBy === 'document') await keepDocumentClient(db, client, account.id);
       await parts.consents.decide(db, account.id, clientId, answer);
     });
     currentUnit().audit({

@@ -7,7 +7,9 @@ export function toApp(client: Client, redirectUri?: string): App {
   return {
     id: client.id,
     name: client.name,
-    host: hostOf(uri),
+    // A document is its host's word: where that app sends people back to is said apart.
+    host: client.registeredBy === 'document' ? new URL(client.id).host : hostOf(uri),
+    registeredBy: client.verified ? undefined : client.registeredBy,
     developer: client.developer,
     verified: client.verified || client.firstParty,
   };

@@ -4,6 +4,7 @@ import type { Sealer } from '../lib/seal.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { isFapi } from './assertions.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
+import { type ClientDocumentsTold, createClientDocuments } from './client-documents.ts';
 import { createDpop } from './dpop.ts';
 import type { EnginePages } from './engine-pages.ts';
 import type { LiveToken } from './live-token.ts';
@@ -14,6 +15,7 @@ import type { Subjects } from './subjects.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 export interface FeatureOptions {
+  readonly clientDocuments: ClientDocumentsTold;
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
   readonly sealer: Sealer;
@@ -30,6 +32,7 @@ export type TellOf = (
 
 /** What the engine does of what it can, and our policy for each. */
 export function createFeatures({
+  clientDocuments,
   clients,
   resourceServers,
   sealer,
@@ -77,6 +80,7 @@ export function createFeatures({
     // Keys that sign no more are known to it by their public part alone (key-material.ts).
     externalSigningSupport: { enabled: true, ack: 'experimental-01' },
     backchannelLogout: { enabled: true },
+    clientIdMetadataDocument: createClientDocuments(clientDocuments),
     resourceIndicators: createResourceIndicators(clients, resourceServers),
   };
 }

@@ -9,6 +9,7 @@ import type { Outbound } from '../outbound/outbound.service.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './acr.ts';
+import type { ClientDocumentsTold } from './client-documents.ts';
 import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { enabledJwa } from './algorithms.ts';
@@ -31,6 +32,7 @@ import type { Subjects } from './subjects.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 export interface ProviderOptions {
+  readonly clientDocuments: ClientDocumentsTold;
   readonly config: Config;
   readonly keys: KeySet;
   readonly clients: ClientService;
@@ -61,6 +63,7 @@ export function createProvider(options: ProviderOptions): Provider {
 }
 
 function configuration({
+  clientDocuments,
   config,
   keys,
   clients,
@@ -104,6 +107,7 @@ function configuration({
       pushed_authorization_request: '/par',
     },
     features: createFeatures({
+      clientDocuments,
       clients,
       resourceServers,
       sealer,
@@ -115,6 +119,9 @@ function configuration({
     clientAuthMethods: [...clientAuthMethods, 'none'],
     discovery: {
       revocations_endpoint: `${config.issuer}/revocations`,
+      // Ours: src/client-registration.
+      registration_endpoint:
+        config.clientRegistration === 'off' ? undefined : `${config.issuer}/register`,
       prompt_values_supported: promptValues(config),
       ui_locales_supported: languageTags,
       introspection_endpoint_auth_methods_supported: clientAuthMethods,

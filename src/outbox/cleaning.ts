@@ -92,9 +92,15 @@ export function batch(rule: Rule, reached: string | undefined): RawBuilder<Batch
     rule.set === undefined
       ? sql`delete from ${sql.table(table)}`
       : sql`update ${sql.table(table)} set ${sql.raw(rule.set)}`;
+  // In the statement of the change, as everywhere (see db/versions.ts).
+  const raised =
+    rule.raises === undefined
+      ? sql``
+      : sql`, raised as (update config_versions set version = version + 1
+          where topic = ${sql.lit(rule.raises)} and exists (select from gone) returning 1)`;
   return sql<Batch>`
     with found as materialized (${found}),
-      gone as (${change} where ${sql.ref(rule.key)} = any(array(select key from found)) returning 1)
+      gone as (${change} where ${sql.ref(rule.key)} = any(array(select key from found)) returning 1)${raised}
     select (select count(*) from gone) as count, (select max(ended)::text from found) as last`;
 }
 

@@ -1,4 +1,5 @@
 import type { Schema } from '../db/schema.ts';
+import type { Topic } from '../db/versions.ts';
 
 /**
  * What ends a row, and how long it stays after that. An index leads with `ended` under the condition `where`, so that
@@ -16,6 +17,8 @@ export interface Rule {
   readonly where?: string;
   /** What becomes of the row; it is deleted unless told. */
   readonly set?: string;
+  /** What caches are told of the change. */
+  readonly raises?: Topic;
 }
 
 const rule = (
@@ -55,6 +58,10 @@ const withoutTokens = `(select t.id_hash from tokens t where t.grant_id = r.id l
  */
 const withoutBoundJwts = `(select t.id_hash from grants g join tokens t on t.grant_id = g.id
   where g.session_uid = r.uid and t.session_uid = r.uid and t.kind = 'jwt' limit 1) is null`;
+
+/** Nobody has decided anything about the client, and nothing of it lives. */
+const withoutDecisions = `(select n.id from consents n where n.client_id = r.id limit 1) is null
+  and (select g.id from grants g where g.client_id = r.id limit 1) is null`;
 
 /**
  * For each table what keeps it from growing for ever: the rules by which its rows go, in the order in which they are
@@ -113,8 +120,37 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
   accounts: 'one for each person',
   authenticators: 'a few for each account, and go with it',
   recovery_codes: 'ten for each account, and go with it',
-  consents: 'one for each account and client, and go with either',
-  clients: 'registered',
+  // Those of a client that was deleted go before it, in batches: a client may have had a million of them.
+  consents: [
+    {
+      from: 'consents r join clients g on g.id = r.client_id',
+      key: 'id',
+      ended: 'g.deleted_at',
+      type: 'timestamptz',
+      after: SOON,
+      where: 'g.deleted_at is not null',
+    },
+  ],
+  clients: [
+    // What has never been used, of those that nobody here has registered.
+    rule('clients', 'id', 'created_at', '1 day', {
+      where: `r.registered_by is not null and r.used_at is null and r.registered_by <> 'token'
+        and r.disabled_at is null`,
+      raises: 'clients',
+    }),
+    // What everybody has taken back.
+    rule('clients', 'id', 'used_at', '30 days', {
+      where: `r.registered_by is not null and r.registered_by <> 'token' and r.disabled_at is null
+        and ${withoutDecisions}`,
+      raises: 'clients',
+    }),
+    // The revocation feed tells of it for as long as a token of it might live: a day.
+    rule('clients', 'id', 'deleted_at', '25 hours', {
+      where: `r.deleted_at is not null and ${withoutDecisions}`,
+    }),
+  ],
+  initial_access_tokens: [rule('initial_access_tokens', 'id', 'expires_at', '1 day')],
+  client_registrations: 'go with their client',
   client_secrets: 'two for each client at the most, and go with it',
   client_scopes: 'go with their client',
   resource_servers: 'registered',

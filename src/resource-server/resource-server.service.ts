@@ -11,12 +11,15 @@ import type {
 import {
   insertResourceServer,
   listResourceServers,
+  updateOpenScopes,
   updateResourceServer,
 } from './resource-server.store.ts';
 
 interface ResourceServers {
   readonly byIdentifier: ReadonlyMap<string, ResourceServer>;
   readonly byId: ReadonlyMap<string, ResourceServer>;
+  /** What is open to clients that register themselves, API by API. */
+  readonly open: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** The APIs: few, so all of them are kept in memory and read anew when one has changed. */
@@ -41,6 +44,11 @@ export class ResourceServerService {
     return (await this.#load()).byId.get(id);
   }
 
+  /** What is open to clients that register themselves, API by API; the same object while nothing has changed. */
+  async openScopes(): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+    return (await this.#load()).open;
+  }
+
   async list(): Promise<ResourceServer[]> {
     return [...(await this.#load()).byIdentifier.values()];
   }
@@ -59,16 +67,7 @@ export class ResourceServerService {
       throw new AppError('unknown_api', `There is no API ${identifier}. Create it first.`, {
         status: 400,
       });
-    const unknown = scopes.filter((scope) => !server.scopes.has(scope));
-    if (unknown.length > 0) {
-      throw new AppError(
-        'unknown_scope',
-        `The API ${identifier} has no scope ${unknown.join(', ')}. It has: ${[...server.scopes.keys()].join(', ')}.`,
-        {
-          status: 400,
-        },
-      );
-    }
+    checkScopes(identifier, [...server.scopes.keys()], scopes);
     return server;
   }
 
@@ -83,6 +82,11 @@ export class ResourceServerService {
     createCredentials: (db: Db, resourceServerId: string) => Promise<Credentials>,
   ): Promise<{ id: string; credentials: Credentials }> {
     const id = `api_${randomToken(12)}`;
+    checkScopes(
+      input.identifier,
+      input.scopes.map(({ scope }) => scope),
+      input.openScopes,
+    );
     try {
       const credentials = await this.#db.transaction(async (db) => {
         await insertResourceServer(db, id, input);
@@ -114,9 +118,12 @@ export class ResourceServerService {
    */
   async update(identifier: string, changes: ResourceServerChanges, actor: string): Promise<void> {
     await this.#db.transaction(async (db) => {
+      const { openScopes } = changes;
+      if (openScopes !== undefined) await this.getForScopes(db, identifier, openScopes);
       const id = await updateResourceServer(db, identifier, changes);
       if (id === undefined)
         throw new AppError('unknown_api', `There is no API ${identifier}.`, { status: 404 });
+      if (openScopes !== undefined) await updateOpenScopes(db, id, openScopes);
       await writeAudit(db, {
         type: 'resource_server.changed',
         outcome: 'success',
@@ -132,6 +139,11 @@ export class ResourceServerService {
     this.#all ??= listResourceServers(this.#db.kysely).then((all) => ({
       byIdentifier: new Map(all.map((one) => [one.identifier, one])),
       byId: new Map(all.map((one) => [one.id, one])),
+      open: new Map(
+        all
+          .filter(({ openScopes }) => openScopes.size > 0)
+          .map((one) => [one.identifier, one.openScopes]),
+      ),
     }));
     try {
       return await this.#all;
@@ -140,4 +152,15 @@ export class ResourceServerService {
       throw error;
     }
   }
+}
+
+/** @throws AppError `unknown_scope` */
+function checkScopes(identifier: string, own: readonly string[], asked: readonly string[]): void {
+  const unknown = asked.filter((scope) => !own.includes(scope));
+  if (unknown.length === 0) return;
+  throw new AppError(
+    'unknown_scope',
+    `The API ${identifier} has no scope ${unknown.join(', ')}. It has: ${own.join(', ')}.`,
+    { status: 400 },
+  );
 }

@@ -17,10 +17,10 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     signing_alg: ResourceServer['signingAlg'];
     token_typ: ResourceServer['tokenTyp'];
     takes_plain_typ: boolean;
-    scopes: [string, string][];
+    scopes: [string, string, boolean][];
   }>`select r.id, r.identifier, r.name, r.token_format, r.access_token_ttl, r.signing_alg, r.token_typ,
        (r.token_typ = 'JWT' or coalesce(r.plain_typ_until > now(), false)) as takes_plain_typ,
-       (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description) order by s.position), '[]')
+       (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description, s.open) order by s.position), '[]')
         from resource_server_scopes s where s.resource_server_id = r.id) as scopes
      from resource_servers r order by r.name, r.id`.execute(db);
   return rows.map((row) => ({
@@ -32,7 +32,8 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     signingAlg: row.signing_alg,
     tokenTyp: row.token_typ,
     takesPlainTyp: row.takes_plain_typ,
-    scopes: new Map(row.scopes),
+    scopes: new Map(row.scopes.map(([scope, words]) => [scope, words])),
+    openScopes: new Set(row.scopes.flatMap(([scope, , open]) => (open ? [scope] : []))),
   }));
 }
 
@@ -61,6 +62,7 @@ export async function insertResourceServer(
         scope: one.scope,
         description: one.description,
         position,
+        open: input.openScopes.includes(one.scope),
       })),
     )
     .execute();
@@ -92,4 +94,17 @@ export async function updateResourceServer(
     .returning('id')
     .executeTakeFirst();
   return row?.id;
+}
+
+/** Opens these scopes of the API, and no others, to clients that register themselves. */
+export async function updateOpenScopes(
+  db: Db,
+  id: string,
+  scopes: readonly string[],
+): Promise<void> {
+  await db
+    .updateTable('resource_server_scopes')
+    .set({ open: sql<boolean>`scope = any(${[...scopes]}::text[])` })
+    .where('resource_server_id', '=', id)
+    .execute();
 }

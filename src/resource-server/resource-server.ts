@@ -20,6 +20,8 @@ export interface ResourceServer {
   readonly takesPlainTyp: boolean;
   /** Scope → what it allows, in words that users read. */
   readonly scopes: ReadonlyMap<string, string>;
+  /** Of them, those that clients may ask for which no operator has registered; always with consent. */
+  readonly openScopes: ReadonlySet<string>;
 }
 
 const identifier = z
@@ -49,6 +51,7 @@ const scopeSchema = z
   });
 
 const name = z.string().trim().min(1).max(100);
+const openScopes = z.array(z.string().max(100)).max(200);
 const tokenFormat = z.enum(['opaque', 'jwt']);
 const tokenTyp = z.enum(['at+jwt', 'JWT']);
 const signingAlg = z.enum(signingAlgs);
@@ -65,6 +68,7 @@ export const newResourceServerSchema = z.strictObject({
     )
     .min(1)
     .max(200),
+  openScopes: openScopes.default([]),
   tokenFormat: tokenFormat.default('opaque'),
   tokenTyp: tokenTyp.default('at+jwt'),
   signingAlg: signingAlg.default('ES256'),
@@ -75,6 +79,8 @@ export type NewResourceServer = z.output<typeof newResourceServerSchema>;
 /** What may change of an API; its identifier is the audience of tokens that are out, and stays. */
 export const resourceServerChangesSchema = z.strictObject({
   name: name.optional(),
+  /** All that are open from now on. */
+  openScopes: openScopes.optional(),
   tokenFormat: tokenFormat.optional(),
   tokenTyp: tokenTyp.optional(),
   signingAlg: signingAlg.optional(),

@@ -71,6 +71,7 @@ test('api list shows how tokens are made, and the client id that the API introsp
           { scope: 'read', description: 'See your invoices' },
           { scope: 'write', description: '' },
         ],
+        open_scopes: [],
         introspection: { client_id: apiClient.client_id },
       },
     ],

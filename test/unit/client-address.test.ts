@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { addressKey } from '../../src/account/client-address.ts';
+import { addressKey } from '../../src/lib/client-address.ts';
 
 test.each([
   ['192.0.2.7', '192.0.2.7'],

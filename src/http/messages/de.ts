@@ -212,6 +212,10 @@ export const de: Messages = {
     nothing: 'dass Sie hier ein Konto haben, und sonst nichts über Sie',
     notVerified: (app) =>
       html`<b>Nicht geprüft.</b> Wir haben nicht nachgesehen, von wem <bdi>${app}</bdi> ist.`,
+    registeredItself: (app) =>
+      html`<b>Nicht geprüft.</b> Diese App hat sich selbst registriert und sich den Namen <bdi>${app}</bdi> gegeben. Wir wissen nicht, von wem sie ist.`,
+    published: (app, host) =>
+      html`<b>Nicht geprüft.</b> <bdi>${host}</bdi> sagt, dass dies <bdi>${app}</bdi> ist. Wir haben nicht nachgesehen, von wem die App ist.`,
     notVerifiedGo: (host) =>
       html`Machen Sie nur weiter, wenn Sie selbst von <bdi>${host}</bdi> kommen.`,
     ownMachine: (app) =>

@@ -209,6 +209,10 @@ export const en = {
     nothing: 'that you have an account here, and nothing else about you',
     notVerified: (app: string) =>
       html`<b>Not verified.</b> We haven’t checked who makes <bdi>${app}</bdi>.`,
+    registeredItself: (app: string) =>
+      html`<b>Not verified.</b> This app has registered itself, and chose the name <bdi>${app}</bdi>. We don’t know who makes it.`,
+    published: (app: string, host: string) =>
+      html`<b>Not verified.</b> <bdi>${host}</bdi> says that this is <bdi>${app}</bdi>. We haven’t checked who makes it.`,
     notVerifiedGo: (host: string) => html`Go on only if you came from <bdi>${host}</bdi> yourself.`,
     ownMachine: (app: string) =>
       html`<b>It runs on your own device.</b> Another program there could pose as <bdi>${app}</bdi>: go on only if you’ve just started it yourself.`,

@@ -1,0 +1,254 @@
+import { createHmac } from 'node:crypto';
+import { addressKey } from '../lib/client-address.ts';
+import type { AuditOrigin } from '../audit/audit.ts';
+import { writeAudit } from '../audit/audit.service.ts';
+import type { Client } from '../client/client.ts';
+import type { ClientService } from '../client/client.service.ts';
+import {
+  deleteClient,
+  insertAllowedScopes,
+  insertSelfRegistered,
+  prepareSelfRegistered,
+  replaceSelfRegistered,
+  type SelfRegistered,
+} from '../client/self-registered.service.ts';
+import type { Database, Db } from '../db/database.ts';
+import { AppError } from '../errors.ts';
+import { endLeftClientFamilies } from '../grant/grant.service.ts';
+import { randomToken, sha256 } from '../lib/hash.ts';
+import type { Sealer } from '../lib/seal.ts';
+import type { OutboundAllow } from '../outbound/outbound.ts';
+import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { invalidToken, prefixes, type RegistrationMode } from './client-registration.ts';
+import * as store from './client-registration.store.ts';
+import { readMetadata } from './metadata.ts';
+
+const FULL_PAUSE_MS = 1_000;
+
+type Body = Readonly<Record<string, unknown>>;
+
+export interface RegistrationParts {
+  readonly db: Database;
+  readonly clients: ClientService;
+  readonly resourceServers: ResourceServerService;
+  readonly sealer: Sealer;
+  readonly outboundAllow: OutboundAllow;
+  /**
+   * Whether the engine could work with it.
+   * @throws AppError `invalid_client_metadata`
+   */
+  readonly check: (client: SelfRegistered) => void;
+  readonly mode: RegistrationMode;
+  /** How many clients that were never used anybody may have: from one address, and in all. */
+  readonly quota: { readonly perAddress: number; readonly inAll: number };
+}
+
+/** What a client is answered with, once; only hashes of the secret and the token are kept. */
+export interface Registered {
+  readonly client: Client;
+  readonly clientSecret: string | undefined;
+  readonly managementToken: string;
+}
+
+/** Registration by protocol, and its management by who has registered. */
+export class ClientRegistrationService {
+  readonly #parts: RegistrationParts;
+  readonly #addressKey: Buffer;
+  #toldFull = -Infinity;
+
+  constructor(parts: RegistrationParts) {
+    this.#parts = parts;
+    this.#addressKey = parts.sealer.derive('registering addresses');
+  }
+
+  /**
+   * Registers a client: by the initial access token, or else by anybody, within the quotas.
+   * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`, `registration_full` (429)
+   */
+  async register(
+    body: Body,
+    token: string | undefined,
+    origin: AuditOrigin & { readonly address: string },
+  ): Promise<Registered> {
+    const { db, mode } = this.#parts;
+    if (token === undefined && mode !== 'open') throw invalidToken();
+    const from = this.#hashed(origin.address);
+    // Who can't register is not worth reading what they say, and an address that is asked for it.
+    if (token === undefined) await this.#checkQuota(db.kysely, from);
+    const prepared = await this.#prepare(body);
+    const managementToken = `${prefixes.management}${randomToken(32)}`;
+    const made = await db.transaction(async (tx) => {
+      const initial =
+        token === undefined ? undefined : await store.useInitialToken(tx, sha256(token));
+      if (token !== undefined && initial === undefined) throw invalidToken();
+      if (initial === undefined) {
+        await store.lockAnybody(tx);
+        await this.#checkQuota(tx, from);
+      }
+      const by = initial === undefined ? 'anybody' : 'token';
+      const credentials = await insertSelfRegistered(tx, prepared, by);
+      const { clientId } = credentials;
+      await store.insertRegistration(tx, {
+        clientId,
+        tokenHash: sha256(managementToken),
+        from: initial === undefined ? from : undefined,
+        initialTokenId: initial?.id,
+      });
+      for (const [identifier, scopes] of Object.entries(initial?.apis ?? {}))
+        await this.#open(tx, clientId, identifier, scopes);
+      await writeAudit(tx, {
+        type: 'client.registration',
+        outcome: 'success',
+        clientId,
+        data: { by, ...(initial === undefined ? {} : { initial_access_token: initial.id }) },
+        ...origin,
+      });
+      return credentials;
+    });
+    // Nobody has kept that there was no such client.
+    const { client } = await this.#parts.clients.show(made.clientId);
+    return { client, clientSecret: made.clientSecret, managementToken };
+  }
+
+  /** @throws AppError `invalid_token` (401) */
+  async read(id: string, token: string | undefined): Promise<Client> {
+    return (await this.#managed(id, token)).client;
+  }
+
+  /**
+   * Replaces all that the client has said of itself (RFC 7592, section 2.2).
+   * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`
+   */
+  async replace(
+    id: string,
+    token: string | undefined,
+    body: Body,
+    origin: AuditOrigin,
+  ): Promise<{ client: Client; clientSecret: string | undefined }> {
+    const { client } = await this.#managed(id, token);
+    this.#checkRepeated(client, body);
+    const prepared = await this.#prepare(body);
+    const clientSecret = await this.#parts.db.transaction(async (tx) => {
+      const secret = await replaceSelfRegistered(tx, id, prepared);
+      await writeAudit(tx, {
+        type: 'client.changed',
+        outcome: 'success',
+        clientId: id,
+        data: { by: 'itself' },
+        ...origin,
+      });
+      return secret;
+    });
+    this.#parts.clients.refresh();
+    return { client: (await this.#parts.clients.show(id)).client, clientSecret };
+  }
+
+  /**
+   * Deletes the client: its tokens end with it (RFC 7592, section 2.3).
+   * @throws AppError `invalid_token` (401)
+   */
+  async remove(id: string, token: string | undefined, origin: AuditOrigin): Promise<void> {
+    await this.#managed(id, token);
+    const { db, clients } = this.#parts;
+    const ended = await db.transaction(async (tx) => {
+      await store.forgetToken(tx, id);
+      return deleteClient(tx, id, origin);
+    });
+    clients.refresh();
+    await endLeftClientFamilies(db, id, 'client_disabled', ended);
+  }
+
+  /** Tells the audit of what was refused; that the quota is full, once in a while: who floods us fills no audit. */
+  async noteRefusal(reason: string, origin: AuditOrigin): Promise<void> {
+    if (reason === 'registration_full') {
+      const now = performance.now();
+      if (now - this.#toldFull < FULL_PAUSE_MS) return;
+      this.#toldFull = now;
+    }
+    await writeAudit(this.#parts.db.kysely, {
+      type: 'client.registration',
+      outcome: 'refused',
+      reason,
+      ...origin,
+    });
+  }
+
+  async #prepare(body: Body): Promise<SelfRegistered> {
+    const prepared = await prepareSelfRegistered(
+      readMetadata(body),
+      this.#parts.outboundAllow,
+    ).catch(inWordsOfProtocol);
+    this.#parts.check(prepared);
+    return prepared;
+  }
+
+  async #checkQuota(db: Db, from: Buffer): Promise<void> {
+    const { perAddress, inAll } = this.#parts.quota;
+    const { here, all } = await store.countUnused(db, from);
+    if (here < perAddress && all < inAll) return;
+    throw new AppError(
+      'registration_full',
+      here < perAddress
+        ? 'Too many clients wait to be used. Try again later.'
+        : 'Too many clients of this address wait to be used. Use one of them, or try again tomorrow.',
+      { status: 429, retryAfter: 3_600 },
+    );
+  }
+
+  /** An API may have gone, or changed its scopes, since the token was made: what is left of them is open. */
+  async #open(db: Db, clientId: string, identifier: string, scopes: readonly string[]) {
+    const server = await this.#parts.resourceServers.find(identifier);
+    const left = scopes.filter((scope) => server?.scopes.has(scope));
+    if (server !== undefined && left.length > 0)
+      await insertAllowedScopes(db, clientId, server.id, left);
+  }
+
+  /** A token that is used for another client than its own was found by somebody: it ends (as section 2 has it for none). */
+  async #managed(id: string, token: string | undefined): Promise<{ client: Client }> {
+    const { db, clients } = this.#parts;
+    const own = token && (await store.findManaged(db.kysely, sha256(token)));
+    if (own === undefined || own === '') throw invalidToken();
+    if (own !== id) {
+      await store.forgetToken(db.kysely, own);
+      throw invalidToken();
+    }
+    const { client } = await clients.show(id).catch(() => {
+      throw invalidToken();
+    });
+    if (client.disabled) throw invalidToken();
+    return { client };
+  }
+
+  /** What must be as it is, where it is repeated (section 2.2). */
+  #checkRepeated(client: Client, body: Body): void {
+    const refuseRepeated = (reason: string): never => {
+      throw new AppError('invalid_request', reason, { status: 400 });
+    };
+    const own = [
+      'registration_access_token',
+      'registration_client_uri',
+      'client_secret_expires_at',
+      'client_id_issued_at',
+    ];
+    const named = own.find((key) => body[key] !== undefined);
+    if (named !== undefined) refuseRepeated(`The request must not hold ${named}.`);
+    if (body.client_id !== client.id) refuseRepeated('The client_id must be that of the client.');
+    const { client_secret: secret } = body;
+    const isRight =
+      secret === undefined ||
+      (typeof secret === 'string' && this.#parts.clients.verifySecret(client, secret));
+    if (!isRight) refuseRepeated('The client_secret must be that of the client, or left out.');
+  }
+
+  /** A keyed hash: a dump does not tell who registered from where. */
+  #hashed(address: string): Buffer {
+    return createHmac('sha256', this.#addressKey).update(addressKey(address)).digest();
+  }
+}
+
+/** The same rules speak of clients in words of ours elsewhere. */
+function inWordsOfProtocol(error: unknown): never {
+  if (error instanceof AppError && error.code === 'invalid_client')
+    throw new AppError('invalid_client_metadata', error.message, { status: 400, cause: error });
+  throw error;
+}

@@ -1,0 +1,143 @@
+import { sql } from 'kysely';
+import type { Db } from '../db/database.ts';
+import type { InitialToken } from './client-registration.ts';
+
+/** Whoever registers without being known waits for the one before, so that what is counted then stays so until the commit. */
+export async function lockAnybody(db: Db): Promise<void> {
+  await sql`select from instance where key = 'anybody_registers' for update`.execute(db);
+}
+
+/**
+ * How many clients of anybody have never been used: from this address, and in all. Those that were deleted count until they
+ * are gone, or registering and deleting in turn would leave rows without end.
+ */
+export async function countUnused(db: Db, from: Buffer): Promise<{ here: number; all: number }> {
+  const { rows } = await sql<{ here: number; all: number }>`
+    select count(*) filter (where r.registered_from = ${from}) as here, count(*) as "all"
+    from clients c join client_registrations r on r.client_id = c.id
+    where c.registered_by is not null and c.used_at is null and c.registered_by = 'anybody'
+      and (c.disabled_at is null or c.deleted_at is not null)`.execute(db);
+  return rows[0] as { here: number; all: number };
+}
+
+export async function insertRegistration(
+  db: Db,
+  registration: {
+    readonly clientId: string;
+    readonly tokenHash: Buffer;
+    readonly from: Buffer | undefined;
+    readonly initialTokenId: string | undefined;
+  },
+): Promise<void> {
+  await db
+    .insertInto('client_registrations')
+    .values({
+      client_id: registration.clientId,
+      token_hash: registration.tokenHash,
+      registered_from: registration.from ?? null,
+      initial_access_token_id: registration.initialTokenId ?? null,
+    })
+    .execute();
+}
+
+/** The client that a registration access token manages. */
+export async function findManaged(db: Db, tokenHash: Buffer): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('client_registrations')
+    .select('client_id')
+    .where('token_hash', '=', tokenHash)
+    .executeTakeFirst();
+  return row?.client_id;
+}
+
+export async function forgetToken(db: Db, clientId: string): Promise<void> {
+  await db
+    .updateTable('client_registrations')
+    .set({ token_hash: null })
+    .where('client_id', '=', clientId)
+    .execute();
+}
+
+interface InitialTokenRow {
+  id: string;
+  name: string;
+  apis: Record<string, string[]>;
+  uses_left: number;
+  created_at: Date;
+  expires_at: Date;
+}
+
+const toInitialToken = (row: InitialTokenRow): InitialToken => ({
+  id: row.id,
+  name: row.name,
+  usesLeft: row.uses_left,
+  apis: row.apis,
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+});
+
+const columns = ['id', 'name', 'apis', 'uses_left', 'created_at', 'expires_at'] as const;
+
+/** Takes one use of the token, if it has one left; undefined where it has none, is over, or is none. */
+export async function useInitialToken(
+  db: Db,
+  tokenHash: Buffer,
+): Promise<InitialToken | undefined> {
+  const row = await db
+    .updateTable('initial_access_tokens')
+    .set({ uses_left: sql<number>`uses_left - 1` })
+    .where('token_hash', '=', tokenHash)
+    .where('uses_left', '>', 0)
+    .where('expires_at', '>', sql<Date>`now()`)
+    .returning(columns)
+    .executeTakeFirst();
+  return row && toInitialToken(row);
+}
+
+export async function insertInitialToken(
+  db: Db,
+  token: {
+    readonly id: string;
+    readonly hash: Buffer;
+    readonly name: string;
+    readonly uses: number;
+    readonly days: number;
+    readonly apis: Readonly<Record<string, readonly string[]>>;
+  },
+): Promise<Date> {
+  const row = await db
+    .insertInto('initial_access_tokens')
+    .values({
+      id: token.id,
+      token_hash: token.hash,
+      name: token.name,
+      apis: JSON.stringify(token.apis),
+      uses_left: token.uses,
+      expires_at: sql<Date>`now() + make_interval(days => ${token.days})`,
+    })
+    .returning('expires_at')
+    .executeTakeFirstOrThrow();
+  return row.expires_at;
+}
+
+/** Those that are good for something, the newest first. */
+export async function listInitialTokens(db: Db): Promise<InitialToken[]> {
+  const rows = await db
+    .selectFrom('initial_access_tokens')
+    .select(columns)
+    .where('expires_at', '>', sql<Date>`now()`)
+    .where('uses_left', '>', 0)
+    .orderBy('created_at', 'desc')
+    .orderBy('id')
+    .execute();
+  return rows.map(toInitialToken);
+}
+
+/** Gives whether there was one. */
+export async function deleteInitialToken(db: Db, id: string): Promise<boolean> {
+  const result = await db
+    .deleteFrom('initial_access_tokens')
+    .where('id', '=', id)
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}

@@ -1,0 +1,32 @@
+import { z } from 'zod';
+import { refuse } from './client-registration.ts';
+
+/** No document that describes a client nests deeper: keys in a set in the object. */
+const MOST_DEPTH = 8;
+
+const object = z.record(z.string(), z.unknown());
+
+/**
+ * The JSON object in the text, nested no deeper than what we read.
+ * @throws AppError `invalid_client_metadata`
+ */
+export function parseObject(text: string): Record<string, unknown> {
+  if (depthOf(text) > MOST_DEPTH)
+    refuse('invalid_client_metadata', 'The object is nested too deep.');
+  try {
+    return object.parse(JSON.parse(text));
+  } catch {
+    return refuse('invalid_client_metadata', 'This is no JSON object.');
+  }
+}
+
+/** Counted before anything is parsed: brackets, but for those in strings. */
+function depthOf(text: string): number {
+  let depth = 0;
+  let most = 0;
+  for (const [one] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
+    if (one === '{' || one === '[') most = Math.max(most, ++depth);
+    else if (one === '}' || one === ']') depth--;
+  }
+  return most;
+}

@@ -1,0 +1,159 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { AuditOrigin } from '../audit/audit.ts';
+import { writeAudit } from '../audit/audit.service.ts';
+import type { Db } from '../db/database.ts';
+import { raiseVersion } from '../db/versions.ts';
+import { AppError } from '../errors.ts';
+import { endClientFamilies } from '../grant/grant.service.ts';
+import { randomToken } from '../lib/hash.ts';
+import type { OutboundAllow } from '../outbound/outbound.ts';
+import { hasSecret } from './client-authentication.ts';
+import { type SelfDescription, selfRegistration } from './client-dynamic.ts';
+import type { Registration } from './client-rules.ts';
+import { newSecret } from './client-secret.ts';
+import { checkSectorDocument } from './client-sector.ts';
+import type { Client, ClientType } from './client.ts';
+import * as store from './client.store.ts';
+
+export type { SelfDescription } from './client-dynamic.ts';
+
+/** Clients that register themselves, in the transaction of whoever lets them. */
+
+/** A client as it says that it is, found to be in order. */
+export interface SelfRegistered extends Registration {
+  readonly name: string;
+  readonly type: ClientType;
+}
+
+/**
+ * Checks all that a client says of itself, as it would be checked of an operator's.
+ * @throws AppError `invalid_redirect_uri`, `invalid_client`
+ */
+export async function prepareSelfRegistered(
+  said: SelfDescription,
+  outboundAllow: OutboundAllow,
+): Promise<SelfRegistered> {
+  const registration = selfRegistration(said, outboundAllow);
+  await checkSectorDocument(registration.metadata, outboundAllow);
+  return { ...registration, name: said.name };
+}
+
+/** Stores it under an id of ours, neither verified nor first-party; gives the secret, if it has one, this once. */
+export async function insertSelfRegistered(
+  db: Db,
+  { name, type, metadata, settings }: SelfRegistered,
+  by: 'anybody' | 'token',
+): Promise<{ clientId: string; clientSecret: string | undefined }> {
+  const id = `c_${randomToken(16)}`;
+  const secret = hasSecret(metadata) ? newSecret() : undefined;
+  await store.insertClient(db, {
+    id,
+    name,
+    type,
+    metadata,
+    settings,
+    firstParty: false,
+    verified: false,
+    registeredBy: by,
+  });
+  if (secret !== undefined) await store.insertSecret(db, { clientId: id, ...secret });
+  return { clientId: id, clientSecret: secret?.value };
+}
+
+/** Opens scopes to the client besides those that are open to all. */
+export function insertAllowedScopes(
+  db: Db,
+  clientId: string,
+  resourceServerId: string,
+  scopes: readonly string[],
+): Promise<void> {
+  return store.insertAllowed(db, clientId, resourceServerId, scopes);
+}
+
+/**
+ * Replaces what it says of itself; policy of ours stays. Gives a secret where it has one from now on.
+ * @throws AppError `unknown_client`
+ */
+export async function replaceSelfRegistered(
+  db: Db,
+  id: string,
+  { name, type, metadata, settings }: SelfRegistered,
+): Promise<string | undefined> {
+  const stored = await store.lockClient(db, id);
+  if (stored === undefined) throw unknownClient(id);
+  const { sector: _, ...kept } = stored.settings;
+  await store.updateClient(db, id, { name, type, metadata, settings: { ...kept, ...settings } });
+  const secret = hasSecret(metadata) && !hasSecret(stored.metadata) ? newSecret() : undefined;
+  if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
+  if (secret !== undefined) await store.insertSecret(db, { clientId: id, ...secret });
+  await raiseVersion(db, 'clients');
+  return secret?.value;
+}
+
+/**
+ * Ends every token of the client in the same commit, and the client for good: nobody finds it any more. Its row stays for as
+ * long as a token of it could live. Gives how many families have ended: see `endLeftClientFamilies`.
+ * @throws AppError `unknown_client`
+ */
+export async function deleteClient(db: Db, id: string, origin: AuditOrigin): Promise<number> {
+  if (!(await store.setDeleted(db, id))) throw unknownClient(id);
+  await store.deleteSecrets(db, id);
+  await writeAudit(db, { type: 'client.deleted', outcome: 'success', clientId: id, ...origin });
+  await raiseVersion(db, 'clients');
+  return endClientFamilies(db, id, 'client_disabled');
+}
+
+/** As many apps that nobody has registered may one person have let in. */
+const MOST_DOCUMENTS = 100;
+
+/**
+ * Keeps the client of a metadata document: what a person decides about it needs its row. Anonymous requests never make one.
+ * @throws AppError `too_many_apps` (429)
+ */
+export async function keepDocumentClient(
+  db: Db,
+  client: Pick<Client, 'id' | 'metadata' | 'name' | 'type'>,
+  accountId: string,
+): Promise<void> {
+  if ((await store.countDocuments(db, accountId, client.id)) >= MOST_DOCUMENTS)
+    throw new AppError(
+      'too_many_apps',
+      'You have let in too many apps that nobody here knows. Remove some first.',
+      { status: 429, retryAfter: 60 },
+    );
+  await store.insertDocumentClient(db, client);
+}
+
+/** Takes over what a document says by now, and that it was seen to say so; gives whether that is something new. */
+export async function updateDocumentClient(
+  db: Db,
+  stored: Client,
+  { name, type, metadata }: SelfRegistered,
+): Promise<boolean> {
+  if (
+    stored.name === name &&
+    stored.type === type &&
+    isDeepStrictEqual(stored.metadata, JSON.parse(JSON.stringify(metadata)))
+  ) {
+    await store.touchDocumentClient(db, stored.id);
+    return false;
+  }
+  const locked = await store.lockClient(db, stored.id);
+  if (locked === undefined) return false;
+  await store.updateClient(db, stored.id, { name, type, metadata, settings: locked.settings });
+  await raiseVersion(db, 'clients');
+  return true;
+}
+
+/** The client as its document was seen to describe it within a day. */
+export async function lastSeenDocumentClient(
+  db: Db,
+  id: string,
+): Promise<SelfRegistered | undefined> {
+  const row = await store.findRecentDocumentClient(db, id);
+  return row && { ...row, type: row.type as ClientType };
+}
+
+function unknownClient(id: string): AppError {
+  return new AppError('unknown_client', `There is no client ${id}.`, { status: 404 });
+}

@@ -1,0 +1,68 @@
+import { z } from 'zod';
+
+/** What the operator says of clients that register themselves. */
+
+const hostPattern = /^!?(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/;
+
+/** Hosts, `*.` before one for those below it, and `!` before one that is left out; or a word for none, or for all. */
+const documentHosts = z.string().transform((value, context) => {
+  if (value === 'off') return [];
+  const entries = value.split(',').map((entry) => entry.trim().toLowerCase());
+  if (!entries.every((entry) => hostPattern.test(entry))) {
+    context.addIssue({ code: 'custom', message: 'not hosts' });
+    return z.NEVER;
+  }
+  return entries;
+});
+
+const quota = (usual: number) => z.coerce.number().int().min(1).max(100_000).default(usual);
+
+export const clientVariables = {
+  CLIENT_REGISTRATION: {
+    form: z.enum(['off', 'token', 'open']).default('off'),
+    expected:
+      'who may register clients by protocol: off (nobody), token (who has an initial access token) or open (anybody, within the quotas)',
+    example: 'open',
+  },
+  CLIENT_REGISTRATION_PER_ADDRESS: {
+    form: quota(20),
+    expected: 'how many clients that nobody has used yet anybody may register from one address',
+    example: '20',
+  },
+  CLIENT_REGISTRATION_IN_ALL: {
+    form: quota(2_000),
+    expected: 'how many clients that nobody has used yet may wait, of all that anybody registered',
+    example: '2000',
+  },
+  CLIENT_DOCUMENTS: {
+    form: documentHosts.optional(),
+    expected:
+      'whose client id metadata documents count: off, any, or hosts with commas between, those with ! before them refused (any where CLIENT_REGISTRATION is open, off otherwise)',
+    example: 'any,!apps.example.net',
+  },
+} as const;
+
+type Parsed = {
+  [K in keyof typeof clientVariables]: z.output<(typeof clientVariables)[K]['form']>;
+};
+
+export interface ClientsConfig {
+  /** Who may register clients by protocol. */
+  readonly clientRegistration: Parsed['CLIENT_REGISTRATION'];
+  /** How many clients may wait to be used, of those that anybody has registered. */
+  readonly clientQuota: { readonly perAddress: number; readonly inAll: number };
+  /** Whose client id metadata documents count; none where it is empty. See src/client-registration/document-hosts.ts. */
+  readonly clientDocuments: readonly string[];
+}
+
+export function assembleClients(values: Parsed): ClientsConfig {
+  const { CLIENT_REGISTRATION: mode } = values;
+  return {
+    clientRegistration: mode,
+    clientQuota: {
+      perAddress: values.CLIENT_REGISTRATION_PER_ADDRESS,
+      inAll: values.CLIENT_REGISTRATION_IN_ALL,
+    },
+    clientDocuments: values.CLIENT_DOCUMENTS ?? (mode === 'open' ? ['any'] : []),
+  };
+}
