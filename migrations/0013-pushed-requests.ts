@@ -21,4 +21,10 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     alter table pushed_requests set (
       autovacuum_vacuum_scale_factor = 0.03, autovacuum_vacuum_threshold = 500,
       autovacuum_analyze_scale_factor = 0.05, autovacuum_vacuum_cost_limit = 2000)`.execute(db);
+  // Those of before there was such a thing. Releases that know nothing of it pass over it.
+  await sql`
+    update clients set metadata = '{"require_pushed_authorization_requests": true, "authorization_signed_response_alg": "ES256"}'::jsonb || metadata
+    where settings->>'profile' = 'fapi2' and metadata->'grant_types' @> '"authorization_code"'`.execute(
+    db,
+  );
 }

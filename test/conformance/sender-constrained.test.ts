@@ -133,8 +133,6 @@ describe('docs/sender-constrained.md', () => {
     expect(secret).toBeUndefined();
     const token = JSON.parse(await program('token-by-key.mjs', { CLIENT_ID: id })) as Token;
     expect(await told(token)).toMatchObject({ active: true, client_id: id });
-    const fapi = await shell<Registered>('register-fapi.sh');
-    expect(fapi.client_secret).toBeUndefined();
   }, 60_000);
 
   test('DPoP', async () => {
