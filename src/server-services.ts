@@ -48,6 +48,7 @@ export type Services = Awaited<ReturnType<typeof createServices>>;
 /** Every feature, made of those below it: what a server does, before it is said by which requests. */
 export async function createServices({ config, db, sealer, logger }: Surroundings) {
   const resourceServers = new ResourceServerService(db);
+  await resourceServers.readDetailTypes();
   const outboundAllow = new OutboundAllow(config.outboundAllow);
   const outbound = new Outbound({ allow: outboundAllow });
   const documents = new MetadataDocuments({
@@ -62,12 +63,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     },
     lastSeen: (id) => lastSeenDocumentClient(db.kysely, id),
   });
-  const clients: ClientService = new ClientService(
-    db,
-    resourceServers,
-    outboundAllow,
-    documents,
-  );
+  const clients: ClientService = new ClientService(db, resourceServers, outboundAllow, documents);
   const keys = new KeyService(db, sealer);
   await keys.ensure();
   const subjects = await openSubjects(db, sealer);
@@ -155,6 +151,8 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   watch.on('clients', () => clients.refresh());
   watch.on('resource_servers', () => {
     resourceServers.refresh();
+    // The metadata names what is known of the types of details.
+    void resourceServers.readDetailTypes().catch(() => undefined);
     clients.refresh();
     rules.refresh();
     exchangeRules.refresh();

@@ -11,6 +11,7 @@ interface AccountRow {
   readonly locale: string | null;
   readonly password_hash: string | null;
   readonly admin: boolean;
+  readonly roles: string[];
   readonly disabled_at: Date | null;
   readonly created_at: Date;
   readonly updated_at: Date;
@@ -25,6 +26,7 @@ const columns = [
   'locale',
   'password_hash',
   'admin',
+  'roles',
   'disabled_at',
   'created_at',
   'updated_at',
@@ -39,6 +41,7 @@ function toAccount(row: AccountRow): Account {
     name: row.name ?? undefined,
     locale: row.locale ?? undefined,
     admin: row.admin,
+    roles: row.roles,
     disabled: row.disabled_at !== null,
     createdAt: row.created_at,
     updatedAt: row.updated_at,

@@ -11,6 +11,7 @@ export interface Account {
   readonly name: string | undefined;
   readonly locale: string | undefined;
   readonly admin: boolean;
+  readonly roles: readonly string[];
   readonly disabled: boolean;
   readonly createdAt: Date;
   readonly updatedAt: Date;

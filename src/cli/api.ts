@@ -8,6 +8,7 @@ import {
 import { apiList } from './api-list.ts';
 import { seconds } from './client-settings.ts';
 import { type Command, defineCommand, somethingToChange, table } from './command.ts';
+import { detailTypeCommands } from './detail-types.ts';
 import { actor } from './session.ts';
 
 const { identifier, name, scopes, openScopes, tokenFormat, tokenTyp, signingAlg, accessTokenTtl } =
@@ -19,7 +20,9 @@ const openWords = z
   .string()
   .optional()
   .transform((text) =>
-    text === undefined ? undefined : text.split(/\s+/).filter((scope) => scope !== '' && scope !== 'none'),
+    text === undefined
+      ? undefined
+      : text.split(/\s+/).filter((scope) => scope !== '' && scope !== 'none'),
   );
 
 const createInput = z
@@ -160,4 +163,5 @@ export const apiCommands: Command[] = [
       };
     },
   }),
+  ...detailTypeCommands,
 ];

@@ -174,6 +174,18 @@ export const settingsOptions = {
     value: 'TYPE,TYPE',
     help: `how it may come by tokens (${grantTypes.join(', ')}); those of its type unless told`,
   },
+  'detail-types': {
+    value: 'TYPE,TYPE|none',
+    help: 'the types of authorization details that it may ask for (api list-detail-types)',
+  },
+  'id-token-claims': {
+    value: 'standard|identity',
+    help: 'identity puts name, email and the like into its ID tokens too, for clients that read them there',
+  },
+  'offline-access': {
+    value: 'asked|always',
+    help: 'always asks people for it where the client does not: it gets refresh tokens if they allow it',
+  },
   pkce: {
     value: 'required|optional',
     help: 'optional lets a confidential client that knows no PKCE go without; required unless told',
@@ -220,6 +232,11 @@ export const settingsInput = {
   'response-modes': list.pipe(shape.responseModes),
   'authorization-signing-alg': shape.authorizationSigningAlg,
   'grant-types': list.pipe(shape.grantTypes),
+  'detail-types': list
+    .transform((types) => (types?.length === 1 && types[0] === 'none' ? [] : types))
+    .pipe(shape.authorizationDetailsTypes),
+  'id-token-claims': shape.idTokenClaims,
+  'offline-access': shape.offlineAccess,
   pkce: shape.pkce,
   'subject-type': shape.subjectType,
   'sector-identifier-uri': uriOrNone.pipe(shape.sectorIdentifierUri),
@@ -239,6 +256,9 @@ export function givenSettings(input: Given) {
     defaultResource: input['default-resource'],
     dpopNonce: input['dpop-nonce'],
     profile: input.profile,
+    authorizationDetailsTypes: input['detail-types'],
+    idTokenClaims: input['id-token-claims'],
+    offlineAccess: input['offline-access'],
     pkce: input.pkce,
   });
 }

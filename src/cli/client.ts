@@ -111,7 +111,7 @@ export const clientCommands: Command[] = [
       },
       scope: {
         value: `"${identityScopes.join(' ')}"`,
-        help: 'what it may ask of a person; all of it unless told',
+        help: 'what it may ask of a person; all of it but groups unless told',
       },
       api: {
         value: '"URI scope scope"',

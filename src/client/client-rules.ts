@@ -34,6 +34,14 @@ export function checkRegistration(
   // RFC 9700, section 2.1.1.
   if (settings.pkce === 'optional' && isPublic)
     refuse('A public client has nothing but PKCE to keep its codes from being of use to others.');
+  const { scope, grant_types: grants } = metadata;
+  const canStay =
+    String(scope).split(' ').includes('offline_access') &&
+    (grants as readonly string[]).includes('refresh_token');
+  if (settings.offlineAccess === 'always' && !canStay)
+    refuse(
+      'Only a client with the scope offline_access and the grant refresh_token stays connected.',
+    );
   if (settings.defaultResource !== undefined && !allowed.has(settings.defaultResource))
     refuse('The default API must be one of those that the client may ask for.');
   if (metadata.introspection_encrypted_response_alg !== undefined && !hasKeys(metadata))

@@ -31,6 +31,15 @@ const settings = {
   dpopNonce: z.enum(['optional', 'required']),
   /** The API that its tokens are for where it names none in `resource`. Such tokens do not open userinfo. */
   defaultResource: z.string().max(2000),
+  /** The types of authorization details that it may ask for (RFC 9396, section 10): none unless told. */
+  authorizationDetailsTypes: z.array(z.string().max(200)).max(100),
+  /**
+   * `identity` puts what the person let it know into its ID tokens as well (COMPATIBILITY 7); the engine tells it there
+   * only where the access token does not open userinfo (OpenID Connect Core, section 5.4).
+   */
+  idTokenClaims: z.enum(['standard', 'identity']),
+  /** `always` asks people for staying connected each time that they sign in to it, for a client that never asks itself. */
+  offlineAccess: z.enum(['asked', 'always']),
   /** `optional` lets a confidential client that knows no PKCE go without; what it does send of it is enforced. */
   pkce: z.enum(['required', 'optional']),
 };
@@ -44,6 +53,9 @@ export const clientSettingsSchema = z.object({
   profile: settings.profile.default('none'),
   dpopNonce: settings.dpopNonce.default('optional'),
   defaultResource: settings.defaultResource.optional(),
+  authorizationDetailsTypes: settings.authorizationDetailsTypes.default([]),
+  idTokenClaims: settings.idTokenClaims.default('standard'),
+  offlineAccess: settings.offlineAccess.default('asked'),
   pkce: settings.pkce.default('required'),
   /** Of its pairwise subjects: it follows from the registration (client-sector.ts), and nobody says it. */
   sector: z.string().optional(),

@@ -137,6 +137,7 @@ export class ClientService {
         developer: input.developer,
       });
       if (secret !== undefined) await store.insertSecret(db, { clientId: id, ...secret });
+      await this.#resourceServers.checkDetailTypes(db, given.authorizationDetailsTypes as string[]);
       for (const api of input.apis) {
         const server = await this.#resourceServers.getForScopes(db, api.identifier, api.scopes);
         await store.insertAllowed(db, id, server.id, api.scopes);
@@ -172,6 +173,7 @@ export class ClientService {
         changes,
         this.#outboundAllow,
       );
+      await this.#resourceServers.checkDetailTypes(db, changes.authorizationDetailsTypes);
       await store.updateClient(db, id, { name, metadata, settings });
       if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
       const hasOthers = client.settings.sector !== settings.sector;

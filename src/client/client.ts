@@ -57,7 +57,10 @@ export interface ShownSecret {
 }
 
 /** The identity scopes that a client may ask for; `openid` always comes along with a person. */
-export const identityScopes = ['openid', 'profile', 'email', 'offline_access'] as const;
+export const identityScopes = ['openid', 'profile', 'email', 'groups', 'offline_access'] as const;
+
+/** Those of a client of which nothing was said: groups are told to those that were chosen for it. */
+export const usualScopes = identityScopes.filter((scope) => scope !== 'groups');
 
 /** Whether it could be the id of a client at all (RFC 6749, appendix A.1); other text never reaches the database. */
 export function isClientId(id: string): boolean {
@@ -76,7 +79,7 @@ export const newClientSchema = z.strictObject({
   type: z.enum(clientTypes),
   redirectUris: z.array(z.string().max(2000)).max(50).default([]),
   postLogoutRedirectUris: z.array(z.string().max(2000)).max(50).default([]),
-  /** Identity scopes; all of them unless told. */
+  /** Identity scopes; all of them but groups unless told. */
   scopes: z.array(z.enum(identityScopes)).optional(),
   apis: z
     .array(

@@ -4,7 +4,7 @@ import {
   type Client,
   type ClientType,
   checkRedirectUri,
-  identityScopes,
+  usualScopes,
   type NewClient,
 } from './client.ts';
 import { withAuthentication } from './client-authentication.ts';
@@ -79,7 +79,7 @@ export function newRegistration(input: NewClient, outboundAllow: OutboundAllow):
   const isMachine = isForMachines(withAll.grant_types as GrantType[]);
   const metadata = isMachine
     ? withAll
-    : { ...withAll, scope: (input.scopes ?? identityScopes).join(' ') };
+    : { ...withAll, scope: (input.scopes ?? usualScopes).join(' ') };
   const allowed = new Map(input.apis.map(({ identifier, scopes }) => [identifier, scopes]));
   const registration = checked({ metadata, settings: input.settings }, allowed, input);
   for (const uri of [...input.redirectUris, ...input.postLogoutRedirectUris])

@@ -1,4 +1,5 @@
 import type { Permissions } from '../db/schema.ts';
+import { canonicalJson } from '../lib/canonical-json.ts';
 
 /** What a person decided for an app; it outlives sessions, and ends only when the person takes it back. */
 export interface Consent {
@@ -22,21 +23,30 @@ export interface Decision {
 
 export const noPermissions: Permissions = { scopes: [], claims: [], resources: {} };
 
-/** What stands after a decision: it counts for all that it speaks of, and what it does not speak of stays as it was. */
+/** So many details are remembered, the latest of them: what is forgotten is asked again. */
+const MAX_DETAILS = 50;
+
+/**
+ * What stands after a decision: it counts for all that it speaks of, and what it does not speak of stays as it was. A
+ * detail that is turned down is not remembered as such: who asks for it again may be told no again.
+ */
 export function mergeDecision(
   before: Pick<Consent, 'granted' | 'rejected'>,
   { allowed, denied }: Decision,
 ): { granted: Permissions; rejected: Permissions } {
-  return {
-    granted: join(without(before.granted, denied), allowed),
-    rejected: join(without(before.rejected, allowed), denied),
-  };
+  const { details: _, ...rejected } = join(without(before.rejected, allowed), denied);
+  return { granted: join(without(before.granted, denied), allowed), rejected };
 }
 
 /** Whether something that was granted before is granted no more. */
 export function isNarrower(after: Permissions, before: Permissions): boolean {
   const lost = without(before, after);
-  return lost.scopes.length > 0 || lost.claims.length > 0 || Object.keys(lost.resources).length > 0;
+  return (
+    lost.scopes.length > 0 ||
+    lost.claims.length > 0 ||
+    Object.keys(lost.resources).length > 0 ||
+    lost.details !== undefined
+  );
 }
 
 function join(a: Permissions, b: Permissions): Permissions {
@@ -48,8 +58,20 @@ function join(a: Permissions, b: Permissions): Permissions {
     resources: Object.fromEntries(
       identifiers.map((one) => [one, both(a.resources[one], b.resources[one])]),
     ),
+    ...withDetails([...withoutDetails(a, b), ...(b.details ?? [])].slice(-MAX_DETAILS)),
   };
 }
+
+type Details = NonNullable<Permissions['details']>;
+
+function withoutDetails(a: Permissions, b: Permissions): Details {
+  const gone = new Set((b.details ?? []).map(canonicalJson));
+  return (a.details ?? []).filter((one) => !gone.has(canonicalJson(one)));
+}
+
+/** Most consents hold none, and do not say so. */
+const withDetails = (details: Details): Pick<Permissions, 'details'> =>
+  details.length === 0 ? {} : { details };
 
 function without(a: Permissions, b: Permissions): Permissions {
   const left = (x: readonly string[], y: readonly string[] = []) =>
@@ -61,5 +83,6 @@ function without(a: Permissions, b: Permissions): Permissions {
     scopes: left(a.scopes, b.scopes),
     claims: left(a.claims, b.claims),
     resources: Object.fromEntries(resources.filter(([, scopes]) => scopes.length > 0)),
+    ...withDetails(withoutDetails(a, b)),
   };
 }

@@ -2,7 +2,7 @@ import type { ClientService } from '../client/client.service.ts';
 import type { Consent } from '../consent/consent.ts';
 import type { ConnectedApp } from '../http/pages.ts';
 import { toApp } from '../oidc/apps.ts';
-import { identityClaims } from '../oidc/claims.ts';
+import { asAsked, identityClaims } from '../oidc/claims.ts';
 import { kindOfScope, type ResourceServer } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 
@@ -28,6 +28,7 @@ export async function listConnectedApps(
           lastUsed: consent.lastUsedAt,
           claims: claimsOf(consent),
           scopes: open.flatMap((api) => scopesOf(api, consent)),
+          details: detailsOf(apis, consent),
           stay: consent.granted.scopes.includes('offline_access'),
           tokenTtl: Math.max(
             0,
@@ -47,7 +48,20 @@ function claimsOf({ granted, rejected }: Consent): { name: string }[] {
     (scope) => identityClaims[scope as keyof typeof identityClaims] ?? [],
   );
   const names = new Set([...ofScopes, ...granted.claims]);
-  return [...names].filter((name) => !rejected.claims.includes(name)).map((name) => ({ name }));
+  for (const name of rejected.claims) names.delete(name);
+  if (rejected.claims.includes('email')) names.delete('preferred_username');
+  return asAsked(names);
+}
+
+/** What is not asked again, as far as its type is still there to say it. */
+function detailsOf(apis: readonly ResourceServer[], { granted }: Consent): ConnectedApp['details'] {
+  const types = new Map(
+    apis.flatMap(({ detailTypes }) => detailTypes.map((one) => [one.type, one] as const)),
+  );
+  return (granted.details ?? []).flatMap((detail) => {
+    const words = types.get(detail.type)?.words;
+    return words === undefined ? [] : [{ words, detail }];
+  });
 }
 
 function scopesOf(api: ResourceServer, { granted }: Consent): ConnectedApp['scopes'] {

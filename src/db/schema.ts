@@ -65,6 +65,18 @@ export interface ResourceServersTable {
   updated_at: Now;
 }
 
+export interface DetailTypesTable {
+  type: string;
+  resource_server_id: string;
+  schema: JSONColumnType<Record<string, unknown>>;
+  words: JSONColumnType<Record<string, unknown>>;
+  remember: boolean;
+  machines: boolean;
+  version: Generated<number>;
+  created_at: Now;
+  updated_at: Now;
+}
+
 export interface ResourceServerScopesTable {
   resource_server_id: string;
   scope: string;
@@ -174,11 +186,15 @@ export interface ConfigVersionsTable {
   version: number;
 }
 
-/** What a person allowed, or turned down: identity scopes, single claims, and API scopes by the API's identifier. */
+/**
+ * What a person allowed, or turned down: identity scopes, single claims, and API scopes by the API's identifier; and of
+ * authorization details those that are not asked again for exactly the same.
+ */
 export interface Permissions {
   scopes: string[];
   claims: string[];
   resources: Record<string, string[]>;
+  details?: { readonly type: string; readonly [member: string]: unknown }[];
 }
 
 export interface ConsentsTable {
@@ -361,6 +377,7 @@ export interface Schema {
   action_links: ActionLinksTable;
   resource_servers: ResourceServersTable;
   resource_server_scopes: ResourceServerScopesTable;
+  detail_types: DetailTypesTable;
   clients: ClientsTable;
   client_secrets: ClientSecretsTable;
   initial_access_tokens: InitialAccessTokensTable;

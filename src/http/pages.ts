@@ -73,6 +73,8 @@ export interface ConsentClaim {
   /** For claims that the catalogue has no words for. */
   label?: string | undefined;
   value?: string | undefined;
+  /** It is the email, and is told as the username too. */
+  asUsername?: boolean | undefined;
   optional: boolean;
   checked?: boolean | undefined;
 }
@@ -90,6 +92,32 @@ export interface ConsentScope {
   checked?: boolean | undefined;
 }
 
+/** A detail that an app has asked for (RFC 9396), and its API's words for it, by language (English is always there). */
+export interface DetailShown {
+  words: Readonly<
+    Record<
+      string,
+      {
+        /** In the margin: "pay". */
+        readonly verb: string;
+        /** What follows it, as in "{amount.value} {amount.currency} to {creditor}". */
+        readonly text: string;
+        readonly facts: readonly { readonly label: string; readonly value: string }[];
+      }
+    >
+  >;
+  detail: Readonly<Record<string, unknown>>;
+}
+
+export interface ConsentDetail extends DetailShown {
+  /** The value of its checkbox. */
+  value: string;
+  optional: boolean;
+  checked?: boolean | undefined;
+  /** What is allowed now is not asked again for exactly the same. */
+  remembered: boolean;
+}
+
 /** `offline_access`: to stay connected while nobody is there. */
 export interface ConsentStay {
   optional: boolean;
@@ -100,6 +128,7 @@ export interface ConsentStay {
 export interface ConsentAlready {
   claims: Pick<ConsentClaim, 'name' | 'label'>[];
   scopes: Pick<ConsentScope, 'kind' | 'words'>[];
+  details?: DetailShown[] | undefined;
   stay: boolean;
 }
 
@@ -111,6 +140,8 @@ export interface ConnectedApp {
   /** Names of the claims that it may know. */
   claims: Pick<ConsentClaim, 'name' | 'label'>[];
   scopes: Pick<ConsentScope, 'kind' | 'words'>[];
+  /** What it may do besides, and is not asked again for. */
+  details?: DetailShown[] | undefined;
   stay: boolean;
   /**
    * How long what the app holds may still work once it is removed, in seconds: as long as a token lives that an API checks
@@ -153,7 +184,10 @@ interface OAuthError {
   clientId?: string | undefined;
 }
 
-/** Field names that the pages post: email, password, name, code, device_name, saved, scope, claim, decision, logout. */
+/**
+ * Field names that the pages post: email, password, name, code, device_name, saved, scope, claim, detail, decision,
+ * logout.
+ */
 export interface Pages {
   /** Posts `email` and `password`. With `confirm` the account is fixed, and its email only travels along. */
   'sign-in': Page &
@@ -251,7 +285,7 @@ export interface Pages {
       problem?: 'wrong-code' | 'too-many' | undefined;
     };
   /**
-   * Posts `decision` = `deny` or `allow`, and the ticked optional ones as `claim` and `scope` (each 0 to n
+   * Posts `decision` = `deny` or `allow`, and the ticked optional ones as `claim`, `scope` and `detail` (each 0 to n
    * times; staying connected is the scope `offline_access`). Required ones are told, not posted.
    * A post without `decision` decides nothing: show the page again with `problem: 'undecided'`.
    */
@@ -261,6 +295,7 @@ export interface Pages {
       account: SignedIn;
       claims: ConsentClaim[];
       scopes: ConsentScope[];
+      details?: ConsentDetail[] | undefined;
       stay?: ConsentStay | undefined;
       already?: ConsentAlready | undefined;
       /** The redirect goes to the reader's own machine (loopback or a private scheme). */

@@ -1,6 +1,7 @@
 import { cut } from './cut.ts';
 import type { Words } from './html.ts';
 import type { ConnectedApp, ConsentAlready, ConsentClaim, Pages, ScopeKind } from './pages.ts';
+import { spellOut } from './present-detail.ts';
 import type { Kit } from './present-forms.ts';
 
 /** One line of what an app may do: a word in the margin, and what it means. */
@@ -9,17 +10,22 @@ interface Row {
   /** "change" is set bold: it is the one that can do harm. */
   strong: boolean;
   words?: Words;
-  /** For "know": what exactly. */
+  /** For "know" and for details: what exactly. */
   facts?: { label: Words; value?: string | undefined }[];
   /** Only optional ones can be ticked. */
-  box?: { name: 'scope' | 'claim'; value: string; checked: boolean };
+  box?: { name: 'scope' | 'claim' | 'detail'; value: string; checked: boolean };
+  /** Whether it is asked again. */
+  aside?: Words;
+  /** Folded away: every value, by its name. */
+  all?: { label: string; value: string }[];
 }
 
-type ClaimName = Pick<ConsentClaim, 'name' | 'label'>;
+type ClaimName = Pick<ConsentClaim, 'name' | 'label' | 'asUsername'>;
 
 const KINDS: ScopeKind[] = ['know', 'see', 'change'];
 
-function claimLabel({ name, label }: ClaimName, { m }: Kit): Words {
+function claimLabel({ name, label, asUsername }: ClaimName, { m }: Kit): Words {
+  if (asUsername) return m.consent.emailAndUsername;
   return label ?? (Object.hasOwn(m.claims, name) ? m.claims[name] : undefined) ?? name;
 }
 
@@ -27,11 +33,21 @@ function row(kind: ScopeKind | 'stay', { m }: Kit, rest: Partial<Row>): Row {
   return { word: m.words[kind], strong: kind === 'change', ...rest };
 }
 
-/** The rows of what is asked for: know, see, change, stay; within each, what is required comes first. */
+/**
+ * The rows of what is asked for: single things that are spelled out, then know, see, change, stay; within each, what is
+ * required comes first.
+ */
 function askedRows(model: Pages['consent'], kit: Kit): Row[] {
   const fact = (claim: ConsentClaim) => ({ label: claimLabel(claim, kit), value: claim.value });
   const required = model.claims.filter((claim) => !claim.optional);
   const rows: Row[] = [];
+  for (const { value, optional, checked = false, remembered, ...shown } of model.details ?? []) {
+    const { verb, ...rest } = spellOut(shown, kit);
+    const box = { name: 'detail', value, checked } as const;
+    const { eachTime, remembered: once } = kit.m.consent;
+    const asked = { word: verb, strong: true, ...rest, aside: remembered ? once : eachTime };
+    rows.push(optional ? { ...asked, box } : asked);
+  }
   if (required.length > 0) rows.push(row('know', kit, { facts: required.map(fact) }));
   for (const claim of model.claims.filter(({ optional }) => optional)) {
     const box = { name: 'claim', value: claim.name, checked: claim.checked ?? false } as const;
@@ -55,7 +71,7 @@ function askedRows(model: Pages['consent'], kit: Kit): Row[] {
 
 /** The rows of what is allowed already: the same words, nothing to tick. */
 function allowedRows(
-  allowed: { claims: ClaimName[]; scopes: ConsentAlready['scopes']; stay: boolean },
+  allowed: { claims: ClaimName[] } & Pick<ConsentAlready, 'scopes' | 'details' | 'stay'>,
   kit: Kit,
 ): Row[] {
   const rows: Row[] = [];
@@ -67,6 +83,10 @@ function allowedRows(
     for (const { words } of allowed.scopes.filter((scope) => scope.kind === kind)) {
       rows.push(row(kind, kit, { words }));
     }
+  }
+  for (const detail of allowed.details ?? []) {
+    const { verb, ...rest } = spellOut(detail, kit);
+    rows.push({ word: verb, strong: true, ...rest });
   }
   if (allowed.stay) rows.push(row('stay', kit, { words: kit.m.stay }));
   return rows;

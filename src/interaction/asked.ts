@@ -1,8 +1,22 @@
 import type { Permissions } from '../db/schema.ts';
-import type { ConsentClaim, ConsentScope, ConsentStay, Pages } from '../http/pages.ts';
-import { claimsOf, identityClaims } from '../oidc/claims.ts';
+import type { Client } from '../client/client.ts';
+import type {
+  ConsentClaim,
+  ConsentDetail,
+  ConsentScope,
+  ConsentStay,
+  Pages,
+} from '../http/pages.ts';
+import { asAsked, type ClaimValue, claimsOf, identityClaims } from '../oidc/claims.ts';
+import { mayAskFor, readDetails } from '../oidc/authorization-details.ts';
+import { nameOfDetail } from '../oidc/granted-details.ts';
 import type { AccountRecord, ConsentRecord } from '../oidc/records.ts';
-import { kindOfScope, type ResourceServer } from '../resource-server/resource-server.ts';
+import {
+  type AuthorizationDetail,
+  type DetailType,
+  kindOfScope,
+  type ResourceServer,
+} from '../resource-server/resource-server.ts';
 
 /** What an authorization request asks a person for. */
 export interface Asked {
@@ -12,13 +26,20 @@ export interface Asked {
   readonly claims: ReadonlyMap<string, { readonly essential: boolean }>;
   /** API scopes that are open to the client, by API. */
   readonly apis: readonly { readonly server: ResourceServer; readonly scopes: readonly string[] }[];
+  /** What is asked for beyond scopes (RFC 9396), each with its type. */
+  readonly details: readonly AskedDetail[];
+}
+
+interface AskedDetail {
+  readonly detail: AuthorizationDetail;
+  readonly type: DetailType;
 }
 
 const stay = 'offline_access';
 /** About the sign-in itself: they tell nothing about the person that the app does not learn anyway. */
 const ofTheSignIn = new Set(['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss']);
 /** What says most about the person comes first. */
-const personal = ['locale', 'email_verified', 'email', 'name'];
+const personal = ['locale', 'email_verified', 'groups', 'preferred_username', 'email', 'name'];
 const weight = (claim: string) => personal.indexOf(claim);
 const known = new Set(Object.values(identityClaims).flat());
 
@@ -29,8 +50,12 @@ const words = (value: unknown) =>
 export function readAsked(
   params: Readonly<Record<string, unknown>>,
   servers: readonly ResourceServer[],
-  allowed: ReadonlyMap<string, ReadonlySet<string>> | undefined,
+  client: Client,
 ): Asked {
+  const { allowed } = client;
+  const types = new Map(
+    servers.flatMap(({ detailTypes }) => detailTypes.map((one) => [one.type, one] as const)),
+  );
   const scopes = words(params.scope);
   const resources = [params.resource].flat();
   return {
@@ -43,9 +68,14 @@ export function readAsked(
       .map((server) => ({
         server,
         scopes: [...server.scopes.keys()].filter(
-          (scope) => scopes.includes(scope) && allowed?.get(server.identifier)?.has(scope),
+          (scope) => scopes.includes(scope) && allowed.get(server.identifier)?.has(scope),
         ),
       })),
+    // One whose type has gone since is not asked for any more, and not given.
+    details: readDetails(params.authorization_details).flatMap((detail) => {
+      const type = types.get(detail.type);
+      return type === undefined || !mayAskFor(client, type.type) ? [] : [{ detail, type }];
+    }),
   };
 }
 
@@ -70,6 +100,7 @@ function readClaims(parameter: unknown): Map<string, { essential: boolean }> {
 export interface Question {
   readonly claims: readonly ConsentClaim[];
   readonly scopes: readonly ConsentScope[];
+  readonly details: readonly (ConsentDetail & { readonly detail: AuthorizationDetail })[];
   readonly stay: ConsentStay | undefined;
   readonly already: Pages['consent']['already'];
   /** What the answer decides. */
@@ -80,7 +111,8 @@ export interface Question {
 
 /**
  * Makes the question: all that is asked for, or only what was not decided before. Everything that can be left out is
- * ticked: who posts the form as it stands allows all of it.
+ * ticked: who posts the form as it stands allows all of it. A detail is decided as a whole; what may not be remembered
+ * is asked each time, whatever was decided before.
  */
 export function makeQuestion(
   asked: Asked,
@@ -118,11 +150,24 @@ export function makeQuestion(
       });
     }
   }
+  const { askedDetails: details, rememberedDetails } = openDetails(asked, decided);
+  const others =
+    names.size + apiScopes.size + (openIdentityScopes.includes(stay) ? 1 : 0) + details.length - 1;
   return {
-    claims: [...names]
-      .toSorted((a, b) => weight(b) - weight(a))
-      .map((name) => ({
+    details: details.map(({ detail, type }) => ({
+      value: nameOfDetail(detail),
+      words: type.words,
+      detail,
+      remembered: type.remember,
+      // The only thing that is asked is decided by the buttons.
+      optional: others > 0,
+      checked: true,
+    })),
+    claims: asAsked(names)
+      .toSorted((a, b) => weight(b.name) - weight(a.name))
+      .map(({ name, asUsername }) => ({
         name,
+        asUsername,
         value: shown(values[name], name),
         optional: !asked.claims.get(name)?.essential,
         checked: true,
@@ -135,21 +180,57 @@ export function makeQuestion(
       checked: true,
     })),
     stay: openIdentityScopes.includes(stay) ? { optional: true, checked: true } : undefined,
-    already: decided && alreadyOf(asked, decided),
+    already: decided && alreadyOf(asked, decided, rememberedDetails),
     openIdentityScopes,
     apiScopes,
   };
 }
 
+/** Of the details that are asked for, those that nobody has allowed yet, and those that somebody has. */
+function openDetails({ details }: Asked, decided: ConsentRecord | undefined) {
+  const known = new Set(decided?.granted.details?.map(nameOfDetail));
+  const isKnown = ({ detail, type }: AskedDetail) =>
+    type.remember && known.has(nameOfDetail(detail));
+  return {
+    askedDetails: details.filter((one) => !isKnown(one)),
+    rememberedDetails: details.filter(isKnown),
+  };
+}
+
+export interface Answer {
+  readonly allowed: Permissions;
+  readonly denied: Permissions;
+  /** Every detail that was allowed, whether it is remembered or not. */
+  readonly details: readonly AuthorizationDetail[];
+}
+
 /** The answer to a question: what was ticked is allowed, the rest of what was asked is turned down; nothing else counts. */
 export function readAnswer(
   question: Question,
-  posted: { readonly claims: readonly string[]; readonly scopes: readonly string[] },
-): { allowed: Permissions; denied: Permissions } {
+  posted: {
+    readonly claims: readonly string[];
+    readonly scopes: readonly string[];
+    readonly details: readonly string[];
+  },
+): Answer {
   const allowed: Permissions = { scopes: [], claims: [], resources: {} };
   const denied: Permissions = { scopes: [], claims: [], resources: {} };
-  for (const { name, optional } of question.claims)
-    (optional && !posted.claims.includes(name) ? denied : allowed).claims.push(name);
+  for (const { name, optional, asUsername } of question.claims)
+    (optional && !posted.claims.includes(name) ? denied : allowed).claims.push(
+      name,
+      ...(asUsername ? ['preferred_username'] : []),
+    );
+  const details = question.details.filter(
+    ({ value, optional }) => !optional || posted.details.includes(value),
+  );
+  const remembered = question.details.filter(({ remembered }) => remembered);
+  if (remembered.length > 0) {
+    const [yes, no] = [true, false].map((isAllowed) =>
+      remembered.filter((one) => details.includes(one) === isAllowed).map(({ detail }) => detail),
+    );
+    Object.assign(allowed, { details: yes });
+    Object.assign(denied, { details: no });
+  }
   for (const [value, { identifier, scope }] of question.apiScopes) {
     const { resources } = posted.scopes.includes(value) ? allowed : denied;
     (resources[identifier] ??= []).push(scope);
@@ -162,12 +243,13 @@ export function readAnswer(
         : claims === undefined || claims.some((name) => !denied.claims.includes(name));
     (isAllowed ? allowed : denied).scopes.push(scope);
   }
-  return { allowed, denied };
+  return { allowed, denied, details: details.map(({ detail }) => detail) };
 }
 
 /** As a person reads the value that the app would get. */
-function shown(value: string | number | boolean | undefined, name: string): string | undefined {
+function shown(value: ClaimValue | undefined, name: string): string | undefined {
   if (value === undefined) return undefined;
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.join(', ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return name === 'updated_at'
     ? new Date(Number(value) * 1000).toISOString().slice(0, 16).replace('T', ' ').concat(' UTC')
@@ -175,7 +257,11 @@ function shown(value: string | number | boolean | undefined, name: string): stri
 }
 
 /** Of what is asked for, what was allowed before. */
-function alreadyOf(asked: Asked, { granted }: ConsentRecord): Pages['consent']['already'] {
+function alreadyOf(
+  asked: Asked,
+  { granted }: ConsentRecord,
+  details: readonly AskedDetail[],
+): Pages['consent']['already'] {
   const names = new Set([
     ...asked.claims.keys(),
     ...asked.scopes.flatMap((scope) => identityClaims[scope as keyof typeof identityClaims] ?? []),
@@ -186,8 +272,9 @@ function alreadyOf(asked: Asked, { granted }: ConsentRecord): Pages['consent']['
       .map((scope) => ({ kind: kindOfScope(scope), words: server.scopes.get(scope) || scope })),
   );
   return {
-    claims: [...names].filter((name) => granted.claims.includes(name)).map((name) => ({ name })),
+    claims: asAsked(new Set([...names].filter((name) => granted.claims.includes(name)))),
     scopes,
+    details: details.map(({ detail, type }) => ({ words: type.words, detail })),
     stay: asked.scopes.includes(stay) && granted.scopes.includes(stay),
   };
 }

@@ -4,18 +4,28 @@ import { keepDocumentClient } from '../client/self-registered.service.ts';
 import { AppError } from '../errors.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
-import { hostOf } from '../oidc/apps.ts';
+import { hostOf, skipsConsent } from '../oidc/apps.ts';
+import { nameOfDetail } from '../oidc/granted-details.ts';
 import type { AccountRecord } from '../oidc/records.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
-import { makeQuestion, type Question, readAnswer, readAsked } from './asked.ts';
+import {
+  type Answer,
+  type Asked,
+  makeQuestion,
+  type Question,
+  readAnswer,
+  readAsked,
+} from './asked.ts';
 import { finishConsent, finishWithError } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
 import { switchUrl, type Visit } from './visit.ts';
 
 const formSchema = z.object({
   decision: z.enum(['deny', 'allow']).optional().catch(undefined),
-  claim: z.array(z.string().max(200)).max(200),
-  scope: z.array(z.string().max(2_000)).max(500),
+  // What stands for nothing that is asked counts for nothing; the form itself is bounded.
+  claim: z.array(z.string()),
+  scope: z.array(z.string()),
+  detail: z.array(z.string()),
 });
 
 /** The page on which a person decides what an app may do. */
@@ -27,11 +37,16 @@ export function createConsentStep(parts: InteractionParts) {
     if (!account || account.disabled || !client || !app)
       throw new AppError('interaction_expired', 'Nobody is signed in any more.', { status: 400 });
     const consent = await currentUnit().findConsent(account.id, client.id);
-    const asked = readAsked(interaction.params, await parts.resourceServers.list(), client.allowed);
-    // An app on the person's own machine is asked about each time, and then as a whole: another program may pose as it.
+    const all = readAsked(interaction.params, await parts.resourceServers.list(), client);
     const { reasons } = interaction.prompt;
+    // Of apps of our own only what is asked each time is put to the person.
+    const skips =
+      consent === undefined && skipsConsent(client) && !reasons.includes('consent_prompt');
+    const asked = skips ? askedEachTime(all) : all;
+    // An app on the person's own machine is asked about each time, and then as a whole: another program may pose as it.
     const askAgain = reasons.includes('consent_prompt') || reasons.includes('local_redirect');
-    return { account, client, app, question: makeQuestion(asked, account, consent, askAgain) };
+    const question = makeQuestion(asked, account, consent, askAgain);
+    return { account, client, app, question, skips };
   }
 
   function show(
@@ -46,6 +61,7 @@ export function createConsentStep(parts: InteractionParts) {
       account: { email: account.email, switchUrl: switchUrl(visit) },
       claims: [...question.claims],
       scopes: [...question.scopes],
+      details: [...question.details],
       stay: question.stay,
       already: question.already,
       ownMachine: isLocalRedirect(redirectUri),
@@ -65,11 +81,16 @@ export function createConsentStep(parts: InteractionParts) {
     visit: Visit,
     account: AccountRecord,
     clientId: string,
-    question: Question,
+    { question, skips }: { readonly question: Question; readonly skips: boolean },
     form: z.output<typeof formSchema>,
   ): Promise<void> {
     const event = { accountId: account.id, clientId };
-    if (form.decision === 'deny') {
+    const { details, ...answer } = readAnswer(question, {
+      claims: form.claim,
+      scopes: form.scope,
+      details: form.detail,
+    });
+    if (form.decision === 'deny' || isEmpty(question, details, answer.allowed)) {
       currentUnit().audit({
         type: 'consent.denied',
         outcome: 'refused',
@@ -79,19 +100,23 @@ export function createConsentStep(parts: InteractionParts) {
       await finishWithError(visit, 'access_denied', 'the person did not allow it');
       return;
     }
-    const answer = readAnswer(question, { claims: form.claim, scopes: form.scope });
     const client = await parts.clients.find(clientId);
-    currentUnit().enlist(async (db) => {
-      if (client?.registeredBy === 'document') await keepDocumentClient(db, client, account.id);
-      await parts.consents.decide(db, account.id, clientId, answer);
-    });
+    if (!skips)
+      currentUnit().enlist(async (db) => {
+        if (client?.registeredBy === 'document') await keepDocumentClient(db, client, account.id);
+        await parts.consents.decide(db, account.id, clientId, answer);
+      });
     currentUnit().audit({
       type: 'consent.granted',
       outcome: 'success',
-      data: { ...answer },
+      data: {
+        ...auditedAnswer(answer),
+        ...(details.length === 0 ? {} : { details: named(details) }),
+      },
       ...event,
     });
-    await finishConsent(visit);
+    const decided = { accountId: account.id, details: details.map(nameOfDetail) };
+    await finishConsent(visit, question.details.length === 0 ? undefined : decided);
   }
 
   return {
@@ -103,10 +128,40 @@ export function createConsentStep(parts: InteractionParts) {
         decision: fields.get('decision') ?? undefined,
         claim: fields.getAll('claim'),
         scope: fields.getAll('scope'),
+        detail: fields.getAll('detail'),
       });
       const loaded = await load(visit);
       if (form.decision === undefined) show(visit, loaded, 'undecided');
-      else await decide(visit, loaded.account, loaded.client.id, loaded.question, form);
+      else await decide(visit, loaded.account, loaded.client.id, loaded, form);
     },
   };
+}
+
+const askedEachTime = ({ details }: Asked): Asked => ({
+  scopes: [],
+  claims: new Map(),
+  apis: [],
+  details: details.filter(({ type }) => !type.remember),
+});
+
+/** Details were asked for, and neither they nor anything else was allowed. */
+function isEmpty(
+  question: Question,
+  details: Answer['details'],
+  { scopes, claims, resources }: Answer['allowed'],
+): boolean {
+  return (
+    question.details.length > 0 &&
+    details.length + scopes.length + claims.length + Object.keys(resources).length === 0
+  );
+}
+
+/** What the audit holds of a detail: its type, and by its hash which one it was. What is in it is the person's. */
+const named = (details: Answer['details']) =>
+  details.map((detail) => ({ type: detail.type, sha256: nameOfDetail(detail) }));
+
+function auditedAnswer({ allowed, denied }: Pick<Answer, 'allowed' | 'denied'>) {
+  const { details: _, ...given } = allowed;
+  const { details: __, ...refused } = denied;
+  return { allowed: given, denied: refused };
 }

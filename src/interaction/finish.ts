@@ -4,6 +4,8 @@ import { languageOf } from '../http/language.ts';
 import { messagesFor } from '../http/messages.ts';
 import { acrOf } from '../oidc/acr.ts';
 import { endBrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
+import type { DecidedHere } from '../oidc/granted-details.ts';
+import { wantedSubjects } from '../oidc/claims-parameter.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { InteractionParts } from './parts.ts';
@@ -32,7 +34,7 @@ export async function finishSignIn(
   const { ctx, interaction, client } = visit;
   // As the client knows the person.
   const subject = parts.subjects.of(account.id, client?.settings.sector);
-  if (meantSubjects(interaction).some((sub) => sub !== subject)) {
+  if (meantSubjects(interaction).some((meant) => !meant.includes(subject))) {
     await finishWithError(visit, 'login_required', 'the person that was asked for did not sign in');
     return;
   }
@@ -70,18 +72,14 @@ function rememberLanguage({ ctx }: Visit, account: Account, { accounts }: Intera
 }
 
 /**
- * Whom the request is about (OpenID Connect Core, sections 3.1.2.1 and 5.5.1: `id_token_hint`, and `sub` with a value): an
- * answer about anybody else would be a wrong one. The engine looks at the hint where the request begins, and not again.
+ * Whom the request is about (OpenID Connect Core, sections 3.1.2.1 and 5.5.1: `id_token_hint`, and `sub` with values), in
+ * lists that each must name the person: an answer about anybody else would be a wrong one. The engine looks at the hint where the request begins, and not again.
  */
-function meantSubjects({ params }: Interaction): unknown[] {
-  const meant: unknown[] = [];
+function meantSubjects({ params }: Interaction): (readonly unknown[])[] {
+  const { id_token_hint: hint, claims } = params;
   // The engine has verified it.
-  if (typeof params.id_token_hint === 'string') meant.push(decodeJwt(params.id_token_hint).sub);
-  if (typeof params.claims === 'string') {
-    const claims = JSON.parse(params.claims) as { id_token?: { sub?: { value?: unknown } | null } };
-    if (claims.id_token?.sub?.value !== undefined) meant.push(claims.id_token.sub.value);
-  }
-  return meant;
+  const hinted = typeof hint === 'string' ? [[decodeJwt(hint).sub]] : [];
+  return [...hinted, ...wantedSubjects(claims)];
 }
 
 /** Goes on with the account that is signed in. */
@@ -89,9 +87,13 @@ export function finishChoice(visit: Visit): Promise<void> {
   return finish(visit, { ...visit.interaction.lastSubmission, select_account: {} });
 }
 
-/** Ends the prompt for consent; what was decided is written by the caller in the same commit. */
-export function finishConsent(visit: Visit): Promise<void> {
-  return finish(visit, { ...visit.interaction.lastSubmission, consent: {} });
+/**
+ * Ends the prompt for consent; what was decided is written by the caller in the same commit.
+ * @param decided which details were allowed: those count for this request, and for no other.
+ */
+export function finishConsent(visit: Visit, decided?: DecidedHere): Promise<void> {
+  const consent = decided === undefined ? {} : { decided };
+  return finish(visit, { ...visit.interaction.lastSubmission, consent } as Result);
 }
 
 /** Sends the browser back to the app with an error of OAuth's. */

@@ -15,7 +15,10 @@ export function mayHaveClaim(scopes: string | undefined, claim: string): boolean
 }
 
 /** What is left of permissions for a client: what it was given counts before what a person allowed, now and not once. */
-export function withinAllowList({ metadata, allowed }: Client, granted: Permissions): Permissions {
+export function withinAllowList(
+  { metadata, allowed, settings }: Client,
+  granted: Permissions,
+): Permissions {
   const scopes = metadata.scope as string | undefined;
   return {
     scopes: granted.scopes.filter((scope) => scopes?.split(' ').includes(scope) ?? true),
@@ -25,5 +28,12 @@ export function withinAllowList({ metadata, allowed }: Client, granted: Permissi
         .map(([api, list]) => [api, list.filter((scope) => allowed.get(api)?.has(scope))] as const)
         .filter(([, list]) => list.length > 0),
     ),
+    ...(granted.details === undefined
+      ? {}
+      : {
+          details: granted.details.filter(({ type }) =>
+            settings.authorizationDetailsTypes.includes(type),
+          ),
+        }),
   };
 }

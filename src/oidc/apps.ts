@@ -15,6 +15,11 @@ export function toApp(client: Client, redirectUri?: string): App {
   };
 }
 
+/** Apps of our own that hold a secret are not asked about whatever they ask for, but for what is asked each time. */
+export function skipsConsent({ firstParty, metadata }: Client): boolean {
+  return firstParty && metadata.token_endpoint_auth_method !== 'none';
+}
+
 /** The host that a redirect goes to; none where it goes to the person's own machine. */
 export function hostOf(uri: string | undefined): string | undefined {
   return uri === undefined || isLocalRedirect(uri) ? undefined : new URL(uri).host;

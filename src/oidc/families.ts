@@ -5,8 +5,13 @@ import type { Permissions } from '../db/schema.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../lib/time.ts';
+import { canonicalJson } from '../lib/canonical-json.ts';
+import type { AuthorizationDetail } from '../resource-server/resource-server.ts';
+import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { withinAllowList } from './allow-list.ts';
+import { skipsConsent } from './apps.ts';
 import { isConsoleClient } from './console-clients.ts';
+import { grantedDetails, isDecidedHere } from './granted-details.ts';
 import type { FamilyRecord } from './records.ts';
 import { currentUnit } from './unit-of-work.ts';
 
@@ -14,6 +19,8 @@ interface Decision {
   readonly granted: Permissions;
   readonly rejected: Permissions;
   readonly version: number | undefined;
+  /** Of the authorization details that are asked for now. */
+  readonly details: readonly AuthorizationDetail[];
 }
 
 /**
@@ -22,16 +29,22 @@ interface Decision {
  */
 export function createLoadExistingGrant(
   clients: ClientService,
+  resourceServers: ResourceServerService,
 ): (ctx: KoaContextWithOIDC) => Promise<Grant | undefined> {
   return async (ctx) => {
     const { client, account, session } = ctx.oidc;
     if (!client || !account || !session) return undefined;
-    const decision = await findDecision(ctx, clients, account.accountId, client.clientId);
+    const decision = await findDecision(ctx, clients, resourceServers, {
+      accountId: account.accountId,
+      clientId: client.clientId,
+    });
     if (decision === undefined) return undefined;
     const familyId = session.grantIdFor(client.clientId);
     const family = familyId === undefined ? undefined : await currentUnit().findFamily(familyId);
     const { familyTtl } = (await clients.find(client.clientId))?.settings ?? defaultSettings;
-    return family && isUsable(family, account.accountId, client.clientId, familyTtl)
+    return family &&
+      isUsable(family, account.accountId, client.clientId, familyTtl) &&
+      isOfSameDetails(ctx, family, decision)
       ? buildGrant(ctx, family.id, decision, epochSeconds(family.expiresAt))
       : buildGrant(ctx, randomToken(16), decision, epochSeconds() + familyTtl);
   };
@@ -54,26 +67,44 @@ function isUsable(
   );
 }
 
+/**
+ * What is allowed once is a family of its own: ending it ends that and nothing else, and no later request changes what its
+ * tokens rest on.
+ */
+function isOfSameDetails(
+  ctx: KoaContextWithOIDC,
+  { payload }: FamilyRecord,
+  { details }: Decision,
+): boolean {
+  const before = (payload.rar ?? []) as AuthorizationDetail[];
+  return details.length === 0
+    ? before.length === 0
+    : !isDecidedHere(ctx) && canonicalJson(before) === canonicalJson(details);
+}
+
 async function findDecision(
   ctx: KoaContextWithOIDC,
   clients: ClientService,
-  accountId: string,
-  clientId: string,
+  resourceServers: ResourceServerService,
+  { accountId, clientId }: { readonly accountId: string; readonly clientId: string },
 ): Promise<Decision | undefined> {
-  if (isConsoleClient(clientId)) return { ...requested(ctx), version: undefined };
+  if (isConsoleClient(clientId)) return { ...requested(ctx), version: undefined, details: [] };
   const record = await clients.find(clientId);
   if (record === undefined) return undefined;
   const consent = await currentUnit().findConsent(accountId, clientId);
   if (consent !== undefined) {
     currentUnit().useConsent(consent);
-    return { ...consent, granted: withinAllowList(record, consent.granted) };
+    const granted = withinAllowList(record, consent.granted);
+    const details = await grantedDetails(ctx, resourceServers, record, granted.details ?? []);
+    return { ...consent, granted, details };
   }
-  const confidential = record.metadata.token_endpoint_auth_method !== 'none';
-  return record.firstParty && confidential ? { ...requested(ctx), version: undefined } : undefined;
+  if (!skipsConsent(record)) return undefined;
+  const details = await grantedDetails(ctx, resourceServers, record, 'all');
+  return { ...requested(ctx), version: undefined, details };
 }
 
 /** All that is asked for, as far as the client may ask for it: for those of our own that skip consent. */
-function requested(ctx: KoaContextWithOIDC): Omit<Decision, 'version'> {
+function requested(ctx: KoaContextWithOIDC): Pick<Decision, 'granted' | 'rejected'> {
   const resources = Object.entries(ctx.oidc.resourceServers ?? {}).map(([identifier, server]) => [
     identifier,
     [...ctx.oidc.requestParamScopes].filter((scope) => server.scopes.has(scope)),
@@ -95,7 +126,8 @@ function buildGrant(ctx: KoaContextWithOIDC, id: string, decision: Decision, exp
     clientId: client?.clientId as string,
   });
   Object.assign(grant, { jti: id, iat: epochSeconds(), exp });
-  const { granted, rejected } = decision;
+  const { granted, rejected, details } = decision;
+  if (details.length > 0) grant.rar = [...details] as typeof grant.rar;
   if (granted.scopes.length > 0) grant.addOIDCScope(granted.scopes.join(' '));
   if (granted.claims.length > 0) grant.addOIDCClaims(granted.claims);
   for (const [resource, scopes] of Object.entries(granted.resources))
@@ -114,8 +146,10 @@ export function saveAcceptedFamily(ctx: KoaContextWithOIDC, sealer: Sealer): voi
   const unit = currentUnit();
   const known = unit.findKnownFamily(grant.jti);
   const consentVersion = unit.findKnownConsent(account.accountId, client.clientId)?.version;
-  const payload = { openid: grant.openid, resources: grant.resources, rejected: grant.rejected };
-  if (known && known.consentVersion === consentVersion && sameJson(known.payload, payload)) return;
+  const { openid, resources, rejected, rar } = grant;
+  const payload = { openid, resources, rejected, ...(rar === undefined ? {} : { rar }) };
+  const isSame = known && canonicalJson(known.payload) === canonicalJson(payload);
+  if (isSame && known.consentVersion === consentVersion) return;
   unit.saveFamily({
     id: grant.jti,
     exists: known !== undefined,
@@ -137,18 +171,4 @@ export function saveAcceptedFamily(ctx: KoaContextWithOIDC, sealer: Sealer): voi
       grantId: grant.jti,
     });
   }
-}
-
-/** jsonb does not keep the order of keys. */
-function sameJson(a: unknown, b: unknown): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (value === null || typeof value !== 'object') return value;
-  const entries = Object.entries(value).filter(([, one]) => one !== undefined);
-  return Object.fromEntries(
-    entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, one]) => [key, sorted(one)]),
-  );
 }

@@ -3,6 +3,7 @@ import type { ClientService } from '../client/client.service.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { isFapi } from './assertions.ts';
+import { createRichAuthorization } from './authorization-details.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
 import { type ClientDocumentsTold, createClientDocuments } from './client-documents.ts';
 import { createDpop } from './dpop.ts';
@@ -82,6 +83,7 @@ export function createFeatures({
     backchannelLogout: { enabled: true },
     clientIdMetadataDocument: createClientDocuments(clientDocuments),
     resourceIndicators: createResourceIndicators(clients, resourceServers),
+    richAuthorizationRequests: createRichAuthorization(clients, resourceServers),
   };
 }
 

@@ -10,6 +10,7 @@ import type { ClientKeySets } from './client-key-sets.ts';
 import { useKeySets } from './client-key-store.ts';
 import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { saveAcceptedFamily } from './families.ts';
+import { applyIdTokenClaims } from './id-token-claims.ts';
 import { refusalOf } from './grants/refusal.ts';
 import { prefixes } from './live-token.ts';
 import { refuseOddPorts } from './loopback-ports.ts';
@@ -30,6 +31,7 @@ export function applyOverrides(
   keepBuiltClients(provider, clients, keySets);
   applyBackchannelLogout(provider);
   useIdsOnce(provider);
+  applyIdTokenClaims(provider, clients);
   refuseOddPorts(provider);
   nameUnauthorizedGrants(provider);
   // Only hashes of secrets are kept, and there may be two of them.
@@ -85,13 +87,19 @@ function keepBuiltClients(
     if (building === undefined) {
       building = build(id).then((one) => {
         if (one !== undefined) useKeySets(one, keySets);
-        return one;
+        return withoutDetailTypes(one);
       });
       built.set(client, building);
       building.catch(() => built.delete(client));
     }
     return building;
   };
+}
+
+/** Which types of details a client may ask for is ours to say, as it is now: the engine's own list lets it ask for none. */
+function withoutDetailTypes<T extends object | undefined>(client: T): T {
+  if (client !== undefined) Object.assign(client, { authorizationDetailsTypes: undefined });
+  return client;
 }
 
 interface Login {

@@ -3,6 +3,8 @@ import type { Config } from '../config.ts';
 import { isLocalRedirect } from '../client/client.ts';
 import { acr, preferredAcr, rankOf } from './acr.ts';
 import { create, selectAccount } from './prompts.ts';
+import { acrRequest } from './claims-parameter.ts';
+import { undecidedDetails } from './granted-details.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 const { Check, base } = interactionPolicy;
@@ -10,23 +12,20 @@ const { Check, base } = interactionPolicy;
 /** Who must have a second factor. */
 type SecondFactorRule = Config['requireSecondFactor'];
 
-interface AcrRequest {
-  readonly essential?: boolean;
-  readonly value?: string;
-  readonly values?: readonly string[];
+interface AskedAcrs {
+  readonly essential: boolean;
+  readonly values: readonly string[];
 }
 
-/** What an essential `acr` claim asks for (OpenID Connect Core, section 5.5.1.1), or undefined where none is asked for. */
-function essentialAcrs(ctx: KoaContextWithOIDC): readonly string[] | undefined {
-  const request = (ctx.oidc.claims as { id_token?: { acr?: AcrRequest | null } } | undefined)
-    ?.id_token?.acr;
-  if (!request?.essential) return undefined;
-  const asked = request.values ?? (request.value === undefined ? undefined : [request.value]);
+/** What an `acr` claim asks for (OpenID Connect Core, section 5.5.1.1), or undefined where it names no value. */
+function askedAcrs(ctx: KoaContextWithOIDC): AskedAcrs | undefined {
+  const request = acrRequest(ctx);
+  const asked = request?.values ?? (request?.value === undefined ? undefined : [request.value]);
   if (asked === undefined) return undefined;
   if (!Array.isArray(asked) || asked.some((value) => typeof value !== 'string')) {
     throw new errors.InvalidRequest('the values of an essential acr must be strings');
   }
-  return asked;
+  return { essential: request?.essential === true, values: asked };
 }
 
 /**
@@ -34,9 +33,9 @@ function essentialAcrs(ctx: KoaContextWithOIDC): readonly string[] | undefined {
  * @throws UnmetAuthenticationRequirements where an essential one can't be reached here.
  */
 function wantedAcr(ctx: KoaContextWithOIDC): string | undefined {
-  const essential = essentialAcrs(ctx);
-  if (essential !== undefined) {
-    const reachable = preferredAcr(essential);
+  const asked = askedAcrs(ctx);
+  if (asked?.essential) {
+    const reachable = preferredAcr(asked.values);
     if (reachable === undefined) {
       throw new errors.UnmetAuthenticationRequirements(
         'none of the requested authentication context classes can be reached',
@@ -44,8 +43,11 @@ function wantedAcr(ctx: KoaContextWithOIDC): string | undefined {
     }
     return reachable;
   }
-  const values = ctx.oidc.params?.acr_values;
-  return typeof values === 'string' ? preferredAcr(values.split(' ')) : undefined;
+  const { acr_values: more } = ctx.oidc.params ?? {};
+  return preferredAcr([
+    ...(asked?.values ?? []),
+    ...(typeof more === 'string' ? more.split(' ') : []),
+  ]);
 }
 
 /**
@@ -79,10 +81,10 @@ function isLocalPublicClient(ctx: KoaContextWithOIDC): boolean {
  * The engine's policy with our context classes and our rule for local redirects in place of its own, and with what more a
  * request may ask of a person: these come first, since a sign-in answers them.
  */
-export function createPolicy({
-  requireSecondFactor: rule,
-  registration,
-}: Pick<Config, 'requireSecondFactor' | 'registration'>): interactionPolicy.DefaultPolicy {
+export function createPolicy(
+  { requireSecondFactor: rule, registration }: Pick<Config, 'requireSecondFactor' | 'registration'>,
+  subject: interactionPolicy.Check,
+): interactionPolicy.DefaultPolicy {
   const policy = base();
   const login = policy.get('login');
   const consent = policy.get('consent');
@@ -99,7 +101,11 @@ export function createPolicy({
       async (ctx) => ({ acr: await neededAcr(ctx, rule) }),
     ),
   );
+  login.checks.remove('claims_id_token_sub_value');
+  login.checks.add(subject);
   consent.checks.remove('native_client_prompt');
+  consent.checks.remove('rar_prompt');
+  consent.checks.add(undecidedDetails());
   consent.checks.add(
     new Check(
       'local_redirect',

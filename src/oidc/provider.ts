@@ -14,8 +14,9 @@ import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { enabledJwa } from './algorithms.ts';
 import { assertionSigningAlgs, checkAssertion, isFapi } from './assertions.ts';
+import { claimsBut, identityClaims } from './claims.ts';
+import { otherSubject } from './claims-parameter.ts';
 import type { ClientKeySets } from './client-key-sets.ts';
-import { claimsOf, identityClaims } from './claims.ts';
 import { consoleClients } from './console-clients.ts';
 import type { EnginePages } from './engine-pages.ts';
 import { createLoadExistingGrant } from './families.ts';
@@ -132,8 +133,10 @@ function configuration({
     enabledJWA: enabledJwa,
     assertJwtClientAuthClaimsAndHeader: checkAssertion,
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
-    extraParams: offlineAccessHook,
+    extraParams: offlineAccessHook(clients),
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
+    // Which clients are told it in ID tokens is for id-token-claims.ts to say.
+    conformIdTokenClaims: false,
     acrValues: Object.values(acr),
     pkce: { required: (_ctx, client) => needsPkce(client) },
     subjectTypes: ['public', 'pairwise'],
@@ -156,14 +159,14 @@ function configuration({
       id_token_signed_response_alg: 'RS256',
     },
     interactions: {
-      policy: createPolicy(config),
+      policy: createPolicy(config, otherSubject(clients, subjects)),
       url: (ctx, interaction) => {
         markBegun(ctx, interaction.uid);
         return `${issuerPath(config.issuer)}/interaction/${interaction.uid}`;
       },
     },
     findAccount,
-    loadExistingGrant: createLoadExistingGrant(clients),
+    loadExistingGrant: createLoadExistingGrant(clients, resourceServers),
     issueRefreshToken: async (_ctx, client, code) =>
       client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
     rotateRefreshToken: async (ctx) =>
@@ -195,5 +198,11 @@ function needsPkce(client: Client): boolean {
 async function findAccount(_ctx: unknown, id: string): Promise<Account | undefined> {
   const account = await currentUnit().findAccount(id);
   if (account === undefined || account.disabled) return undefined;
-  return { accountId: account.id, claims: async () => ({ sub: account.id, ...claimsOf(account) }) };
+  return {
+    accountId: account.id,
+    claims: async (_use, _scope, _claims, rejected) => ({
+      sub: account.id,
+      ...claimsBut(account, rejected),
+    }),
+  };
 }

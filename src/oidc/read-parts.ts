@@ -13,7 +13,7 @@ export const account = (
   as: string,
 ) => `case when ${a}.id is null then null else jsonb_build_object(
   'id', ${a}.id, 'email', ${a}.email, 'emailVerified', ${a}.email_verified_at is not null, 'name', ${a}.name, 'locale', ${a}.locale,
-  'admin', ${a}.admin, 'disabled', ${a}.disabled_at is not null, 'updatedAt', extract(epoch from ${a}.updated_at)) end as ${as}`;
+  'admin', ${a}.admin, 'roles', ${a}.roles, 'disabled', ${a}.disabled_at is not null, 'updatedAt', extract(epoch from ${a}.updated_at)) end as ${as}`;
 
 export const family = (
   g: string,

@@ -14,6 +14,8 @@ export interface AccountRecord {
   readonly name: string | undefined;
   readonly locale: string | undefined;
   readonly admin: boolean;
+  /** What an operator has given it: its groups, to apps. */
+  readonly roles: readonly string[];
   readonly disabled: boolean;
   readonly updatedAt: Date;
 }

@@ -2,6 +2,7 @@ import { errors, type Client, type Configuration, type KoaContextWithOIDC } from
 import type { ClientService } from '../client/client.service.ts';
 import type { SigningAlg } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { apisOfDetails, mayAskFor } from './authorization-details.ts';
 
 type ResourceIndicators = NonNullable<NonNullable<Configuration['features']>['resourceIndicators']>;
 
@@ -26,7 +27,7 @@ export function createResourceIndicators(
   };
 
   /**
-   * The client's own default API where it names none. Where several were granted and none is named, the engine's answer
+   * The client's own default API where it names none, and those whose details it asks for. Where several were granted and none is named, the engine's answer
    * is invalid_target; so is ours where a machine names none and has no default: its token would be for nobody, and
    * nobody could check it (section 2).
    */
@@ -36,6 +37,13 @@ export function createResourceIndicators(
     oneOf?: readonly string[],
   ): Promise<string | readonly string[] | undefined> {
     const preferred = (await clients.find(clientId))?.settings.defaultResource;
+    const ofDetails = oneOf === undefined ? await apisOfDetails(ctx, resourceServers) : [];
+    if (ofDetails.length > 0) {
+      // A token is for one of them; a person may be asked for all.
+      const before = preferred === undefined || ctx.oidc.route === 'token' ? [] : [preferred];
+      const all = [...new Set([...before, ...ofDetails])];
+      return all.length === 1 ? all[0] : all;
+    }
     if (preferred !== undefined && (oneOf?.includes(preferred) ?? true)) return preferred;
     if (ctx.oidc.params?.grant_type === 'client_credentials')
       throw new errors.InvalidTarget('the resource is missing: name the API that the token is for');
@@ -59,9 +67,13 @@ export function createResourceInfo(
 ): (identifier: string, clientId: string) => Promise<ResourceInfo | undefined> {
   return async (identifier, clientId) => {
     const server = await resourceServers.find(identifier);
-    const allowed = (await clients.find(clientId))?.allowed.get(identifier);
+    const client = await clients.find(clientId);
+    const allowed = client?.allowed.get(identifier);
     const scopes = [...(server?.scopes.keys() ?? [])].filter((scope) => allowed?.has(scope));
-    if (server === undefined || scopes.length === 0) return undefined;
+    const isOpen =
+      scopes.length > 0 ||
+      server?.detailTypes.some(({ type }) => client !== undefined && mayAskFor(client, type));
+    if (server === undefined || !isOpen) return undefined;
     return {
       scope: scopes.join(' '),
       audience: server.identifier,

@@ -156,6 +156,7 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
   resource_servers: 'registered',
   resource_server_scopes: 'go with their API',
   gateway_rules: 'go with their API',
+  detail_types: 'go with their API',
   exchange_rules: 'one for each client and two APIs, and go with any of them',
   trusted_issuers: 'registered',
   trusted_subjects: 'go with their issuer, their client and their API',

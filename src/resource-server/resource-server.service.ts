@@ -4,10 +4,12 @@ import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
 import type {
+  DetailType,
   NewResourceServer,
   ResourceServer,
   ResourceServerChanges,
 } from './resource-server.ts';
+import { listDetailTypes } from './detail-types.store.ts';
 import {
   insertResourceServer,
   listResourceServers,
@@ -18,6 +20,7 @@ import {
 interface ResourceServers {
   readonly byIdentifier: ReadonlyMap<string, ResourceServer>;
   readonly byId: ReadonlyMap<string, ResourceServer>;
+  readonly detailTypes: ReadonlyMap<string, DetailType>;
   /** What is open to clients that register themselves, API by API. */
   readonly open: ReadonlyMap<string, ReadonlySet<string>>;
 }
@@ -26,6 +29,7 @@ interface ResourceServers {
 export class ResourceServerService {
   readonly #db: Database;
   #all: Promise<ResourceServers> | undefined;
+  #knownDetailTypes: readonly string[] = [];
 
   constructor(db: Database) {
     this.#db = db;
@@ -51,6 +55,38 @@ export class ResourceServerService {
 
   async list(): Promise<ResourceServer[]> {
     return [...(await this.#load()).byIdentifier.values()];
+  }
+
+  /** A type of authorization details by its name. */
+  async findDetailType(type: string): Promise<DetailType | undefined> {
+    return (await this.#load()).detailTypes.get(type);
+  }
+
+  /** Reads the names of all types anew, for `knownDetailTypes`. */
+  async readDetailTypes(): Promise<void> {
+    this.#knownDetailTypes = (await listDetailTypes(this.#db.kysely)).map(({ type }) => type);
+  }
+
+  /** The names of all types as they were read last: for who can't wait. `findDetailType` decides. */
+  get knownDetailTypes(): readonly string[] {
+    return this.#knownDetailTypes;
+  }
+
+  /** @throws AppError `unknown_detail_type` */
+  async checkDetailTypes(db: Db, types: readonly string[] = []): Promise<void> {
+    if (types.length === 0) return;
+    const known = new Set(
+      (await listResourceServers(db)).flatMap(({ detailTypes }) =>
+        detailTypes.map(({ type }) => type),
+      ),
+    );
+    const unknown = types.filter((type) => !known.has(type));
+    if (unknown.length > 0)
+      throw new AppError(
+        'unknown_detail_type',
+        `No API has the type ${unknown.join(', ')}. Add it first.`,
+        { status: 400 },
+      );
   }
 
   /**
@@ -144,6 +180,7 @@ export class ResourceServerService {
           .filter(({ openScopes }) => openScopes.size > 0)
           .map((one) => [one.identifier, one.openScopes]),
       ),
+      detailTypes: new Map(all.flatMap((one) => one.detailTypes.map((type) => [type.type, type]))),
     }));
     try {
       return await this.#all;

@@ -1,12 +1,13 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import type { DetailType } from './detail-types.ts';
 import type {
   NewResourceServer,
   ResourceServer,
   ResourceServerChanges,
 } from './resource-server.ts';
 
-/** Every API with its scopes, in the order in which they were given. */
+/** Every API with its scopes, in the order in which they were given, and its types of authorization details. */
 export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
   const { rows } = await sql<{
     id: string;
@@ -18,10 +19,14 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     token_typ: ResourceServer['tokenTyp'];
     takes_plain_typ: boolean;
     scopes: [string, string, boolean][];
+    detail_types: DetailType[];
   }>`select r.id, r.identifier, r.name, r.token_format, r.access_token_ttl, r.signing_alg, r.token_typ,
        (r.token_typ = 'JWT' or coalesce(r.plain_typ_until > now(), false)) as takes_plain_typ,
        (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description, s.open) order by s.position), '[]')
-        from resource_server_scopes s where s.resource_server_id = r.id) as scopes
+        from resource_server_scopes s where s.resource_server_id = r.id) as scopes,
+       (select coalesce(jsonb_agg(jsonb_build_object('type', t.type, 'api', r.identifier, 'schema', t.schema, 'words', t.words,
+          'remember', t.remember, 'machines', t.machines, 'version', t.version) order by t.type), '[]')
+        from detail_types t where t.resource_server_id = r.id) as detail_types
      from resource_servers r order by r.name, r.id`.execute(db);
   return rows.map((row) => ({
     id: row.id,
@@ -34,6 +39,7 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     takesPlainTyp: row.takes_plain_typ,
     scopes: new Map(row.scopes.map(([scope, words]) => [scope, words])),
     openScopes: new Set(row.scopes.flatMap(([scope, , open]) => (open ? [scope] : []))),
+    detailTypes: row.detail_types,
   }));
 }
 

@@ -1,4 +1,13 @@
 import { z } from 'zod';
+import type { DetailType } from './detail-types.ts';
+
+export {
+  type AuthorizationDetail,
+  type DetailType,
+  type DetailWords,
+  detailTypeChangesSchema,
+  newDetailTypeSchema,
+} from './detail-types.ts';
 
 /** The algorithms that tokens are signed with: each has a key of its own (see oidc/keys.service.ts). */
 export const signingAlgs = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const;
@@ -22,6 +31,8 @@ export interface ResourceServer {
   readonly scopes: ReadonlyMap<string, string>;
   /** Of them, those that clients may ask for which no operator has registered; always with consent. */
   readonly openScopes: ReadonlySet<string>;
+  /** What may be asked for there beyond scopes (RFC 9396). */
+  readonly detailTypes: readonly DetailType[];
 }
 
 const identifier = z
@@ -37,7 +48,15 @@ const identifier = z
     },
   );
 
-const reserved = new Set(['openid', 'profile', 'email', 'offline_access', 'address', 'phone']);
+const reserved = new Set([
+  'openid',
+  'profile',
+  'email',
+  'groups',
+  'offline_access',
+  'address',
+  'phone',
+]);
 
 /** RFC 6749, section 3.3; the identity scopes are ours. */
 const scopeSchema = z

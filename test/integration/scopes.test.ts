@@ -756,7 +756,7 @@ describe('identity scopes', () => {
   test('that are not ours are left out', async () => {
     const { browser } = await person();
     const answer = await redeem(
-      await codeFor(browser, { scope: 'openid OPENID Email address phone groups admin *' }),
+      await codeFor(browser, { scope: 'openid OPENID Email address phone teams admin *' }),
     );
     expect(await worth(bodyOf(answer))).toEqual({ scope: 'openid', aud: undefined });
   });

@@ -1327,7 +1327,7 @@ describe('what is published', () => {
       prompt_values_supported: ['none', 'login', 'consent', 'select_account', 'create'],
       authorization_response_iss_parameter_supported: true,
       request_uri_parameter_supported: false,
-      scopes_supported: ['openid', 'offline_access', 'profile', 'email'],
+      scopes_supported: ['openid', 'offline_access', 'profile', 'email', 'groups'],
     });
     expect(document.id_token_signing_alg_values_supported).toContain('RS256');
     expect(document.id_token_signing_alg_values_supported).not.toContain('none');

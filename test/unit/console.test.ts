@@ -43,6 +43,7 @@ describe('what a session lacks', () => {
       name: undefined,
       locale: undefined,
       admin: false,
+      roles: [],
       disabled: false,
       updatedAt: new Date(),
       ...account,

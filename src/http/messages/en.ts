@@ -177,6 +177,8 @@ export const en = {
   words: { know: 'know', see: 'see', change: 'change', stay: 'stay' },
   stay: 'connected while you’re not using it',
   notSet: 'not set',
+  yes: 'yes',
+  no: 'no',
   claims: {
     sub: 'an ID that stands for you',
     name: 'your name',
@@ -198,6 +200,7 @@ export const en = {
     phone_number_verified: 'whether your phone number is confirmed',
     address: 'your postal address',
     updated_at: 'when your details last changed',
+    groups: 'your groups',
   } as Record<string, string>,
 
   consent: {
@@ -207,6 +210,10 @@ export const en = {
     mayMore: (app: string) => html`<bdi>${app}</bdi> will also be able to`,
     already: 'What you’ve allowed already',
     nothing: 'that you have an account here, and nothing else about you',
+    emailAndUsername: 'your email and username',
+    eachTime: 'You’ll be asked each time.',
+    remembered: 'You won’t be asked again for exactly this.',
+    everything: 'Everything it asks for',
     notVerified: (app: string) =>
       html`<b>Not verified.</b> We haven’t checked who makes <bdi>${app}</bdi>.`,
     registeredItself: (app: string) =>
