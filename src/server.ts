@@ -14,6 +14,7 @@ import { createLanes, refuseFailed } from './http/lane.ts';
 import { type Handler, Listener } from './http/listener.ts';
 import { serveAssets } from './http/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
+import { limitBegun } from './interaction/begun-limit.ts';
 import { createInteractionRoutes } from './interaction/interaction.routes.ts';
 import { KnownDevices } from './interaction/known-device.ts';
 import { recoverInteractions } from './interaction/restart.ts';
@@ -136,6 +137,7 @@ export async function createServer({
   app.use(refuseFailed());
   app.use(presentJwts({ verify: services.verifyJwt, readBody }));
   app.use(refuseBrokenAssertions());
+  app.use(limitBegun());
   app.use(engine.middleware());
 
   const answer = createLanes({

@@ -27,6 +27,7 @@ export function markBegun(ctx: Context, uid: string): void {
   for (const name of kept.slice(0, Math.max(0, kept.length - MOST + 1)))
     ctx.cookies.set(name, null, plainCookie(ctx, '/', 0));
   ctx.cookies.set(nameOf(ctx, uid), uid, plainCookie(ctx, '/', LIFETIME));
+  ctx.state.begun = true;
 }
 
 /** Whether the interaction began in the browser that asks. */

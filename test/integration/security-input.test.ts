@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { type Credentials, Seed } from '../support/protocol.ts';
+import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
+import { authorizationFields, countRows, form, query, send } from '../support/wire.ts';
+
+/** SECURITY 27: what nobody has to have proven anything for, and never ends. What is of one request stands in authorization.test.ts. */
+
+const issuer = 'http://localhost:3000';
+let database: TestDatabase;
+let server: ServerProcess;
+let web: Credentials;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  server = await startServerProcess(database, issuer, { TRUST_PROXY: '1' });
+  web = await new Seed(database.db).client();
+});
+
+afterAll(async () => {
+  await server.stop();
+  await database.drop();
+});
+
+const begin = (address: string) =>
+  send(server.url, `/authorize?${query(authorizationFields(web).fields)}`, {
+    headers: { accept: 'text/html', 'x-forwarded-for': address },
+  });
+
+/** Asks so often, a few at once; gives how often each status came. */
+async function beginOften(times: number, addressOf: (index: number) => string) {
+  const statuses = new Map<number, number>();
+  let index = 0;
+  const worker = async () => {
+    while (index < times) {
+      const { status } = await begin(addressOf(index++));
+      statuses.set(status, (statuses.get(status) ?? 0) + 1);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  return Object.fromEntries(statuses);
+}
+
+const interactions = async () => Number((await countRows(database.db)).interactions);
+
+describe('SECURITY 27: 10,000 interactions', () => {
+  test('from one address, or one network of IPv6: as many are kept as a large office begins, and no more', async () => {
+    expect(await beginOften(2_500, () => '203.0.113.7')).toEqual({ 303: 2_000, 429: 500 });
+    expect(await interactions()).toBe(2_000);
+    const refused = await begin('203.0.113.7');
+    expect(refused).toMatchObject({ status: 429, cookies: [], location: undefined });
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
+    expect(refused.headers['content-type']).toBe('text/html; charset=utf-8');
+    // Others go on, each network of IPv6 as one.
+    expect((await begin('203.0.113.8')).status).toBe(303);
+    const spread = (index: number) => `2001:db8:1:2::${index.toString(16)}`;
+    expect(await beginOften(2_050, spread)).toEqual({ 303: 2_000, 429: 50 });
+    expect((await begin('2001:db8:1:3::1')).status).toBe(303);
+    expect(await interactions()).toBe(4_002);
+  });
+
+  test('what begins none is not counted, and goes on', async () => {
+    for (const extra of [
+      { prompt: 'none' },
+      { scope: '"' },
+      { redirect_uri: 'https://evil.example/' },
+    ]) {
+      const path = `/authorize?${query(authorizationFields(web, extra).fields)}`;
+      const headers = { accept: 'text/html', 'x-forwarded-for': '203.0.113.7' };
+      expect((await send(server.url, path, { headers })).status).not.toBe(429);
+    }
+    expect(await interactions()).toBe(4_002);
+  });
+});
+
+describe('SECURITY 27: endless and malformed input to the pages', () => {
+  async function signInPage() {
+    const begun = await begin('203.0.113.20');
+    const cookie = begun.cookies.map((line) => line.split(';')[0]).join('; ');
+    return { path: `${String(begun.location)}/sign-in`, cookie };
+  }
+
+  test('a password of 1 MB is refused before it is read', async () => {
+    const { path, cookie } = await signInPage();
+    for (const chunked of [false, true]) {
+      const answer = await send(server.url, path, {
+        method: 'POST',
+        chunked,
+        headers: { cookie, origin: issuer, accept: 'text/html' },
+        body: form({ email: 'ann@example.com', password: 'x'.repeat(1_000_000) }),
+      });
+      expect(answer.status).toBe(413);
+      expect(answer.text).not.toContain('xxxx');
+    }
+  });
+
+  test('random locales lead to a page in a language that there is', async () => {
+    const random = () => Math.random().toString(36).slice(2, 10);
+    const lists = [
+      ...Array.from({ length: 20 }, () => Array.from({ length: 50 }, random).join(' ')),
+      'en-x-'.repeat(300),
+      '../../en',
+      'en%00',
+      '__proto__ constructor toString',
+      '<script>alert(1)</script>',
+      '- -- *',
+    ];
+    for (const ui_locales of lists) {
+      const path = `/authorize?${query(authorizationFields(web, { ui_locales }).fields)}`;
+      const headers = { accept: 'text/html', 'x-forwarded-for': '203.0.113.21' };
+      const begun = await send(server.url, path, { headers });
+      expect(begun.status).toBe(303);
+      const cookie = begun.cookies.map((line) => line.split(';')[0]).join('; ');
+      const page = await send(server.url, String(begun.location), {
+        headers: { ...headers, cookie, 'accept-language': ui_locales.replace(/[^\x20-\x7e]/g, '') },
+      });
+      expect(page.status).toBe(200);
+      expect(page.text).toMatch(/<html lang="[a-z]{2}"/);
+      expect(page.text).not.toContain('<script>alert');
+    }
+  });
+});
