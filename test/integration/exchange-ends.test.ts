@@ -266,7 +266,7 @@ test('SECURITY 2: revocation races exchange 100 times, and nothing lives afterwa
       }
   }
   // Never a 5xx.
-  expect([...statuses.keys()].toSorted()).toEqual([200, 400]);
+  expect(new Set(statuses.keys())).toEqual(new Set([200, 400]));
 });
 
 test('rows go with what they are of', async () => {

@@ -3,14 +3,9 @@ import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { once } from 'node:events';
-import { ClientService } from '../../src/client/client.service.ts';
 import { JWT_BEARER } from '../../src/client/client.ts';
 import { type NewIssuer, type NewSubject, newIssuerSchema } from '../../src/issuer/issuer.ts';
-import { TrustedIssuers } from '../../src/issuer/issuer.service.ts';
-import { OutboundAllow } from '../../src/outbound/outbound.ts';
-import { Outbound } from '../../src/outbound/outbound.service.ts';
-import { RemoteKeys } from '../../src/outbound/remote-keys.service.ts';
-import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
+import type { TrustedIssuers } from '../../src/issuer/issuer.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
   allow,
@@ -18,6 +13,7 @@ import {
   exchangeToken,
   introspect,
   machineToken,
+  trustedIssuers,
 } from '../support/exchange.ts';
 import { until } from '../support/process.ts';
 import { type Credentials, exchange, isActive, post, Seed } from '../support/protocol.ts';
@@ -55,16 +51,7 @@ beforeAll(async () => {
   const grantTypes = [JWT_BEARER] as [typeof JWT_BEARER];
   deployer = await seed.client({ type: 'machine', apis, grantTypes });
   open = await seed.client({ type: 'device', redirectUris: [], apis, grantTypes });
-  const resourceServers = new ResourceServerService(database.db);
-  const outboundAllow = new OutboundAllow(['127.0.0.1']);
-  issuers = new TrustedIssuers({
-    db: database.db,
-    ownIssuer: issuer,
-    clients: new ClientService(database.db, resourceServers),
-    resourceServers,
-    outboundAllow,
-    remoteKeys: new RemoteKeys(new Outbound({ allow: outboundAllow })),
-  });
+  issuers = trustedIssuers(database, ['127.0.0.1']);
   await trust({ issuer: ci, jwks: keyed(key) });
   await entrust(ci, { subject, clientId: deployer.clientId });
   await entrust(ci, { subject, clientId: open.clientId, public: true });

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { JWT_BEARER } from '../../src/client/client.ts';
+import { newIssuerSchema } from '../../src/issuer/issuer.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
@@ -11,7 +13,24 @@ import {
   Seed,
   type SignedInBrowser,
 } from '../support/protocol.ts';
-import { assertion, type ClientKey, jwksOf, newKey, proof, send } from '../support/proofs.ts';
+import {
+  assertion,
+  assertionClaims,
+  type ClientKey,
+  jwksOf,
+  newKey,
+  proof,
+  send,
+  sign,
+} from '../support/proofs.ts';
+import {
+  accessTokenType,
+  allow,
+  exchangeGrant,
+  exchangeToken,
+  machineToken,
+  trustedIssuers,
+} from '../support/exchange.ts';
 import { ask } from '../support/relying-party.ts';
 import { answered, asking, visit } from '../support/requests.ts';
 import { startServer } from '../support/server.ts';
@@ -32,6 +51,8 @@ let browser: SignedInBrowser;
 let key: ClientKey;
 let signing: Credentials;
 let proving: Credentials;
+let service: Credentials;
+let deployer: Credentials;
 
 const opaque = 'https://opaque.example.com';
 const jwt = 'https://jwt.example.com';
@@ -53,6 +74,22 @@ beforeAll(async () => {
     jwks: jwksOf(key),
   });
   proving = await seed.client({ type: 'spa' });
+  service = await seed.client({ type: 'machine', apis, ...exchangeGrant });
+  for (const source of [opaque, jwt])
+    for (const target of [opaque, jwt])
+      await allow(database, { clientId: service.clientId, source, target, scopes: ['read'] });
+  deployer = await seed.client({ type: 'machine', apis, grantTypes: [JWT_BEARER] });
+  const issuers = trustedIssuers(database);
+  await issuers.add(
+    newIssuerSchema.parse({ issuer: 'https://ci.example.com', jwks: jwksOf(key) }),
+    'test',
+  );
+  for (const api of [opaque, jwt])
+    await issuers.allow(
+      'https://ci.example.com',
+      { subject: 'build', clientId: deployer.clientId, api, scopes: ['read'], public: false },
+      'test',
+    );
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId, { [opaque]: ['read'], [jwt]: ['read'] });
   await seed.consent(accountId, proving.clientId);
@@ -187,6 +224,63 @@ test('issuing', async () => {
   expect(
     (await measure('revocation', 2, () => revoke(server.url, client, next.refresh_token))).status,
   ).toBe(200);
+});
+
+test('token exchange, and an assertion of a trusted issuer: 2 each', async () => {
+  const issuer = 'http://localhost:3000';
+  const { access_token: subject } = await person({ resource: opaque, scope: 'openid read' });
+  const { access_token: ofJwt } = await person({ resource: jwt, scope: 'openid read' });
+  const ofMachine = (resource: string) => machineToken(server.url, machine, resource);
+  const own = await ofMachine(opaque);
+  const exchanged = async (
+    request: string,
+    budget: number,
+    token: string,
+    to: string,
+    more = {},
+  ) => {
+    const { status, body } = await measure(`token exchange, ${request}`, budget, () =>
+      exchangeToken(server.url, service, token, to, more),
+    );
+    expect({ status, error: body.error_description }).toEqual({ status: 200 });
+    return body.access_token;
+  };
+  // Warms the rules of the client.
+  await exchangeToken(server.url, service, subject, opaque);
+  const made = await exchanged("of a person's token", 2, subject, opaque);
+  await exchanged("of a person's token, into a JWT", 2, subject, jwt);
+  await exchanged("of a person's JWT", 2, ofJwt, opaque);
+  await exchanged("of a machine's token", 2, own, opaque);
+  await exchanged("of a machine's JWT, into a JWT", 2, await ofMachine(jwt), jwt);
+  await exchanged('of an exchanged token', 2, made, opaque);
+  await exchanged('with an actor', 2, subject, opaque, {
+    actor_token: await machineToken(server.url, service, opaque),
+    actor_token_type: accessTokenType,
+  });
+  const { body } = await measure('introspection, an exchanged token', 1, () =>
+    post(server.url, '/introspect', opaqueApi, { token: made }),
+  );
+  expect(body.active).toBe(true);
+  const refused = await measure('token exchange, refused', 2, () =>
+    exchangeToken(server.url, service, 'vs_at_unknown', opaque),
+  );
+  expect(refused.status).toBe(400);
+
+  const asserted = async (resource: string) => {
+    const claims = assertionClaims('build', issuer, { iss: 'https://ci.example.com' });
+    const fields = { grant_type: JWT_BEARER, assertion: await sign(key, claims), resource };
+    return () => post(server.url, '/token', deployer, { ...fields, scope: 'read' });
+  };
+  // Warms the issuers.
+  await (await asserted(opaque))();
+  for (const [format, resource] of [
+    ['opaque', opaque],
+    ['JWT', jwt],
+  ] as const) {
+    const ask = await asserted(resource);
+    const { status } = await measure(`assertion of a trusted issuer, ${format}`, 2, ask);
+    expect(status).toBe(200);
+  }
 });
 
 test('a signed client assertion, and a DPoP proof: 1 more each', async () => {

@@ -3,6 +3,10 @@ import { ClientService } from '../../src/client/client.service.ts';
 import { type NewClient, TOKEN_EXCHANGE } from '../../src/client/client.ts';
 import { ExchangeRules } from '../../src/exchange/exchange.service.ts';
 import { type NewExchangeRule, newExchangeRuleSchema } from '../../src/exchange/exchange.ts';
+import { TrustedIssuers } from '../../src/issuer/issuer.service.ts';
+import { OutboundAllow } from '../../src/outbound/outbound.ts';
+import { Outbound } from '../../src/outbound/outbound.service.ts';
+import { RemoteKeys } from '../../src/outbound/remote-keys.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import type { TestDatabase } from './database.ts';
 import { type Credentials, exchange, post, type Seed, type TokenAnswer } from './protocol.ts';
@@ -24,6 +28,20 @@ export function allow(
   const clients = new ClientService(database.db, resourceServers);
   const rules = new ExchangeRules(database.db, clients, resourceServers);
   return rules.allow(newExchangeRuleSchema.parse(rule), 'test');
+}
+
+/** Whose assertions are taken, as the command line changes it. */
+export function trustedIssuers({ db }: TestDatabase, inside: readonly string[] = []) {
+  const resourceServers = new ResourceServerService(db);
+  const outboundAllow = new OutboundAllow(inside);
+  return new TrustedIssuers({
+    db,
+    ownIssuer: 'http://localhost:3000',
+    clients: new ClientService(db, resourceServers),
+    resourceServers,
+    outboundAllow,
+    remoteKeys: new RemoteKeys(new Outbound({ allow: outboundAllow })),
+  });
 }
 
 export const exchangeForm = (
