@@ -63,7 +63,12 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     },
     lastSeen: (id) => lastSeenDocumentClient(db.kysely, id),
   });
-  const clients: ClientService = new ClientService(db, resourceServers, outboundAllow, documents);
+  const clients: ClientService = new ClientService(
+    db,
+    resourceServers,
+    outboundAllow,
+    documents,
+  );
   const keys = new KeyService(db, sealer);
   await keys.ensure();
   const subjects = await openSubjects(db, sealer);
@@ -108,6 +113,10 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
       tellOf: (clientId, token) => introspection.answerById(clientId, token),
       subjects,
+      askedPeople: {
+        find: (email) => accounts.findByEmail(email),
+        count: (clientId, email) => limits.consumeAsking(clientId, email),
+      },
       grants: { exchangeRules, trustedIssuers, findLive: (token) => introspection.find(token) },
     },
     keys,

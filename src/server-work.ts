@@ -1,8 +1,14 @@
 import { DevMailbox } from './email/dev-mailbox.ts';
 import { REPLAY_MAIL } from './email/email.ts';
-import { createMailHandler, createReplayMailHandler } from './email/email.service.ts';
+import {
+  createAskMailHandler,
+  createMailHandler,
+  createReplayMailHandler,
+} from './email/email.service.ts';
 import { SmtpMailer } from './email/mailer.ts';
 import { createLogoutHandler } from './oidc/backchannel-logout.ts';
+import { ASK_MAIL, createAskFinder } from './oidc/ciba-mail.ts';
+import { createPingHandler, PING } from './oidc/ciba-ping.ts';
 import { createKeyRotation } from './oidc/key-rotation.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
@@ -46,6 +52,7 @@ export function createWork(
         ? {}
         : {
             mail: createMailHandler(mailer, house),
+            [ASK_MAIL]: createAskMailHandler(mailer, house, createAskFinder(db)),
             [REPLAY_MAIL]: createReplayMailHandler(mailer, house, {
               account: (id) => accounts.find(id),
               app: async (id) => (await clients.find(id))?.name,
@@ -69,7 +76,10 @@ export function createWork(
     db,
     sealer,
     logger,
-    handlers: { [LOGOUT]: createLogoutHandler({ provider: () => engine.provider, outbound }) },
+    handlers: {
+      [LOGOUT]: createLogoutHandler({ provider: () => engine.provider, outbound }),
+      [PING]: createPingHandler({ clients, outbound }),
+    },
     concurrency: 8,
     fairTo: 'clientId' satisfies keyof ClientLogout,
   });

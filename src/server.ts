@@ -14,6 +14,8 @@ import { createLanes, refuseFailed } from './http/lane.ts';
 import { type Handler, Listener } from './http/listener.ts';
 import { serveAssets } from './http/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
+import { createAskedRoutes } from './interaction/ciba.routes.ts';
+import { createDeviceRoutes } from './interaction/device.routes.ts';
 import { limitBegun } from './interaction/begun-limit.ts';
 import { createInteractionRoutes } from './interaction/interaction.routes.ts';
 import { KnownDevices } from './interaction/known-device.ts';
@@ -130,6 +132,8 @@ export async function createServer({
   );
   app.use(createVerifyRoutes({ ...services, config }));
   app.use(createSetupRoutes({ ...services, config }));
+  app.use(createDeviceRoutes({ ...services, config, sealer }));
+  app.use(createAskedRoutes({ ...services, config }));
   const signIn = createConsoleSignIn({ config, engine, renderer });
   app.use(accountRoutes({ ...services, issuer: config.issuer, signIn }).routes());
   app.use(refuseForeignResume(() => engine.provider.cookieName('resume')));

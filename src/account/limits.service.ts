@@ -43,6 +43,13 @@ export const limits = {
   'mail mailbox': { points: 5, seconds: HOUR },
   'mail mailbox, a day': { points: 15, seconds: DAY },
   'mail address': { points: 30, seconds: HOUR },
+  /** User codes of devices: of 2.6e10 a few live, and what a right one gives is to sign somebody's device in. */
+  'user code address': { points: 30, seconds: 15 * MINUTE },
+  'user code account': { points: 20, seconds: 15 * MINUTE },
+  'user code all': { points: 3_000, seconds: 5 * MINUTE },
+  /** Mails in which an app asks a person for an answer (CIBA): of one app, and of all of them. */
+  'asked mailbox+client': { points: 10, seconds: HOUR },
+  'asked mailbox': { points: 20, seconds: HOUR },
   /** Codes from a verification mail, by the address that types them; each mail bounds its own besides. */
   'code address': { points: 30, seconds: HOUR },
   /** Documents of clients that nobody has asked for before: by who makes us call a host, by the host, and in all. */
@@ -76,6 +83,13 @@ export interface MailRequest {
   readonly email: string;
   /** The network address of the client that asks for it. */
   readonly address: string;
+}
+
+export interface UserCodeGuess {
+  /** The network address of the browser in which it is typed. */
+  readonly address: string;
+  /** Who is signed in there. */
+  readonly accountId: string | undefined;
 }
 
 type Take = readonly [LimitName, string];
@@ -184,6 +198,32 @@ export class Limits {
   }
 
   /**
+   * Counts a guess at the code that a device shows.
+   * @throws AppError `too_many_attempts` (429)
+   */
+  async consumeUserCodeGuess(guess: UserCodeGuess): Promise<void> {
+    await this.#consume(userCodeBuckets(guess));
+  }
+
+  /** The code was right: only this guess's points come back, or one's own codes would wipe out all others. */
+  async forgiveUserCodeGuess(guess: UserCodeGuess): Promise<void> {
+    const { narrow, wide } = userCodeBuckets(guess);
+    await this.#giveBack([...narrow, ...wide]);
+  }
+
+  /**
+   * Counts a mail in which an app asks a person for an answer; whether or not the address has an account.
+   * @throws AppError `too_many_attempts` (429)
+   */
+  async consumeAsking(clientId: string, email: string): Promise<void> {
+    const who = mailboxKey(email);
+    await this.#consume({
+      narrow: [['asked mailbox+client', `${who} ${clientId}`]],
+      wide: [['asked mailbox', who]],
+    });
+  }
+
+  /**
    * Counts a call of ours to a host that somebody has named as a client's.
    * @param address of who made us call, where that is known
    * @throws AppError `too_many_attempts` (429)
@@ -271,6 +311,21 @@ function passwordBuckets({ account, address, knownDevice }: PasswordGuess): Buck
 function factorBuckets({ accountId, knownDevice }: FactorGuess): Buckets {
   const who = knownDevice === undefined ? accountId : `${accountId} ${knownDevice}`;
   return { narrow: [['factor account', who]], wide: [['factor account, a day', who]] };
+}
+
+function userCodeBuckets({ address, accountId }: UserCodeGuess): Buckets {
+  return {
+    narrow: [
+      ['user code address', addressKey(address)],
+      ...(accountId === undefined ? [] : [['user code account', accountId] as const]),
+    ],
+    wide: [['user code all', '']],
+  };
+}
+
+/** Whether two network addresses are counted as one: as a rule, the same household's. */
+export function sameNetwork(one: string, other: string): boolean {
+  return addressKey(one) === addressKey(other);
 }
 
 function mailBuckets({ email, address }: MailRequest): Buckets {

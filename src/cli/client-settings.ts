@@ -174,6 +174,18 @@ export const settingsOptions = {
     value: 'TYPE,TYPE',
     help: `how it may come by tokens (${grantTypes.join(', ')}); those of its type unless told`,
   },
+  'ciba-delivery': {
+    value: 'poll|ping',
+    help: 'how it learns that a person has answered (CIBA); poll unless told',
+  },
+  'ciba-notification-endpoint': {
+    value: 'U|none',
+    help: 'where a ping tells it so',
+  },
+  'ciba-signing-alg': {
+    value: `${signingAlgs.join('|')}|none`,
+    help: 'what it signs such requests with; none unless told',
+  },
   'detail-types': {
     value: 'TYPE,TYPE|none',
     help: 'the types of authorization details that it may ask for (api list-detail-types)',
@@ -232,6 +244,9 @@ export const settingsInput = {
   'response-modes': list.pipe(shape.responseModes),
   'authorization-signing-alg': shape.authorizationSigningAlg,
   'grant-types': list.pipe(shape.grantTypes),
+  'ciba-delivery': shape.cibaDelivery,
+  'ciba-notification-endpoint': uriOrNone.pipe(shape.cibaNotificationEndpoint),
+  'ciba-signing-alg': uriOrNone.pipe(shape.cibaSigningAlg),
   'detail-types': list
     .transform((types) => (types?.length === 1 && types[0] === 'none' ? [] : types))
     .pipe(shape.authorizationDetailsTypes),
@@ -284,6 +299,9 @@ export function givenAspects(input: Given) {
     certificateName: input['certificate-name'],
     bound: input.bound,
     grantTypes: input['grant-types'],
+    cibaDelivery: input['ciba-delivery'],
+    cibaNotificationEndpoint: input['ciba-notification-endpoint'],
+    cibaSigningAlg: input['ciba-signing-alg'],
     subjectType: input['subject-type'],
     sectorIdentifierUri: input['sector-identifier-uri'],
     backchannelLogoutUri: input['backchannel-logout-uri'],

@@ -11,6 +11,8 @@ export const grantTypes = [
   'authorization_code',
   'refresh_token',
   'client_credentials',
+  'urn:ietf:params:oauth:grant-type:device_code',
+  'urn:openid:params:grant-type:ciba',
   TOKEN_EXCHANGE,
   JWT_BEARER,
 ] as const;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { signingAlgs } from '../resource-server/resource-server.ts';
 import { clientAuthenticationSchema, isUsableKey } from './client-authentication.ts';
+import { clientCibaSchema } from './client-ciba.ts';
 import { clientGrantsSchema } from './client-grants.ts';
 import { clientKeysSchema } from './client-keys.ts';
 import { clientLogoutSchema } from './client-logout.ts';
@@ -121,6 +122,7 @@ export const clientChangesSchema = givenSettingsSchema.extend({
   ...clientLogoutSchema.shape,
   ...clientRequestsSchema.shape,
   ...clientGrantsSchema.shape,
+  ...clientCibaSchema.shape,
   ...clientSubjectsSchema.shape,
   name: z.string().trim().min(1).max(100).optional(),
 });

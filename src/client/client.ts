@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
 import { clientAuthenticationSchema } from './client-authentication.ts';
+import { clientCibaSchema } from './client-ciba.ts';
 import { clientGrantsSchema } from './client-grants.ts';
 import { clientKeysSchema } from './client-keys.ts';
 import { clientLogoutSchema } from './client-logout.ts';
@@ -57,7 +58,13 @@ export interface ShownSecret {
 }
 
 /** The identity scopes that a client may ask for; `openid` always comes along with a person. */
-export const identityScopes = ['openid', 'profile', 'email', 'groups', 'offline_access'] as const;
+export const identityScopes = [
+  'openid',
+  'profile',
+  'email',
+  'groups',
+  'offline_access',
+] as const;
 
 /** Those of a client of which nothing was said: groups are told to those that were chosen for it. */
 export const usualScopes = identityScopes.filter((scope) => scope !== 'groups');
@@ -100,6 +107,7 @@ export const newClientSchema = z.strictObject({
   ...clientLogoutSchema.shape,
   ...clientRequestsSchema.shape,
   ...clientGrantsSchema.shape,
+  ...clientCibaSchema.shape,
   ...clientSubjectsSchema.shape,
 });
 export type NewClient = z.output<typeof newClientSchema>;

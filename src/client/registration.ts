@@ -8,6 +8,7 @@ import {
   type NewClient,
 } from './client.ts';
 import { withAuthentication } from './client-authentication.ts';
+import { checkCiba, checkCibaEndpoint, withCiba } from './client-ciba.ts';
 import { checkFapi, completed } from './client-fapi.ts';
 import { checkGrants, type GrantType, isForMachines, withGrants } from './client-grants.ts';
 import { checkKeys, withKeys } from './client-keys.ts';
@@ -51,7 +52,11 @@ const kinds: Record<ClientType, Kind> = {
     applicationType: 'native',
   },
   machine: { public: false, grantTypes: ['client_credentials'], applicationType: 'web' },
-  device: { public: true, grantTypes: ['refresh_token'], applicationType: 'native' },
+  device: {
+    public: true,
+    grantTypes: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    applicationType: 'native',
+  },
 };
 
 /**
@@ -86,6 +91,7 @@ export function newRegistration(input: NewClient, outboundAllow: OutboundAllow):
     checkRedirectUri(uri, input.type);
   checkLogout(registration.metadata, outboundAllow);
   checkKeys(registration.metadata, outboundAllow);
+  checkCibaEndpoint(registration.metadata, outboundAllow);
   return registration;
 }
 
@@ -113,6 +119,8 @@ export function changedRegistration(
   );
   // What the operator lists may have changed since: that is seen with each delivery.
   if (saysLogout(changes)) checkLogout(registration.metadata, outboundAllow);
+  if (changes.cibaNotificationEndpoint !== undefined)
+    checkCibaEndpoint(registration.metadata, outboundAllow);
   if (changes.jwksUri !== undefined) checkKeys(registration.metadata, outboundAllow);
   return registration;
 }
@@ -127,7 +135,7 @@ export function withAspects(
     withRequests(withAuthentication(withGrants(basis, said), said), said),
     said,
   );
-  return withSubjects(withAll, said);
+  return withCiba(withSubjects(withAll, said), said);
 }
 
 /** The registration as it is stored, if all of it goes together. */
@@ -139,6 +147,7 @@ export function checked(
   const { settings, metadata } = completed(registration);
   checkGrants(metadata);
   checkRequests(metadata);
+  checkCiba(metadata);
   const counted = clientSettingsSchema.parse(settings);
   checkRegistration(counted, metadata, allowed, said);
   checkFapi(counted, metadata);

@@ -10,6 +10,7 @@ export const sealedColumns = [
   { table: 'authenticators', key: 'id', column: 'secret_sealed' },
   { table: 'outbox', key: 'id', column: 'payload_sealed' },
   { table: 'action_links', key: 'id_hash', column: 'payload_sealed' },
+  { table: 'polled_requests', key: 'id', column: 'payload_sealed' },
 ] as const;
 
 const BATCH = 200;

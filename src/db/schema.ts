@@ -267,6 +267,29 @@ export interface TokenSourcesTable {
   expires_at: Date;
 }
 
+export interface PolledRequestsTable {
+  id: string;
+  kind: 'device' | 'ciba';
+  id_hash: Buffer;
+  user_code_mac: Buffer | null;
+  link_hash: Buffer | null;
+  client_id: string;
+  account_id: string | null;
+  grant_id: string | null;
+  session_uid: string | null;
+  payload: JSONColumnType<Record<string, unknown>>;
+  answer: JSONColumnType<Record<string, unknown>> | null;
+  payload_sealed: Buffer | null;
+  state: Generated<'pending' | 'approved' | 'denied'>;
+  poll_interval: Generated<number>;
+  polled_at: Date | null;
+  polled_early: Generated<boolean>;
+  created_at: Now;
+  expires_at: Date;
+  decided_at: Date | null;
+  consumed_at: Date | null;
+}
+
 export interface RevokedTokensTable {
   id_hash: Buffer;
   revoked_at: Now;
@@ -393,6 +416,7 @@ export interface Schema {
   grants: GrantsTable;
   session_clients: SessionClientsTable;
   tokens: TokensTable;
+  polled_requests: PolledRequestsTable;
   token_sources: TokenSourcesTable;
   revoked_tokens: RevokedTokensTable;
   replays: ReplaysTable;

@@ -19,6 +19,25 @@ export function createMailHandler(mailer: Mailer, house: House): OutboxHandler {
   };
 }
 
+/** What delivers rows in which an app asks a person for an answer; nobody is mailed where there is nobody, or it is too late. */
+export function createAskMailHandler(
+  mailer: Mailer,
+  house: House,
+  find: (
+    payload: unknown,
+  ) => Promise<
+    | { to: string; locale: string | undefined; app: string; token: string; until: string }
+    | undefined
+  >,
+): OutboxHandler {
+  return async (payload, { id }) => {
+    const found = await find(payload);
+    if (found === undefined) return;
+    const mail: Mail = { template: 'asked', ...found };
+    await mailer.send({ id, to: mail.to, ...renderMail(mail, house) });
+  };
+}
+
 /**
  * What delivers rows of the kind `replay_mail`, to the address that the account has now; nobody is told where the account
  * or the app is gone.

@@ -24,6 +24,15 @@ export const mailSchema = z.discriminatedUnion('template', [
   z.object({ template: z.literal('second_factor_reset'), to, locale, at }),
   z.object({ template: z.literal('recovery_codes_regenerated'), to, locale, at }),
   z.object({ template: z.literal('administrator_created'), to, locale }),
+  /** An app asks the person for an answer (CIBA): a link that lives until `until`. */
+  z.object({
+    template: z.literal('asked'),
+    to,
+    locale,
+    app: z.string(),
+    token: z.string(),
+    until: at,
+  }),
   /** A code or a refresh token of an app was used again, so that the app was signed out. */
   z.object({ template: z.literal('token_replayed'), to, locale, app: z.string(), at }),
 ]);

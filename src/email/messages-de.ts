@@ -53,6 +53,14 @@ export const de: MailMessages = {
     again:
       'Bekommen Sie diese E-Mail noch einmal, dann sagen Sie es den Anbietern der App. Kennen Sie die App nicht, dann entfernen Sie sie aus Ihrem Konto:',
   },
+  asked: {
+    subject: (app) => `${app} bittet um Ihre Antwort`,
+    lead: (app, house) =>
+      `Die App „${app}“ bittet Sie, etwas mit Ihrem Konto bei ${house} zu bestätigen. Hier sehen Sie, was es ist, und antworten:`,
+    until: (date) => `Der Link gilt bis ${date}. Sie werden gebeten, sich anzumelden.`,
+    ignore:
+      'Haben Sie das nicht selbst begonnen, dann antworten Sie „Nicht erlauben“, oder tun Sie nichts. Niemand, der Sie anruft oder Ihnen schreibt, braucht Ihre Erlaubnis.',
+  },
   administratorCreated: {
     subject: (house) => `Sie verwalten jetzt ${house}`,
     lead: (house) => `Ihr Konto hat Verwaltungsrechte bei ${house}. Melden Sie sich hier an:`,

@@ -48,6 +48,14 @@ const en = {
     again:
       'If you get this mail again, tell the people who run the app. If you don’t know the app, remove it from your account:',
   },
+  asked: {
+    subject: (app: string) => `${app} asks for your answer`,
+    lead: (app: string, house: string) =>
+      `The app “${app}” asks you to confirm something with your ${house} account. See what it is, and answer, here:`,
+    until: (date: string) => `The link works until ${date}. You’ll be asked to sign in.`,
+    ignore:
+      'If you did not start this yourself, answer “Don’t allow”, or do nothing. Nobody who calls or writes to you needs you to allow it.',
+  },
   administratorCreated: {
     subject: (house: string) => `You’re an administrator of ${house}`,
     lead: (house: string) => `Your account is an administrator of ${house}. Sign in here:`,

@@ -12,6 +12,11 @@ function verifyEmailUrl(issuer: string, token: string): string {
   return `${issuer}/verify-email/${token}`;
 }
 
+/** The page behind the link of a mail in which an app asks for an answer. */
+function askedUrl(issuer: string, token: string): string {
+  return `${issuer}/asked/${token}`;
+}
+
 type Written = Pick<Letter, 'subject' | 'text'>;
 
 /** The words of a mail, in its reader's language: plain text, with each link on a line of its own. */
@@ -68,6 +73,16 @@ export function renderMail(mail: Mail, house: House): Written {
         next(app),
         again,
         account,
+      ]);
+    }
+    case 'asked': {
+      const { subject, lead, until, ignore } = m.asked;
+      const app = oneLine(mail.app);
+      return write(subject(app), [
+        lead(app, house.name),
+        askedUrl(house.issuer, mail.token),
+        until(m.moment(new Date(mail.until))),
+        ignore,
       ]);
     }
     case 'administrator_created': {

@@ -118,6 +118,18 @@ export interface ConsentDetail extends DetailShown {
   remembered: boolean;
 }
 
+/** What a program asks for that the person uses elsewhere, and what is compared before it is answered. */
+export interface ConsentRequest {
+  kind: 'device' | 'ciba';
+  askedAt: Date;
+  /** Of a device: what is on its screen, as XXXX-XXXX. */
+  code?: string | undefined;
+  /** Of CIBA: what the app that asks shows as well. */
+  message?: string | undefined;
+  /** The network address that it was asked from, where that is not this browser's. */
+  otherNetwork?: string | undefined;
+}
+
 /** `offline_access`: to stay connected while nobody is there. */
 export interface ConsentStay {
   optional: boolean;
@@ -170,6 +182,7 @@ export type ErrorKind =
   | 'other-browser'
   | 'forged'
   | 'sign-in-stopped'
+  | 'not-yours'
   | 'forbidden'
   | 'not-found'
   | 'too-many'
@@ -237,7 +250,7 @@ export interface Pages {
   /** `continueUrl`: back to the sign-in that waits, or to the account. */
   'verify-email-done': Page & { app?: App | undefined; continueUrl?: string | undefined };
   /** A link that was used or is too old. `nextUrl`: where a new one can be asked for, or sign-in. */
-  'link-expired': Page & { link: 'verify-email' | 'setup'; nextUrl?: string | undefined };
+  'link-expired': Page & { link: 'verify-email' | 'setup' | 'asked'; nextUrl?: string | undefined };
   /** Posts `device_name` and `code`. */
   'totp-enrol': Page &
     Form &
@@ -298,6 +311,10 @@ export interface Pages {
       details?: ConsentDetail[] | undefined;
       stay?: ConsentStay | undefined;
       already?: ConsentAlready | undefined;
+      /** It is asked for elsewhere, and no redirect follows. */
+      request?: ConsentRequest | undefined;
+      /** One of our own, of which nobody is asked what it may do. */
+      asksNothing?: boolean | undefined;
       /** The redirect goes to the reader's own machine (loopback or a private scheme). */
       ownMachine: boolean;
       /** The host that the browser goes back to; none with `ownMachine`. */
@@ -314,6 +331,21 @@ export interface Pages {
       account: { email: string; name?: string | undefined };
       switchUrl: string;
     };
+  /** Where the code is entered that a device shows. Posts `code`. */
+  device: Page &
+    Form &
+    Limited & {
+      /** As it was typed, or came along in the address. */
+      code?: string | undefined;
+      problem?: 'wrong-code' | 'too-many' | undefined;
+    };
+  /** A program that asked elsewhere has its answer. */
+  'request-answered': Page & {
+    kind: 'device' | 'ciba';
+    app?: App | undefined;
+    isAllowed: boolean;
+    homeUrl?: string | undefined;
+  };
   /** Posts `logout=yes`, or nothing by "Stay signed in"; with `stayUrl` that is a link instead. */
   'sign-out': Page &
     Form & {

@@ -3,6 +3,7 @@ import type { Words } from './html.ts';
 import type { ConnectedApp, ConsentAlready, ConsentClaim, Pages, ScopeKind } from './pages.ts';
 import { spellOut } from './present-detail.ts';
 import type { Kit } from './present-forms.ts';
+import { requestFacts, requestTitle } from './present-request.ts';
 
 /** One line of what an app may do: a word in the margin, and what it means. */
 interface Row {
@@ -100,7 +101,11 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
   const { name, id } = model.app;
   const { already } = model;
   return {
-    title: already ? m.consent.titleMore(name) : m.consent.title(name),
+    title: model.request
+      ? requestTitle(name, model.request, kit)
+      : already
+        ? m.consent.titleMore(name)
+        : m.consent.title(name),
     invalid: model.problem === 'undecided',
     cut: cut(id),
     summary:
@@ -113,7 +118,8 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
     may: already ? m.consent.mayMore(name) : m.consent.may(name),
     privacyUrl: web(model.privacyUrl),
     termsUrl: web(model.termsUrl),
-    rows: askedRows(model, kit),
+    facts: model.request && requestFacts({ ...model, request: model.request }, kit),
+    rows: model.asksNothing ? [] : askedRows(model, kit),
     already: already ? allowedRows(already, kit) : [],
   };
 }

@@ -12,6 +12,7 @@ import {
   tooMany,
   type View,
 } from './present-forms.ts';
+import { presentAnswered, presentDevice } from './present-request.ts';
 import { ago, exactly, inFull, inSeconds, lasting, onDay } from './when.ts';
 
 // A presenter decides everything that a template would have to compute: which words, in which state.
@@ -184,8 +185,12 @@ export const presenters: Presenters = {
   'link-expired': ({ link }, { m }) => ({
     ...asking(undefined, m.link.title),
     cut: cut(undefined, APART, link),
-    lead: link === 'setup' ? m.link.setup : m.link.verify,
-    next: link === 'setup' ? m.link.setupNext : m.link.verifyNext,
+    lead: { setup: m.link.setup, asked: m.link.asked, 'verify-email': m.link.verify }[link],
+    next: {
+      setup: m.link.setupNext,
+      asked: m.link.askedNext,
+      'verify-email': m.link.verifyNext,
+    }[link],
   }),
   'totp-enrol': totpEnrol,
   'recovery-codes': (model, { m }) => {
@@ -206,6 +211,8 @@ export const presenters: Presenters = {
   'recovery-code': (model, kit) =>
     asking(model.app?.id, kit.m.recovery.title, codeSummary(model, kit.m.recovery, kit)),
   consent: presentConsent,
+  device: presentDevice,
+  'request-answered': presentAnswered,
   'choose-account': ({ app }, { m }) => ({
     ...asking(app?.id, app ? m.choose.titleFor(app.name) : m.choose.title),
   }),

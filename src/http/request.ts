@@ -176,7 +176,7 @@ export function accessLog(logger: Logger): Middleware {
     log({
       requestId: ctx.state.requestId as string,
       method: ctx.method,
-      path: ctx.path.replace(/(interaction|authorize|verify-email|setup)\/.+/, '$1/…'),
+      path: ctx.path.replace(/(interaction|authorize|verify-email|setup|device|asked)\/.+/, '$1/…'),
       status: ctx.status,
       ms: performance.now() - started,
     });

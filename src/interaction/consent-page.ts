@@ -6,6 +6,7 @@ import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { hostOf, skipsConsent } from '../oidc/apps.ts';
 import { nameOfDetail } from '../oidc/granted-details.ts';
+import { CONFIRM_REQUEST } from '../oidc/polled-prompts.ts';
 import type { AccountRecord } from '../oidc/records.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import {
@@ -18,6 +19,7 @@ import {
 } from './asked.ts';
 import { finishConsent, finishWithError } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
+import { describePolled } from './polled.ts';
 import { switchUrl, type Visit } from './visit.ts';
 
 const formSchema = z.object({
@@ -44,27 +46,37 @@ export function createConsentStep(parts: InteractionParts) {
       consent === undefined && skipsConsent(client) && !reasons.includes('consent_prompt');
     const asked = skips ? askedEachTime(all) : all;
     // An app on the person's own machine is asked about each time, and then as a whole: another program may pose as it.
-    const askAgain = reasons.includes('consent_prompt') || reasons.includes('local_redirect');
+    const askAgain =
+      reasons.includes('consent_prompt') ||
+      reasons.includes('local_redirect') ||
+      reasons.includes(CONFIRM_REQUEST);
     const question = makeQuestion(asked, account, consent, askAgain);
     return { account, client, app, question, skips };
   }
 
-  function show(
+  async function show(
     visit: Visit,
-    { account, app, client, question }: Awaited<ReturnType<typeof load>>,
+    { account, app, client, question, skips }: Awaited<ReturnType<typeof load>>,
     problem?: 'undecided',
-  ): void {
-    const redirectUri = String(visit.interaction.params.redirect_uri);
+  ): Promise<void> {
+    const { redirect_uri: redirectUri } = visit.interaction.params as { redirect_uri?: string };
+    const request = await describePolled(visit, parts.sealer);
     const model: Pages['consent'] = {
       action: `${visit.base}/consent`,
       app,
-      account: { email: account.email, switchUrl: switchUrl(visit) },
+      // Somebody else was not asked.
+      account: {
+        email: account.email,
+        switchUrl: request?.kind === 'ciba' ? undefined : switchUrl(visit),
+      },
       claims: [...question.claims],
       scopes: [...question.scopes],
       details: [...question.details],
       stay: question.stay,
       already: question.already,
-      ownMachine: isLocalRedirect(redirectUri),
+      request,
+      asksNothing: skips && question.details.length === 0,
+      ownMachine: request === undefined && isLocalRedirect(String(redirectUri)),
       returnTo: hostOf(redirectUri),
       accountUrl: `${parts.config.issuer}/account`,
       privacyUrl: client.metadata.policy_uri as string | undefined,
@@ -121,7 +133,7 @@ export function createConsentStep(parts: InteractionParts) {
 
   return {
     show: async (visit: Visit): Promise<void> => {
-      show(visit, await load(visit));
+      await show(visit, await load(visit));
     },
     submit: async (visit: Visit, fields: URLSearchParams): Promise<void> => {
       const form = formSchema.parse({
@@ -131,7 +143,7 @@ export function createConsentStep(parts: InteractionParts) {
         detail: fields.getAll('detail'),
       });
       const loaded = await load(visit);
-      if (form.decision === undefined) show(visit, loaded, 'undecided');
+      if (form.decision === undefined) await show(visit, loaded, 'undecided');
       else await decide(visit, loaded.account, loaded.client.id, loaded, form);
     },
   };

@@ -9,6 +9,7 @@ import { wantedSubjects } from '../oidc/claims-parameter.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { InteractionParts } from './parts.ts';
+import { findPolled } from './polled.ts';
 import { type Interaction, redirect, type Visit } from './visit.ts';
 
 type Result = NonNullable<Interaction['result']>;
@@ -34,7 +35,9 @@ export async function finishSignIn(
   const { ctx, interaction, client } = visit;
   // As the client knows the person.
   const subject = parts.subjects.of(account.id, client?.settings.sector);
-  if (meantSubjects(interaction).some((meant) => !meant.includes(subject))) {
+  const asked = await findPolled(interaction);
+  const isOther = asked?.kind === 'ciba' && asked.accountId !== account.id;
+  if (isOther || meantSubjects(interaction).some((meant) => !meant.includes(subject))) {
     await finishWithError(visit, 'login_required', 'the person that was asked for did not sign in');
     return;
   }

@@ -23,6 +23,8 @@ const noticeCookie = 'vs_notice';
  */
 export function rememberStart({ ctx, base, interaction }: Visit): void {
   if (ctx.cookies.get(againCookie) !== undefined) return;
+  // A program that polls is answered from where its code is entered; a mail's link is not kept here.
+  if (interaction.deviceCode !== undefined) return;
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(startOf(interaction))) {
     for (const one of [value].flat()) if (typeof one === 'string') query.append(name, one);

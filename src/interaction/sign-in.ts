@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
+import { ASKED_ACCOUNT } from '../oidc/polled-prompts.ts';
 import { currentUnit } from '../oidc/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { type InteractionParts, pathOfAll } from './parts.ts';
@@ -32,6 +33,7 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
       isSwitch ||
       interaction.session === undefined ||
       reasons.includes('id_token_hint') ||
+      reasons.includes(ASKED_ACCOUNT) ||
       reasons.includes('claims_id_token_sub_value')
     )
       return undefined;

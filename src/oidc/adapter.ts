@@ -1,8 +1,10 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
+import type { Sealer } from '../lib/seal.ts';
 import { fromEpoch } from '../lib/time.ts';
 import { clientMetadata } from './clients.ts';
 import { familyAdapter } from './family-adapter.ts';
+import { polledAdapter } from './polled-adapter.ts';
 import { pushedRequestAdapter, withoutPushedId, withPushedId } from './pushed-requests.ts';
 import type { Payload } from './records.ts';
 import { refusals } from './refusals.ts';
@@ -16,11 +18,18 @@ import { currentUnit } from './unit-of-work.ts';
  */
 
 /** The adapter that the engine asks for by model name. */
-export function createAdapter(clients: ClientService): (name: string) => Adapter {
-  return (name) => ({ ...refusals, ...adapterOf(name, clients) });
+export function createAdapter(
+  clients: ClientService,
+  sealer: Sealer,
+): (name: string) => Adapter {
+  return (name) => ({ ...refusals, ...adapterOf(name, clients, sealer) });
 }
 
-function adapterOf(name: string, clients: ClientService): Partial<Adapter> | undefined {
+function adapterOf(
+  name: string,
+  clients: ClientService,
+  sealer: Sealer,
+): Partial<Adapter> | undefined {
   const kind = kinds[name];
   if (kind !== undefined) return tokenAdapter(kind, clients);
   switch (name) {
@@ -32,6 +41,10 @@ function adapterOf(name: string, clients: ClientService): Partial<Adapter> | und
       return familyAdapter(clients);
     case 'PushedAuthorizationRequest':
       return pushedRequestAdapter;
+    case 'DeviceCode':
+      return polledAdapter('device', clients, sealer);
+    case 'BackchannelAuthenticationRequest':
+      return polledAdapter('ciba', clients, sealer);
     case 'Client':
       return { find: (id) => findClient(clients, id) };
     default:

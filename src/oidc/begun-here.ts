@@ -42,7 +42,9 @@ export function isBegunHere(ctx: Context, uid: string): boolean {
 export function refuseForeignResume(cookieName: () => string): Middleware {
   return (ctx, next) => {
     // The engine goes by its cookie alone, whatever the path names, and reads paths in any case.
-    const uid = /^\/authorize\/./i.test(ctx.path) ? ctx.cookies.get(cookieName()) : undefined;
+    const uid = /^\/(authorize|device)\/./i.test(ctx.path)
+      ? ctx.cookies.get(cookieName())
+      : undefined;
     if (uid !== undefined && !isBegunHere(ctx, uid))
       throw new AppError('other_browser', 'This began in another browser.', { status: 400 });
     return next();

@@ -1,5 +1,6 @@
 import type { AuditWrite } from '../audit/audit.ts';
 import { isReplay, REPLAY_MAIL } from '../email/email.ts';
+import { addPolledRequests } from './polled-writes.ts';
 import { Expression, type StatementBuilder } from './statement.ts';
 import type { Always, Outcome, SessionWrite, TokenWrite } from './writes.ts';
 
@@ -30,6 +31,7 @@ const pushedColumns = {
   payload: 'jsonb',
   expires_at: 'timestamptz',
 };
+const outboxColumns = { id: 'text', kind: 'text', payload_sealed: 'bytea', about: 'jsonb' };
 const auditColumns = {
   id: 'text',
   type: 'text',
@@ -123,6 +125,8 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
     const row = { id_hash: idHash, client_id: clientId, payload, expires_at: expiresAt };
     b.insert('new_pushed', 'pushed_requests', pushedColumns, [row], ok);
   }
+  if (outcome.polled !== undefined) addPolledRequests(b, outcome.polled, ok);
+  addOutbox(b, outcome.outbox, ok);
   const started = outcome.interactions.filter((one) => !one.exists);
   if (started.length > 0) {
     const rows = started.map((one) => ({
@@ -139,6 +143,17 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
     );
   }
   addAudit(b, 'outcome', outcome.audit, ok);
+}
+
+function addOutbox(b: StatementBuilder, writes: Outcome['outbox'], ok: string): void {
+  if (writes.length === 0) return;
+  const rows = writes.map(({ id, kind, payloadSealed, about }) => ({
+    id,
+    kind,
+    payload_sealed: payloadSealed,
+    about,
+  }));
+  b.insert('new_outbox', 'outbox', outboxColumns, rows, ok);
 }
 
 /** A token rests on what it was made from, and on what that was made from, to the first. */

@@ -1,5 +1,6 @@
 import type { Statement } from '../db/database.ts';
 import { addAlways, addOutcome } from './commit-writes.ts';
+import { addPolledGates } from './polled-writes.ts';
 import { StatementBuilder } from './statement.ts';
 import type { Always, Outcome, SessionWrite } from './writes.ts';
 
@@ -153,6 +154,7 @@ function addPushed(b: StatementBuilder, idHash: Buffer | undefined): void {
 /** Single use: an update that finds its row only once, or again within its grace. */
 function addUnused(b: StatementBuilder, outcome: Outcome): void {
   const checks: string[] = ['(select ok from pushed)'];
+  if (outcome.polled !== undefined) checks.push(...addPolledGates(b, outcome.polled));
   outcome.consumed.forEach(({ idHash, graceSeconds }, index) => {
     const grace =
       graceSeconds > 0

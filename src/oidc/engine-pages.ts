@@ -5,6 +5,7 @@ import type { ErrorKind } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
 import { toApp } from './apps.ts';
+import { createRequestPages, type RequestPages } from './polled-pages.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 /** The pages that the engine shows by itself: each is one of ours. */
@@ -16,6 +17,7 @@ export interface EnginePages {
   ): Promise<void>;
   signOut(ctx: KoaContextWithOIDC, form: { action: string; xsrf: string }): Promise<void>;
   signedOut(ctx: KoaContextWithOIDC): Promise<void>;
+  readonly requests: RequestPages;
 }
 
 /** Our pages in place of every one that the engine brings. */
@@ -34,6 +36,7 @@ export function createEnginePages({
     return client && toApp(client);
   };
   return {
+    requests: createRequestPages({ renderer, clients, issuer }),
     async error(ctx, out, cause) {
       askLanguage(ctx, ctx.oidc.params?.ui_locales);
       const kind = kindOf(out.error, cause);

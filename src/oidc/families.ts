@@ -39,7 +39,9 @@ export function createLoadExistingGrant(
       clientId: client.clientId,
     });
     if (decision === undefined) return undefined;
-    const familyId = session.grantIdFor(client.clientId);
+    // What a program polls for is its own, and not the browser's.
+    const familyId =
+      ctx.oidc.route === 'device_resume' ? undefined : session.grantIdFor(client.clientId);
     const family = familyId === undefined ? undefined : await currentUnit().findFamily(familyId);
     const { familyTtl } = (await clients.find(client.clientId))?.settings ?? defaultSettings;
     return family &&

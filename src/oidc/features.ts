@@ -4,7 +4,9 @@ import type { Sealer } from '../lib/seal.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { isFapi } from './assertions.ts';
 import { createRichAuthorization } from './authorization-details.ts';
+import { type AskedPeople, createCiba } from './ciba.ts';
 import { limitClaimsParameter } from './claims-parameter.ts';
+import { createDeviceFlow } from './device.ts';
 import { type ClientDocumentsTold, createClientDocuments } from './client-documents.ts';
 import { createDpop } from './dpop.ts';
 import type { EnginePages } from './engine-pages.ts';
@@ -23,6 +25,7 @@ export interface FeatureOptions {
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
   readonly subjects: Subjects;
+  readonly askedPeople: AskedPeople;
 }
 
 /** What an authenticated client is told of a token; undefined stands for one that is not live. */
@@ -40,6 +43,7 @@ export function createFeatures({
   pages,
   tellOf,
   subjects,
+  askedPeople,
 }: FeatureOptions): NonNullable<Configuration['features']> {
   return {
     devInteractions: { enabled: false },
@@ -82,6 +86,8 @@ export function createFeatures({
     externalSigningSupport: { enabled: true, ack: 'experimental-01' },
     backchannelLogout: { enabled: true },
     clientIdMetadataDocument: createClientDocuments(clientDocuments),
+    deviceFlow: createDeviceFlow(pages.requests),
+    ciba: createCiba(askedPeople),
     resourceIndicators: createResourceIndicators(clients, resourceServers),
     richAuthorizationRequests: createRichAuthorization(clients, resourceServers),
   };

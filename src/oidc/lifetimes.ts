@@ -1,5 +1,6 @@
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { defaultSettings } from '../client/client.ts';
+import { cibaTtl } from './ciba.ts';
 import { epochSeconds } from '../lib/time.ts';
 
 /** How long everything lives that the engine makes, in seconds. */
@@ -8,6 +9,7 @@ export const ttl = {
   accessToken: 3_600,
   idToken: 3_600,
   interaction: 3_600,
+  deviceCode: 600,
   sessionIdle: 14 * 86_400,
   sessionAbsolute: 30 * 86_400,
 };
@@ -18,6 +20,8 @@ export const lifetimes: NonNullable<Configuration['ttl']> = {
   ClientCredentials: accessTokenTtl,
   IdToken: ttl.idToken,
   Interaction: ttl.interaction,
+  DeviceCode: ttl.deviceCode,
+  BackchannelAuthenticationRequest: cibaTtl,
   // Each family has its own end, which is set where it is built (families.ts).
   Grant: defaultSettings.familyTtl,
   RefreshToken: refreshTokenTtl,

@@ -12,8 +12,18 @@ const machineRoutes = new Set([
   'revocation',
   'userinfo',
   'pushed_authorization_request',
+  'device_authorization',
+  'backchannel_authentication',
 ]);
-const machinePaths = new Set(['/token', '/introspect', '/revoke', '/userinfo', '/par']);
+const machinePaths = new Set([
+  '/token',
+  '/introspect',
+  '/revoke',
+  '/userinfo',
+  '/par',
+  '/device_authorization',
+  '/ciba',
+]);
 
 interface EngineState {
   readonly oidc?: { readonly route?: string };

@@ -14,6 +14,7 @@ import { applyIdTokenClaims } from './id-token-claims.ts';
 import { refusalOf } from './grants/refusal.ts';
 import { prefixes } from './live-token.ts';
 import { refuseOddPorts } from './loopback-ports.ts';
+import { applyPolledListeners, applyPolledOverrides } from './polled-overrides.ts';
 import { useIdsOnce } from './replays.ts';
 import { successorId } from './successor.ts';
 import { nameUnauthorizedGrants } from './unauthorized-grants.ts';
@@ -32,6 +33,7 @@ export function applyOverrides(
   applyBackchannelLogout(provider);
   useIdsOnce(provider);
   applyIdTokenClaims(provider, clients);
+  applyPolledOverrides(provider, sealer);
   refuseOddPorts(provider);
   nameUnauthorizedGrants(provider);
   // Only hashes of secrets are kept, and there may be two of them.
@@ -135,6 +137,7 @@ function neverLowerSessions(provider: Provider): void {
 /** Listeners only append to the unit: they are synchronous, and one that throws fails the request. */
 export function applyListeners(provider: Provider, sealer: Sealer): void {
   provider.on('authorization.accepted', (ctx) => saveAcceptedFamily(ctx, sealer));
+  applyPolledListeners(provider);
   // A person's JWT access token leaves a slim row, so that it can be introspected and revoked.
   provider.on('access_token.issued', (token) => {
     // The engine gives a JWT its expiry only in its payload.
@@ -144,6 +147,8 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
     currentUnit().addToken(tokenWrite('jwt', token.jti, of));
   });
   provider.on('grant.error', (ctx, error) => {
+    // Nothing was refused yet.
+    if (error.message === 'authorization_pending' || error.message === 'slow_down') return;
     const { client, params } = ctx.oidc;
     currentUnit().auditAlways({
       type: 'token.refused',

@@ -2,6 +2,7 @@ import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provide
 import type { Config } from '../config.ts';
 import { isLocalRedirect } from '../client/client.ts';
 import { acr, preferredAcr, rankOf } from './acr.ts';
+import { askedAccount, confirmRequest } from './polled-prompts.ts';
 import { create, selectAccount } from './prompts.ts';
 import { acrRequest } from './claims-parameter.ts';
 import { undecidedDetails } from './granted-details.ts';
@@ -23,7 +24,7 @@ function askedAcrs(ctx: KoaContextWithOIDC): AskedAcrs | undefined {
   const asked = request?.values ?? (request?.value === undefined ? undefined : [request.value]);
   if (asked === undefined) return undefined;
   if (!Array.isArray(asked) || asked.some((value) => typeof value !== 'string')) {
-    throw new errors.InvalidRequest('the values of an essential acr must be strings');
+    throw new errors.InvalidRequest('the values of an acr must be strings');
   }
   return { essential: request?.essential === true, values: asked };
 }
@@ -101,6 +102,8 @@ export function createPolicy(
       async (ctx) => ({ acr: await neededAcr(ctx, rule) }),
     ),
   );
+  login.checks.add(askedAccount());
+  consent.checks.add(confirmRequest());
   login.checks.remove('claims_id_token_sub_value');
   login.checks.add(subject);
   consent.checks.remove('native_client_prompt');

@@ -14,10 +14,12 @@ import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { enabledJwa } from './algorithms.ts';
 import { assertionSigningAlgs, checkAssertion, isFapi } from './assertions.ts';
+import { accountOfNobody, type AskedPeople } from './ciba.ts';
 import { claimsBut, identityClaims } from './claims.ts';
 import { otherSubject } from './claims-parameter.ts';
 import type { ClientKeySets } from './client-key-sets.ts';
 import { consoleClients } from './console-clients.ts';
+import { deviceRateHook } from './device.ts';
 import type { EnginePages } from './engine-pages.ts';
 import { createLoadExistingGrant } from './families.ts';
 import { createFeatures, type TellOf } from './features.ts';
@@ -44,6 +46,7 @@ export interface ProviderOptions {
   readonly pages: EnginePages;
   readonly tellOf: TellOf;
   readonly subjects: Subjects;
+  readonly askedPeople: AskedPeople;
   readonly grants: GrantParts;
 }
 
@@ -74,10 +77,11 @@ function configuration({
   pages,
   tellOf,
   subjects,
+  askedPeople,
 }: ProviderOptions): Configuration {
   const https = !config.loopback;
   return {
-    adapter: createAdapter(clients),
+    adapter: createAdapter(clients, sealer),
     clients: consoleClients(config.issuer, config.brand.name),
     jwks: { keys: [...keys.jwks.keys, ...keys.hintKeys].map(engineKey) },
     cookies: {
@@ -106,6 +110,9 @@ function configuration({
       jwks: '/jwks',
       end_session: '/logout',
       pushed_authorization_request: '/par',
+      device_authorization: '/device_authorization',
+      code_verification: '/device',
+      backchannel_authentication: '/ciba',
     },
     features: createFeatures({
       clientDocuments,
@@ -115,6 +122,7 @@ function configuration({
       pages,
       tellOf,
       subjects,
+      askedPeople,
     }),
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...clientAuthMethods, 'none'],
@@ -133,7 +141,7 @@ function configuration({
     enabledJWA: enabledJwa,
     assertJwtClientAuthClaimsAndHeader: checkAssertion,
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
-    extraParams: offlineAccessHook(clients),
+    extraParams: { ...offlineAccessHook(clients), ...deviceRateHook },
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
     // Which clients are told it in ID tokens is for id-token-claims.ts to say.
     conformIdTokenClaims: false,
@@ -195,7 +203,9 @@ function needsPkce(client: Client): boolean {
   return client.clientAuthMethod === 'none' || isFapi(client) || client.pkce !== 'optional';
 }
 
-async function findAccount(_ctx: unknown, id: string): Promise<Account | undefined> {
+async function findAccount(ctx: unknown, id: string): Promise<Account | undefined> {
+  const nobody = accountOfNobody(ctx, id);
+  if (nobody !== undefined) return nobody;
   const account = await currentUnit().findAccount(id);
   if (account === undefined || account.disabled) return undefined;
   return {

@@ -2,6 +2,8 @@ import type { Database } from '../db/database.ts';
 import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { kindOf, type LiveToken, liveJwt, liveOpaque } from './live-token.ts';
+import { type Poll, pollRequest } from './polled-reads.ts';
+import type { PolledRead } from './polled-requests.ts';
 import * as reads from './reads.ts';
 import type { Subjects } from './subjects.ts';
 import { findToken, isMachineJwtLive, type TokenRead } from './token-reads.ts';
@@ -124,6 +126,25 @@ export class RequestReads {
   async findAccount(id: string): Promise<AccountRecord | undefined> {
     if (!this.#accounts.has(id)) this.#accounts.set(id, await reads.findAccount(this.db, id));
     return this.#accounts.get(id);
+  }
+
+  /** The account if this request has read it. */
+  findKnownAccount(id: string): AccountRecord | undefined {
+    return this.#accounts.get(id);
+  }
+
+  /** One that was found by another way is not read again. */
+  rememberAccount(account: AccountRecord): void {
+    this.#accounts.set(account.id, account);
+  }
+
+  /** Counts a poll; gives what is polled for, with all that stands behind its answer. */
+  async pollRequest(poll: Poll): Promise<PolledRead | undefined> {
+    const read = await pollRequest(this.db, poll);
+    if (read?.family) this.#families.set(read.family.id, read.family);
+    if (read?.account) this.#accounts.set(read.account.id, read.account);
+    if (read?.session) this.#sessions.set(read.session.uid, read.session);
+    return read;
   }
 
   async findConsent(accountId: string, clientId: string): Promise<ConsentRecord | undefined> {

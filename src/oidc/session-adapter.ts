@@ -1,5 +1,6 @@
 import type { Adapter } from 'oidc-provider';
 import { randomToken } from '../lib/hash.ts';
+import { currentRoute } from './refusals.ts';
 import type { SessionRecord } from './records.ts';
 import { sessionPayload, sessionWrite } from './session-record.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -24,7 +25,8 @@ export const sessionAdapter: Partial<Adapter> = {
     };
   },
   async upsert(id, payload) {
-    currentUnit().saveSession(sessionWrite(id, payload, currentUnit().browserSession));
+    const isPolled = currentRoute() === 'device_resume';
+    currentUnit().saveSession(sessionWrite(id, payload, currentUnit().browserSession, isPolled));
   },
   async destroy() {
     const uid = currentUnit().browserSession?.uid;

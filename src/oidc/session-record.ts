@@ -27,26 +27,32 @@ export function sessionPayload(session: SessionRecord, id: string): AdapterPaylo
   };
 }
 
-/** What the engine's payload changes of the session that the request has read. */
+/**
+ * What the engine's payload changes of the session that the request has read.
+ * @param isPolled the request answers a program that polls (polled-requests.ts).
+ */
 export function sessionWrite(
   id: string,
   payload: AdapterPayload,
   browserSession: SessionRecord | undefined,
+  isPolled: boolean,
 ) {
   const loaded = browserSession?.uid === payload.uid ? browserSession : undefined;
   const { accountId, loginTs, acr, amr, transient, state } = payload as Payload &
     Login & { accountId?: string };
   const given = (payload.authorizations ?? {}) as Record<string, Partial<SessionClientRecord>>;
   const before = loaded?.clients ?? {};
-  const changed = Object.entries(given).filter(([clientId, one]) => {
-    const known = before[clientId];
-    // The consoles are in no table, and nothing is ever told to them of the session.
-    if (isConsoleClient(clientId)) return false;
-    return (
-      one.sid !== undefined &&
-      !(known && known.grantId === one.grantId && known.persistsLogout === one.persistsLogout)
-    );
-  }) as [string, SessionClientRecord][];
+  const changed = Object.entries(isPolled ? withFamiliesOf(before, given) : given).filter(
+    ([clientId, one]) => {
+      const known = before[clientId];
+      // The consoles are in no table, and nothing is ever told to them of the session.
+      if (isConsoleClient(clientId)) return false;
+      return (
+        one.sid !== undefined &&
+        !(known && known.grantId === one.grantId && known.persistsLogout === one.persistsLogout)
+      );
+    },
+  ) as [string, SessionClientRecord][];
   return {
     uid: payload.uid as string,
     exists: loaded !== undefined,
@@ -60,6 +66,29 @@ export function sessionWrite(
     clients: Object.fromEntries(changed),
     removedClients: Object.keys(before).filter((clientId) => !(clientId in given)),
   };
+}
+
+/**
+ * The engine notes what a program gets that polls as what the session gives its client. It is the program's alone: what the
+ * browser itself was given there stays.
+ */
+function withFamiliesOf(
+  before: SessionRecord['clients'],
+  given: Readonly<Record<string, Partial<SessionClientRecord>>>,
+): Record<string, Partial<SessionClientRecord>> {
+  return Object.fromEntries(
+    Object.entries(given).map(([clientId, { sid }]) => {
+      const { grantId, persistsLogout } = before[clientId] ?? {};
+      return [
+        clientId,
+        {
+          ...(sid === undefined ? {} : { sid }),
+          ...(grantId === undefined ? {} : { grantId }),
+          ...(persistsLogout === undefined ? {} : { persistsLogout }),
+        },
+      ];
+    }),
+  );
 }
 
 /**

@@ -6,9 +6,11 @@ import type { Schema } from '../db/schema.ts';
 import { isReplay } from '../email/email.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
+import type { OutboxWrite } from '../outbox/outbox.ts';
 import { hurryOutbox } from '../outbox/outbox.service.ts';
 import { signOut } from '../session/session.service.ts';
 import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
+import { PolledUnit } from './polled-unit.ts';
 import { PushedRequests } from './pushed-ids.ts';
 import type { TokenRecord } from './records.ts';
 import { RequestReads } from './request-reads.ts';
@@ -42,6 +44,7 @@ export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
 export class UnitOfWork extends RequestReads {
   readonly #origin: AuditOrigin;
   readonly pushed = new PushedRequests();
+  readonly polled: PolledUnit;
   /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
   readonly #repeated = new Set<string>();
 
@@ -55,6 +58,7 @@ export class UnitOfWork extends RequestReads {
   readonly #outcomeAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #alwaysAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #killed = new Map<string, string>();
+  readonly #outbox: OutboxWrite[] = [];
   readonly #enlisted: Enlisted[] = [];
   readonly #alongside: (() => Promise<unknown>)[] = [];
   #session: SessionWrite | undefined;
@@ -67,6 +71,7 @@ export class UnitOfWork extends RequestReads {
   constructor(db: Database, origin: AuditOrigin = {}) {
     super(db);
     this.#origin = origin;
+    this.polled = new PolledUnit(db);
   }
 
   // Writes of the outcome
@@ -141,6 +146,11 @@ export class UnitOfWork extends RequestReads {
     this.#outcomeAudit.push(auditWrite({ ...this.#origin, ...event }));
   }
 
+  /** What leaves with the commit and not before. */
+  addOutbox(write: OutboxWrite): void {
+    this.#outbox.push(write);
+  }
+
   /** Takes the writes of a domain service into the commit, which then is a transaction: three waits more. */
   enlist(work: Enlisted): void {
     this.#enlisted.push(work);
@@ -173,7 +183,7 @@ export class UnitOfWork extends RequestReads {
   }
 
   /** Within its grace a used code looks unused; if the repetition then fails otherwise, its family dies. */
-  noteRepetition(token: TokenRecord): void {
+  noteRepetition(token: Pick<TokenRecord, 'grantId'>): void {
     if (token.grantId !== undefined) this.#repeated.add(token.grantId);
   }
 
@@ -204,7 +214,7 @@ export class UnitOfWork extends RequestReads {
       throw error;
     } finally {
       // Mails to their owners: see `addReplayMail`.
-      if ([...this.#killed.values()].some(isReplay)) hurryOutbox();
+      if (this.#outbox.length > 0 || [...this.#killed.values()].some(isReplay)) hurryOutbox();
     }
   }
 
@@ -259,6 +269,8 @@ export class UnitOfWork extends RequestReads {
       usedConsent: this.#usedConsent,
       pushed: this.pushed.added,
       usedPushed: this.pushed.used,
+      polled: this.polled.outcome,
+      outbox: this.#outbox,
       audit: this.#outcomeAudit,
     };
   }

@@ -1,4 +1,6 @@
 import type { AuditWrite } from '../audit/audit.ts';
+import type { OutboxWrite } from '../outbox/outbox.ts';
+import type { PolledOutcome } from './polled-requests.ts';
 import type { Payload, SessionClientRecord, TokenKind } from './records.ts';
 
 /** What a request holds back until its commit. */
@@ -102,6 +104,8 @@ export interface Outcome {
   readonly pushed: PushedRequestWrite | undefined;
   /** By its hash: whoever answers it first has used it up. */
   readonly usedPushed: Buffer | undefined;
+  readonly polled: PolledOutcome | undefined;
+  readonly outbox: readonly OutboxWrite[];
   readonly audit: readonly AuditWrite[];
 }
 

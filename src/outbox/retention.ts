@@ -95,6 +95,11 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
     // A sign-in that it started may end hours later, and has to find it unused.
     rule('pushed_requests', 'id_hash', 'expires_at', '6 hours'),
   ],
+  polled_requests: [
+    rule('polled_requests', 'id', 'expires_at', A_WHILE, { where: 'r.consumed_at is null' }),
+    // A late replay is to be seen.
+    rule('polled_requests', 'id', 'expires_at', '1 day', { where: 'r.consumed_at is not null' }),
+  ],
   sessions: [
     rule('sessions', 'uid', 'expires_at', A_WHILE, { where: withoutBoundJwts }),
     rule('sessions', 'uid', 'ended_at', A_WHILE, {

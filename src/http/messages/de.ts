@@ -7,8 +7,8 @@ export const de: Messages = {
   titleError: (title) => `Fehler: ${title}`,
   email: 'E-Mail',
   password: 'Passwort',
-  show: html`<span class="hide">Passwort </span>zeigen`,
-  hide: html`<span class="hide">Passwort </span>verbergen`,
+  show: html`Zeigen<span class="hide">: Passwort</span>`,
+  hide: html`Verbergen<span class="hide">: Passwort</span>`,
   optional: 'Freiwillig',
   notYou: 'Nicht Sie?',
   skip: 'Zum Inhalt',
@@ -110,6 +110,9 @@ export const de: Messages = {
     setup:
       'Er wurde schon benutzt, oder er ist zu alt. Wer diesen Server betreibt, kann auf seiner Befehlszeile einen neuen machen.',
     setupNext: 'Anmelden',
+    asked:
+      'Die Frage ist schon beantwortet, oder sie hat zu lange gewartet. Wartet eine App noch auf Sie, dann beginnen Sie dort neu.',
+    askedNext: 'Zu Ihrem Konto',
   },
 
   setup: {
@@ -124,7 +127,7 @@ export const de: Messages = {
     scan: 'Scannen Sie dies mit Ihrer App',
     qr: 'QR-Code. Können Sie ihn nicht scannen, dann nehmen Sie den Schlüssel darunter.',
     key: 'Oder tippen Sie diesen Schlüssel ein',
-    copyKey: html`<span class="hide">Schlüssel </span>kopieren`,
+    copyKey: html`Kopieren<span class="hide">: Schlüssel</span>`,
     device: 'Name des Geräts',
     deviceName: 'Telefon',
     deviceMissing: 'Geben Sie dem Gerät einen Namen',
@@ -141,9 +144,9 @@ export const de: Messages = {
     title: 'Bewahren Sie Ihre Notfallcodes auf',
     lead: 'Mit jedem können Sie sich einmal anmelden, wenn Ihr Telefon verloren ist. Wir können sie nicht noch einmal zeigen.',
     list: 'Notfallcodes',
-    copy: html`<span class="hide">Die Codes </span>kopieren`,
-    download: html`<span class="hide">Die Codes </span>speichern`,
-    print: html`<span class="hide">Die Codes </span>drucken`,
+    copy: html`Kopieren<span class="hide">: Codes</span>`,
+    download: html`Speichern<span class="hide">: Codes</span>`,
+    print: html`Drucken<span class="hide">: Codes</span>`,
     copied: 'Kopiert',
     saved: 'Ich habe sie aufbewahrt',
     submit: 'Weiter',
@@ -202,6 +205,7 @@ export const de: Messages = {
     phone_number: 'Ihre Telefonnummer',
     phone_number_verified: 'ob Ihre Telefonnummer bestätigt ist',
     address: 'Ihre Postanschrift',
+    groups: 'Ihre Gruppen',
     updated_at: 'wann sich Ihre Angaben zuletzt geändert haben',
   },
 
@@ -214,10 +218,6 @@ export const de: Messages = {
     nothing: 'dass Sie hier ein Konto haben, und sonst nichts über Sie',
     notVerified: (app) =>
       html`<b>Nicht geprüft.</b> Wir haben nicht nachgesehen, von wem <bdi>${app}</bdi> ist.`,
-    registeredItself: (app) =>
-      html`<b>Nicht geprüft.</b> Diese App hat sich selbst registriert und sich den Namen <bdi>${app}</bdi> gegeben. Wir wissen nicht, von wem sie ist.`,
-    published: (app, host) =>
-      html`<b>Nicht geprüft.</b> <bdi>${host}</bdi> sagt, dass dies <bdi>${app}</bdi> ist. Wir haben nicht nachgesehen, von wem die App ist.`,
     notVerifiedGo: (host) =>
       html`Machen Sie nur weiter, wenn Sie selbst von <bdi>${host}</bdi> kommen.`,
     ownMachine: (app) =>
@@ -234,6 +234,10 @@ export const de: Messages = {
     eachTime: 'Sie werden jedes Mal gefragt.',
     remembered: 'Nach genau diesem werden Sie nicht wieder gefragt.',
     everything: 'Alles, worum sie bittet',
+    registeredItself: (app) =>
+      html`<b>Nicht geprüft.</b> Diese App hat sich selbst registriert und sich den Namen <bdi>${app}</bdi> gegeben. Wir wissen nicht, von wem sie ist.`,
+    published: (app, host) =>
+      html`<b>Nicht geprüft.</b> <bdi>${host}</bdi> sagt, dass dies <bdi>${app}</bdi> ist. Wir haben nicht nachgesehen, von wem die App ist.`,
     undecided: 'Noch ist nichts entschieden',
     undecidedDo: 'Wählen Sie „Nicht erlauben“ oder „Erlauben“',
   },
@@ -244,6 +248,39 @@ export const de: Messages = {
     lead: 'Sie sind hier angemeldet als',
     submit: 'Mit diesem Konto weiter',
     other: 'Anderes Konto nehmen',
+  },
+
+  device: {
+    title: 'Gerät verbinden',
+    lead: 'Geben Sie den Code ein, den es zeigt.',
+    code: 'Code auf dem Gerät',
+    submit: 'Weiter',
+    wrong: 'Dieser Code gilt nicht',
+    wrongDo: 'Vergleichen Sie ihn mit dem auf dem Gerät',
+    wrongHint: 'Ein Code gilt einmal, und nicht lange. Das Gerät kann Ihnen einen neuen zeigen.',
+  },
+
+  request: {
+    deviceTitle: 'Ist das Ihr Gerät?',
+    cibaTitle: (app) => html`<bdi>${app}</bdi> bittet um Ihre Antwort`,
+    compareCode: 'Erlauben Sie es nur, wenn dort gerade dieser Code steht:',
+    compareMessage:
+      'Erlauben Sie es nur, wenn dort, wo Sie es begonnen haben, auch das hier steht:',
+    noMessage: 'Erlauben Sie es nur, wenn Sie es gerade selbst begonnen haben.',
+    app: 'App',
+    asked: 'Gefragt',
+    account: 'Konto',
+    fromNetwork: (when, address) =>
+      html`${when}, aus einem anderen Netz als Ihrem (<bdi>${address}</bdi>)`,
+    warning:
+      'Niemand, der Sie anruft oder Ihnen schreibt, braucht das. Hat jemand Sie gebeten, diese Seite zu öffnen, dann hören Sie hier auf.',
+    deviceDone: (app) => html`<bdi>${app}</bdi> ist angemeldet`,
+    cibaDone: (app) => html`<bdi>${app}</bdi> hat Ihre Antwort`,
+    denied: (app) => html`Sie haben <bdi>${app}</bdi> nicht hereingelassen`,
+    backToDevice: 'Sie können diese Seite schließen und zum Gerät zurückgehen.',
+    backToApp: 'Sie können diese Seite schließen und dorthin zurückgehen, wo Sie begonnen haben.',
+    deniedLead: 'Nichts wurde preisgegeben. Sie können diese Seite schließen.',
+    see: 'Ansehen, was sie darf',
   },
 
   signOut: {
@@ -312,6 +349,11 @@ export const de: Messages = {
       forbidden: {
         title: 'Das ist für Sie nicht offen',
         say: () => 'Ihr Konto darf diese Seite nicht nutzen.',
+      },
+      'not-yours': {
+        title: 'Diese Frage ging an ein anderes Konto',
+        say: (app) =>
+          html`<bdi>${app}</bdi> fragt die Person, an deren Adresse der Link ging. Öffnen Sie den Link noch einmal und melden Sie sich als diese Person an, oder lassen Sie es: Nichts wurde preisgegeben.`,
       },
       'not-found': {
         title: 'Hier ist nichts',

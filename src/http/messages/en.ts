@@ -1,4 +1,4 @@
-import { html } from '../html.ts';
+import { html, type Words } from '../html.ts';
 
 // Every word of every page, in English. Another language is another file with the same keys (`Messages`).
 // Names come from people and apps: <bdi> keeps a right-to-left one, or one with hidden direction
@@ -107,6 +107,9 @@ export const en = {
     setup:
       'It was used already, or it’s too old. Whoever runs this server can make a new one from its command line.',
     setupNext: 'Sign in',
+    asked:
+      'It was answered already, or it waited too long. If an app still waits for you, start again there.',
+    askedNext: 'Go to your account',
   },
 
   setup: {
@@ -243,6 +246,38 @@ export const en = {
     other: 'Use another account',
   },
 
+  device: {
+    title: 'Connect a device',
+    lead: 'Enter the code that it shows.',
+    code: 'Code on the device',
+    submit: 'Continue',
+    wrong: 'That code didn’t work',
+    wrongDo: 'Check it on the device’s screen',
+    wrongHint: 'A code works once, and not for long. The device can show you a new one.',
+  },
+
+  request: {
+    deviceTitle: 'Is this your device?',
+    cibaTitle: (app: string) => html`<bdi>${app}</bdi> asks for your answer`,
+    compareCode: 'Allow it only if this code is on its screen now:',
+    compareMessage: 'Allow it only if you see this message where you started it, too:',
+    noMessage: 'Allow it only if you’ve just started it yourself.',
+    app: 'App',
+    asked: 'Asked',
+    account: 'Account',
+    fromNetwork: (when: Words, address: string) =>
+      html`${when}, from another network than yours (<bdi>${address}</bdi>)`,
+    warning:
+      'Nobody who calls or writes to you needs this. If someone asked you to open this page, stop here.',
+    deviceDone: (app: string) => html`<bdi>${app}</bdi> is signed in`,
+    cibaDone: (app: string) => html`<bdi>${app}</bdi> has your answer`,
+    denied: (app: string) => html`You didn’t let <bdi>${app}</bdi> in`,
+    backToDevice: 'You can close this page and go back to the device.',
+    backToApp: 'You can close this page and go back to where you started.',
+    deniedLead: 'Nothing was shared. You can close this page.',
+    see: 'See what it may do',
+  },
+
   signOut: {
     title: 'Sign out?',
     lead: (house: string) => `This ends your session with ${house} in this browser.`,
@@ -305,6 +340,11 @@ export const en = {
       'sign-in-stopped': {
         title: 'You weren’t signed in',
         say: () => 'The sign-in was stopped before it was done. Nothing has changed.',
+      },
+      'not-yours': {
+        title: 'This was asked of another account',
+        say: (app: string) =>
+          html`<bdi>${app}</bdi> asks the person whose mail the link came in. Open the link again and sign in as that person, or leave it: nothing was shared.`,
       },
       forbidden: {
         title: 'This isn’t open to you',

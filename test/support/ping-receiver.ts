@@ -1,0 +1,69 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import { certificate } from './certificates.ts';
+
+export interface ReceivedPing {
+  readonly authorization: string | undefined;
+  readonly contentType: string | undefined;
+  readonly body: unknown;
+}
+
+/** A client's server, which is told by a ping that there is an answer (CIBA Core, section 10.2). This process trusts it. */
+export interface PingReceiver {
+  readonly uri: string;
+  readonly received: ReceivedPing[];
+  /** The authority (PEM) of its certificate, for processes that are to trust it. */
+  readonly authorityFile: string;
+  /** What the next requests are answered with; the last one stays. */
+  answerWith(...statuses: number[]): void;
+  close(): Promise<void>;
+}
+
+export async function openPingReceiver(): Promise<PingReceiver> {
+  let answers = [204];
+  const received: ReceivedPing[] = [];
+  const authority = certificate({
+    subject: [['CN', 'Authority of clients that are pinged']],
+    ca: true,
+  });
+  const { cert, key } = certificate({ issuer: authority, names: { dns: 'localhost' } });
+  const trustedBefore = getCACertificates('default');
+  setDefaultCACertificates([...trustedBefore, authority.cert]);
+  const folder = mkdtempSync(join(tmpdir(), 'vouchsafe-ping-'));
+  const authorityFile = join(folder, 'authority.pem');
+  writeFileSync(authorityFile, authority.cert);
+  const http = createServer({ cert, key }, (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const { authorization, 'content-type': contentType } = request.headers;
+      received.push({
+        authorization,
+        contentType,
+        body: JSON.parse(Buffer.concat(chunks).toString()),
+      });
+      const status = answers.length > 1 ? answers.shift() : answers[0];
+      response.writeHead(status ?? 204, status === 307 ? { location: '/elsewhere' } : {}).end();
+    });
+  });
+  http.listen(0, 'localhost');
+  await once(http, 'listening');
+  return {
+    uri: `https://localhost:${(http.address() as AddressInfo).port}/ciba-ping`,
+    received,
+    authorityFile,
+    answerWith: (...given) => void (answers = given),
+    async close() {
+      http.closeAllConnections();
+      http.close();
+      await once(http, 'close');
+      setDefaultCACertificates(trustedBefore);
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
