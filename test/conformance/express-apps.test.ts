@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { NewClient } from '../../src/client/client.ts';
 import { type AppProcess, startApp } from '../support/app-process.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { type HttpsServer, startHttpsServer } from '../support/https-server.ts';
@@ -81,26 +82,31 @@ describe('COMPATIBILITY 12 and 21: passport-openidconnect, which knows no PKCE',
 
 describe('COMPATIBILITY 7 and 21: Auth.js', () => {
   let app: AppProcess;
+  let plain: AppProcess;
 
-  beforeAll(async () => {
-    app = await startApp('auth-js', server, (url) =>
+  const start = (settings: Partial<NewClient>['settings']) =>
+    startApp('auth-js', server, (url) =>
       server.seed.client({
         redirectUris: [`${url}/auth/callback/by-id-token`, `${url}/auth/callback/by-userinfo`],
+        settings: settings ?? {},
       }),
     );
+
+  beforeAll(async () => {
+    [app, plain] = await Promise.all([start({ idTokenClaims: 'identity' }), start({})]);
   });
 
-  afterAll(() => app.stop());
+  afterAll(() => Promise.all([app.stop(), plain.stop()]));
 
-  const signIn = async (provider: string, walker: Walker) =>
-    walker.submit(await walker.go(`${app.url}/auth/signin`), {}, provider);
+  const signIn = async (provider: string, walker: Walker, at = app) =>
+    walker.submit(await walker.go(`${at.url}/auth/signin`), {}, provider);
 
   test('is told by userinfo alone, unless its ID tokens are to tell', async () => {
-    const page = await signIn('by-id-token', new Walker(server.issuer, person));
+    const page = await signIn('by-id-token', new Walker(server.issuer, person), plain);
     expect(told(page)).toEqual({ user: {}, subject: person.id, expires: expect.any(String) });
   });
 
-  test.each(['by-userinfo'])('knows who it is %s', async (provider) => {
+  test.each(['by-userinfo', 'by-id-token'])('knows who it is %s', async (provider) => {
     const walker = new Walker(server.issuer, person);
     expect(told(await walker.go(app.url))).toBeNull();
     const page = await signIn(provider, walker);

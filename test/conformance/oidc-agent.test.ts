@@ -40,7 +40,7 @@ async function ask(name: string, ...args: string[]): Promise<string> {
 }
 
 beforeAll(async () => {
-  server = await startHttpsServer();
+  server = await startHttpsServer({ env: { CLIENT_REGISTRATION: 'open' } });
   person = await server.person();
   const home = join(server.folder, 'home');
   const accounts = join(home, '.oidc-agent');
@@ -125,4 +125,10 @@ test('COMPATIBILITY 21: signs in by its own web server, refreshes, is loaded aga
     { account_id: person.id, offline: true, revoked_at: expect.any(Date) },
   ]);
   expect(await subjectOf(refreshed)).toEqual([401, expect.stringContaining('invalid_token')]);
+}, 60_000);
+
+test('COMPATIBILITY 18 and 21: registers itself, and signs in', async () => {
+  const redirectUri = `http://localhost:${await freePort()}/`;
+  await setUp('registered', '--redirect-uri', redirectUri, '--no-scheme', '--flow=code');
+  expect(await subjectOf(await ask('oidc-token', 'registered'))).toBe(person.id);
 }, 60_000);
