@@ -147,6 +147,64 @@ test('a FAPI client is registered in one line, and stays one', async () => {
   expect(await row(id)).toEqual(before);
 });
 
+test('how a client asks for authorization, and is answered', async () => {
+  const jwks = await file('requests.json', JSON.stringify(jwksOf(await newKey('PS256'))));
+  const words = 'client create --name R --type web --redirect-uri https://app.example.com/cb';
+  const { client_id: id = '' } = await json(
+    ...words.split(' '),
+    ...['--jwks', jwks, '--require-pushed', 'true', '--require-signed-request', 'true'],
+    ...['--request-object-alg', 'PS256', '--response-modes', 'query, jwt,jwt'],
+    ...['--authorization-signing-alg', 'ES256'],
+  );
+  const update = (...options: string[]) => cli(['client', 'update', '--client-id', id, ...options]);
+  expect((await row(id)).metadata).toMatchObject({
+    require_pushed_authorization_requests: true,
+    require_signed_request_object: true,
+    request_object_signing_alg: 'PS256',
+    response_modes: ['query', 'jwt'],
+    authorization_signed_response_alg: 'ES256',
+  });
+  const uri = 'https://app.example.com/keys';
+  expect((await update('--require-signed-request', 'false', '--jwks-uri', uri)).status).toBe(0);
+  const { metadata } = await row(id);
+  expect(metadata).toMatchObject({ require_signed_request_object: false, jwks_uri: uri });
+  expect(metadata).not.toHaveProperty('jwks');
+  for (const wrong of [
+    ['--jwks-uri', 'http://app.example.com/keys'],
+    ['--jwks-uri', 'https://10.0.0.1/keys'],
+    // Its requests would be signed by nobody.
+    ['--jwks-uri', 'none'],
+  ]) {
+    const { status, stderr } = await update(...wrong);
+    expect({ wrong, status }).toEqual({ wrong, status: 1 });
+    expect(stderr).toMatch(/keys|key of the client/);
+  }
+  expect((await update('--jwks', jwks)).status).toBe(0);
+  expect((await row(id)).metadata).not.toHaveProperty('jwks_uri');
+});
+
+test('message signing is said in one line, too', async () => {
+  const jwks = await file('signing.json', JSON.stringify(jwksOf(await newKey('ES256'))));
+  const words =
+    'client create --name B --type web --redirect-uri https://bank.example.com/cb --profile fapi2-message-signing --auth-method private_key_jwt --bound dpop';
+  const { client_id: id = '' } = await json(...words.split(' '), '--jwks', jwks);
+  expect((await row(id)).metadata).toMatchObject({
+    require_pushed_authorization_requests: true,
+    require_signed_request_object: true,
+    response_modes: ['jwt', 'query.jwt', 'fragment.jwt', 'form_post.jwt'],
+    authorization_signed_response_alg: 'ES256',
+  });
+  const { status } = await cli([
+    'client',
+    'update',
+    '--client-id',
+    id,
+    '--response-modes',
+    'query',
+  ]);
+  expect(status).toBe(1);
+});
+
 test('what is said wrongly is told in words', async () => {
   for (const [wrong, said] of [
     [['--auth-method', 'none'], '--auth-method: expected one of'],
@@ -161,6 +219,10 @@ test('what is said wrongly is told in words', async () => {
     [['--certificate-name', 'san-dns='], '--certificate-name: '],
     [['--bound', 'mac'], '--bound: expected one of'],
     [['--profile', 'fapi1'], '--profile: expected one of'],
+    [['--response-modes', 'query,web_message'], '--response-modes'],
+    [['--request-object-alg', 'HS256'], '--request-object-alg: expected one of'],
+    [['--request-object-alg', 'none'], '--request-object-alg: expected one of'],
+    [['--require-pushed', 'yes'], '--require-pushed: expected one of'],
   ] as const) {
     const words = 'client create --name M --type machine'.split(' ');
     const { status, stderr } = await cli([...words, ...wrong]);

@@ -12,10 +12,12 @@ import {
   Seed,
   SignedInBrowser,
 } from '../support/protocol.ts';
+import { asking, visit } from '../support/requests.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
 /** Somebody has every row of the database, and no master key. Nothing in it authenticates anybody. */
 
+const URN = 'urn:ietf:params:oauth:request_uri:';
 let database: TestDatabase;
 let server: ServerProcess;
 let client: Credentials;
@@ -23,6 +25,8 @@ let machine: Credentials;
 let live: { access: string; refresh: string; machine: string };
 let code: { code: string; verifier: string };
 let usedRefresh: string;
+let requestUri: string;
+let browser: SignedInBrowser;
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -36,7 +40,7 @@ beforeAll(async () => {
   });
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId);
-  const browser = await seed.signIn(accountId);
+  browser = await seed.signIn(accountId);
   const first = (await exchange(server.url, client, await browser.authorize(server.url, client)))
     .body;
   usedRefresh = first.refresh_token;
@@ -54,6 +58,13 @@ beforeAll(async () => {
     machine: byMachine.access_token,
   };
   code = await browser.authorize(server.url, client);
+  const pushed = await post(server.url, '/par', client, asking(client.clientId).parameters);
+  requestUri = pushed.body.request_uri as string;
+  // Somebody is signing in with it.
+  await visit(new SignedInBrowser('', new Map()), server.url, {
+    client_id: client.clientId,
+    request_uri: requestUri,
+  });
 });
 
 afterAll(async () => {
@@ -99,6 +110,7 @@ test('what is live works, and none of it stands in the dump', async () => {
     code.code,
     client.clientSecret,
     machine.clientSecret,
+    requestUri.slice(URN.length),
   ]) {
     expect(text).not.toContain(secret as string);
     // Not without its prefix either.
@@ -107,7 +119,7 @@ test('what is live works, and none of it stands in the dump', async () => {
   expect(values.has(sha256(live.access).toString('hex'))).toBe(true);
 });
 
-test('no value of it is taken as a token, a code, a client secret or a session', async () => {
+test('no value of it is taken as a token, a code, a client secret, a session or a pushed request', async () => {
   const values = [...(await dump())].filter(
     (value) => value.length >= 16 && value.length <= 300 && /^[\x21-\x7e]+$/.test(value),
   );
@@ -131,6 +143,11 @@ test('no value of it is taken as a token, a code, a client secret or a session',
         )
       ).status,
     ).toBe(401);
+    const begun = await visit(browser, server.url, {
+      client_id: client.clientId,
+      request_uri: `${URN}${value}`,
+    });
+    expect(begun.status).toBe(400);
     const thief = new SignedInBrowser('', new Map([['vs_session', value]]));
     const { response } = await thief.ask(server.url, client, { prompt: 'none' });
     expect(response.headers.get('location')).toContain(`${redirectUri}?error=login_required`);

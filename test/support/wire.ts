@@ -150,7 +150,14 @@ export function answered(location: string | undefined): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(url.hash === '' ? url.search : url.hash.slice(1)));
 }
 
-const written = ['tokens', 'grants', 'interactions', 'consents', 'session_clients'] as const;
+const written = [
+  'tokens',
+  'grants',
+  'interactions',
+  'consents',
+  'session_clients',
+  'pushed_requests',
+] as const;
 
 /** How many rows there are of all that a request could have left behind. */
 export async function countRows(db: Database): Promise<Record<string, number>> {
