@@ -109,6 +109,10 @@ export const settingsOptions = {
     value: signingAlgs.join('|'),
     help: 'what its ID tokens are signed with; RS256 unless told',
   },
+  'userinfo-signing-alg': {
+    value: signingAlgs.join('|'),
+    help: 'what userinfo is signed with, and told in a JWT then; it is JSON unless told',
+  },
   'introspection-signing-alg': {
     value: signingAlgs.join('|'),
     help: 'what introspection answers that it asks for as JWT are signed with; RS256 unless told',
@@ -227,6 +231,7 @@ export const settingsInput = {
   'refresh-rotation': shape.refreshRotation,
   'default-resource': shape.defaultResource,
   'id-token-alg': shape.idTokenSigningAlg,
+  'userinfo-signing-alg': shape.userinfoSigningAlg,
   'introspection-signing-alg': shape.introspectionSigningAlg,
   'introspection-encryption-alg': shape.introspectionEncryptionAlg,
   jwks: jsonFile.pipe(shape.jwks),
@@ -282,6 +287,7 @@ export function givenSettings(input: Given) {
 export function givenAspects(input: Given) {
   return withoutUndefined({
     idTokenSigningAlg: input['id-token-alg'],
+    userinfoSigningAlg: input['userinfo-signing-alg'],
     introspectionSigningAlg: input['introspection-signing-alg'],
     introspectionEncryptionAlg: input['introspection-encryption-alg'],
     jwks:

@@ -17,6 +17,7 @@ import { refuse } from './client-registration.ts';
 const uri = z.string().max(2000);
 const {
   idTokenSigningAlg,
+  userinfoSigningAlg,
   authSigningAlg,
   jwks,
   authorizationSigningAlg,
@@ -48,6 +49,7 @@ const metadataSchema = z.object({
   jwks,
   jwks_uri: uri.optional(),
   id_token_signed_response_alg: idTokenSigningAlg,
+  userinfo_signed_response_alg: userinfoSigningAlg,
   subject_type: clientChangesSchema.shape.subjectType,
   sector_identifier_uri: uri.optional(),
   post_logout_redirect_uris: z.array(uri).max(20).default([]),
@@ -150,6 +152,7 @@ function aspectsOf(said: Said): SelfDescription['aspects'] {
     jwks: said.jwks,
     jwksUri: said.jwks_uri,
     idTokenSigningAlg: said.id_token_signed_response_alg,
+    userinfoSigningAlg: said.userinfo_signed_response_alg,
     subjectType: said.subject_type,
     sectorIdentifierUri: said.sector_identifier_uri,
     backchannelLogoutUri: said.backchannel_logout_uri,

@@ -35,6 +35,7 @@ export interface SelfDescription {
     | 'requireSignedRequest'
     | 'sectorIdentifierUri'
     | 'subjectType'
+    | 'userinfoSigningAlg'
   >;
   /** What else RFC 7591 and OpenID Connect let it tell, in their own names. */
   readonly about: Readonly<Record<string, unknown>>;

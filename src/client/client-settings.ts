@@ -104,6 +104,8 @@ const jwksSchema = z.strictObject(
 /** How answers that are signed for a client, or encrypted to it, are made; RFC 7591's metadata. */
 export const clientCryptographySchema = z.object({
   idTokenSigningAlg: z.enum(signingAlgs).optional(),
+  /** Userinfo answers in a JWT that is signed with it (OpenID Connect Core, section 5.3.2); in JSON unless told. */
+  userinfoSigningAlg: z.enum(signingAlgs).optional(),
   introspectionSigningAlg: z.enum(signingAlgs).optional(),
   /** Its introspection answers are encrypted as well (RFC 9701), to a key in `jwks`. */
   introspectionEncryptionAlg: z.enum(['RSA-OAEP-256', 'ECDH-ES']).optional(),
@@ -132,6 +134,7 @@ export type ClientChanges = z.output<typeof clientChangesSchema>;
 export function cryptographyMetadata(input: ClientCryptography): Record<string, unknown> {
   const metadata = {
     id_token_signed_response_alg: input.idTokenSigningAlg,
+    userinfo_signed_response_alg: input.userinfoSigningAlg,
     introspection_signed_response_alg: input.introspectionSigningAlg,
     introspection_encrypted_response_alg: input.introspectionEncryptionAlg,
     introspection_encrypted_response_enc:
