@@ -232,6 +232,82 @@ export class OauthApp {
     );
   }
 
+  /** A grant of which the library knows no more than its name. */
+  grant(type: string, params: Record<string, string>): Promise<oauth.TokenEndpointResponse> {
+    return this.#withNonce(async () =>
+      oauth.processGenericTokenEndpointResponse(
+        this.as,
+        this.client,
+        await oauth.genericTokenEndpointRequest(
+          this.as,
+          this.client,
+          this.auth,
+          type,
+          params,
+          this.#bound(),
+        ),
+      ),
+    );
+  }
+
+  /** Codes for a device that has no browser (RFC 8628). */
+  async askForCodes(params: Record<string, string>): Promise<oauth.DeviceAuthorizationResponse> {
+    return oauth.processDeviceAuthorizationResponse(
+      this.as,
+      this.client,
+      await oauth.deviceAuthorizationRequest(
+        this.as,
+        this.client,
+        this.auth,
+        params,
+        this.#options,
+      ),
+    );
+  }
+
+  pollDevice(code: string): Promise<oauth.TokenEndpointResponse> {
+    return this.#withNonce(async () =>
+      oauth.processDeviceCodeResponse(
+        this.as,
+        this.client,
+        await oauth.deviceCodeGrantRequest(this.as, this.client, this.auth, code, this.#bound()),
+      ),
+    );
+  }
+
+  /** Asks a person by the back channel (CIBA). */
+  async askPerson(
+    params: Record<string, string>,
+  ): Promise<oauth.BackchannelAuthenticationResponse> {
+    return oauth.processBackchannelAuthenticationResponse(
+      this.as,
+      this.client,
+      await oauth.backchannelAuthenticationRequest(
+        this.as,
+        this.client,
+        this.auth,
+        params,
+        this.#options,
+      ),
+    );
+  }
+
+  pollAnswer(id: string): Promise<oauth.TokenEndpointResponse> {
+    return this.#withNonce(async () =>
+      oauth.processBackchannelAuthenticationGrantResponse(
+        this.as,
+        this.client,
+        await oauth.backchannelAuthenticationGrantRequest(
+          this.as,
+          this.client,
+          this.auth,
+          id,
+          this.#bound(),
+        ),
+      ),
+    );
+  }
+
   userinfo(token: string, sub: string): Promise<oauth.UserInfoResponse> {
     return this.#withNonce(async () =>
       oauth.processUserInfoResponse(
