@@ -81,7 +81,7 @@ async function isSignedInToApp(cookies: Map<string, string>): Promise<unknown> {
   return (await fetch(appUrl, { headers: { cookie } })).json();
 }
 
-test('COMPATIBILITY 20: an Express app signs out who has signed out here, on either process', async () => {
+test('COMPATIBILITY 20 and 21: an Express app signs in, and signs out who has signed out here, on either process', async () => {
   const { clientId, answered } = await startApp();
   const seed = new Seed(database.db);
   for (const server of servers) {

@@ -209,7 +209,7 @@ async function run(env: Environment): Promise<void> {
   expect(asked.params.get('error')).toBe('login_required');
 }
 
-describe('openid-client walks the whole flow', () => {
+describe('COMPATIBILITY 21: openid-client walks the whole flow', () => {
   test('on the embedded default', () => run({ DATA_DIR: folder }), 60_000);
 
   test('with DATABASE_URL', async () => {
