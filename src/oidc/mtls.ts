@@ -79,6 +79,8 @@ const aliased = [
   'revocation_endpoint',
   'userinfo_endpoint',
   'pushed_authorization_request_endpoint',
+  'device_authorization_endpoint',
+  'backchannel_authentication_endpoint',
 ];
 
 /** The metadata says of certificates what is so here: what the engine can do is not what this server was set up for. */

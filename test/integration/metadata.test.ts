@@ -9,7 +9,11 @@ import { certificateEnv, openWorld, type World } from '../support/metadata-world
 
 const worlds: Record<string, Record<string, string>> = {
   'as it starts without being told anything': {},
-  'with all that there is to switch on': { ...certificateEnv, MTLS_HOST: 'mtls.example.com' },
+  'with all that there is to switch on': {
+    ...certificateEnv,
+    MTLS_HOST: 'mtls.example.com',
+    CLIENT_REGISTRATION: 'open',
+  },
 };
 
 describe.each(Object.keys(worlds))('a server %s', (name) => {

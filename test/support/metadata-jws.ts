@@ -28,7 +28,7 @@ export const jwsAlgs = [
   'HS512',
   ...(Object.keys(keyNames) as KeyedAlg[]),
 ] as const;
-type JwsAlg = (typeof jwsAlgs)[number];
+export type JwsAlg = (typeof jwsAlgs)[number];
 
 const isKeyed = (alg: string): alg is KeyedAlg => alg in keyNames;
 const keyOf = ({ keys }: World, alg: KeyedAlg) => keys[keyNames[alg]];

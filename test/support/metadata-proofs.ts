@@ -20,6 +20,8 @@ import { Outbound } from '../../src/outbound/outbound.service.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { RemoteKeys } from '../../src/outbound/remote-keys.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
+import { startDocumentHost } from './document-host.ts';
+import { plainApp, register } from './self-registering.ts';
 import { allow, exchangeForm, exchangeGrant } from './exchange.ts';
 import { openLogoutReceiver } from './logout-receiver.ts';
 import {
@@ -30,6 +32,7 @@ import {
   signWith,
   thumbprint,
 } from './metadata-jws.ts';
+import { polledGrants, polledProofs } from './metadata-polled.ts';
 import {
   apiIdentifier,
   otherApi,
@@ -437,7 +440,7 @@ const otherGrantTypes = [
 ];
 
 async function hasGrantType(world: World, type: string): Promise<boolean> {
-  const grant = grants[type] ?? machineGrants[type];
+  const grant = { ...grants, ...machineGrants, ...polledGrants }[type];
   const client = await world.client(grant?.without ?? {});
   const { status, json } = await world.post(`${world.issuer}/token`, client, {
     ...dummies,
@@ -706,6 +709,17 @@ const cryptography: Record<string, Proof> = {
   id_token_signing_alg_values_supported: signedAnswers('idTokenSigningAlg', async (world, client) =>
     String((await world.tokens(client)).id_token),
   ),
+  userinfo_signing_alg_values_supported: signedAnswers(
+    'userinfoSigningAlg',
+    async (world, client) => {
+      const { access_token: token } = await world.tokens(client);
+      const response = await fetch(`${world.issuer}/userinfo`, {
+        headers: { authorization: `Bearer ${String(token)}` },
+      });
+      expect(response.headers.get('content-type')).toMatch(/^application\/jwt/);
+      return response.text();
+    },
+  ),
   introspection_signing_alg_values_supported: signedAnswers(
     'introspectionSigningAlg',
     introspectedAsJwt,
@@ -849,6 +863,80 @@ const elsewhere: Record<string, Proof> = {
   },
 };
 
+// Languages, details, and clients that come by themselves
+
+const otherClients: Record<string, Proof> = {
+  ui_locales_supported: {
+    listed: exactly(['en', 'de', 'fr', 'ar', 'xx', 'EN'], async (world, tag) => {
+      const { answer } = await world.ask(await world.client(), {
+        ui_locales: tag,
+        prompt: 'login',
+      });
+      const cookie = answer.cookies.map((line) => line.split(';')[0]).join('; ');
+      const page = await send(world.issuer, String(answer.location), {
+        // Without what was asked, it is the browser's that counts.
+        headers: { accept: 'text/html', cookie, 'accept-language': tag === 'en' ? 'de' : 'en' },
+      });
+      return page.text.includes(`<html lang="${tag}"`);
+    }),
+  },
+  authorization_details_types_supported: {
+    listed: exactly(['account_information', 'openid_credential', 'evil'], async (world, type) => {
+      const client = await registers(world, { settings: { authorizationDetailsTypes: [type] } });
+      const details = {
+        type,
+        instructedAmount: { amount: '1.00', currency: 'EUR' },
+        creditorName: 'A',
+      };
+      const { answer, told } = await world.ask(client ?? (await world.client()), {
+        authorization_details: JSON.stringify([details]),
+      });
+      if (told.error !== undefined) expect(told.error).toBe('invalid_authorization_details');
+      return answer.location?.includes('/interaction/') === true;
+    }),
+  },
+  registration_endpoint: {
+    listed: async (world, value) => {
+      const { status, body } = await register(world.issuer, plainApp);
+      expect({ status, body }).toMatchObject({ status: 201, body: { client_name: 'Quillet' } });
+      expect(value).toBe(`${world.issuer}/register`);
+      const { answer } = await world.ask({ clientId: body.client_id, clientSecret: undefined });
+      expect(answer.location).toContain('/interaction/');
+    },
+    absent: async (world) => {
+      expect((await fetch(`${world.issuer}/register`, { method: 'POST' })).status).toBe(404);
+    },
+  },
+  client_id_metadata_document_supported: {
+    listed: async (world, value) => {
+      expect(value).toBe(true);
+      expect((await askWithDocument(world)).location).toContain('/interaction/');
+    },
+    absent: async (world) => {
+      const { status, location } = await askWithDocument(world);
+      expect({ status, location }).toEqual({ status: 400, location: undefined });
+    },
+  },
+};
+
+/** A client whose id is the address of what it says of itself. */
+async function askWithDocument(world: World) {
+  const host = await startDocumentHost();
+  try {
+    const clientId = `${host.origin}/app.json`;
+    const document = { client_id: clientId, client_name: 'Scribe', application_type: 'web' };
+    host.answer('/app.json', {
+      ...document,
+      redirect_uris: [`${host.origin}/callback`],
+      token_endpoint_auth_method: 'none',
+    });
+    const client = { clientId, clientSecret: undefined };
+    return (await world.ask(client, { redirect_uri: `${host.origin}/callback` })).answer;
+  } finally {
+    await host.stop();
+  }
+}
+
 // Certificates, and what follows a sign-out
 
 async function certificateToken(world: World) {
@@ -954,5 +1042,7 @@ export const proofs: Readonly<Record<string, Proof>> = {
   ...requests,
   ...cryptography,
   ...elsewhere,
+  ...otherClients,
+  ...polledProofs,
   ...surroundings,
 };

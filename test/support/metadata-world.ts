@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
-import type { NewClient } from '../../src/client/client.ts';
+import { identityScopes, type NewClient } from '../../src/client/client.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { type Certificate, certificate } from './certificates.ts';
+import { addDetailType, payment } from './detail-types.ts';
 import { type ClientKey, newKey } from './proofs.ts';
 import { type Credentials, redirectUri, Seed, type SignedInBrowser } from './protocol.ts';
 import { startServer, type TestServer } from './server.ts';
@@ -103,13 +104,14 @@ export const certificateEnv = {
 
 export async function openWorld(env: Record<string, string> = {}): Promise<World> {
   const database = await createTestDatabase();
-  const server = await startServer(database, { OUTBOUND_ALLOW: '127.0.0.1', ...env });
-  const { issuer } = server;
-  const { pathname } = new URL(issuer);
-  const base = pathname === '/' ? '' : pathname;
   const seed = new Seed(database.db, ['127.0.0.1']);
   const api = await seed.api(apiIdentifier);
   await seed.api(otherApi);
+  await addDetailType(database.db, apiIdentifier, payment);
+  const server = await startServer(database, { OUTBOUND_ALLOW: '127.0.0.1,localhost', ...env });
+  const { issuer } = server;
+  const { pathname } = new URL(issuer);
+  const base = pathname === '/' ? '' : pathname;
   const accountId = await seed.account();
   await sql`update accounts set locale = 'en' where id = ${accountId}`.execute(database.db.kysely);
   const browser = await seed.signIn(accountId);
@@ -137,6 +139,7 @@ export async function openWorld(env: Record<string, string> = {}): Promise<World
     async client(input = {}) {
       const client = await seed.client({
         apis: [{ identifier: apiIdentifier, scopes: ['read', 'write'] }],
+        scopes: [...identityScopes],
         ...input,
       });
       await seed.consent(accountId, client.clientId, { [apiIdentifier]: ['read', 'write'] });
