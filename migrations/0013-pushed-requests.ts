@@ -7,12 +7,16 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     create table pushed_requests (
       id_hash bytea primary key,
       client_id text not null,
-      -- null once it was used
+      -- null once it was used, or is over
       payload jsonb,
       expires_at timestamptz not null,
       consumed_at timestamptz
     )`.execute(db);
   await sql`create index pushed_requests_expiry on pushed_requests (expires_at)`.execute(db);
+  await sql`
+    create index pushed_requests_over on pushed_requests (expires_at) where payload is not null`.execute(
+    db,
+  );
   await sql`
     create index pushed_requests_used on pushed_requests (consumed_at) where consumed_at is not null`.execute(
     db,

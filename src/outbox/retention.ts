@@ -92,6 +92,11 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
     rule('pushed_requests', 'id_hash', 'consumed_at', A_WHILE, {
       where: 'r.consumed_at is not null',
     }),
+    // It starts nothing any more. Anybody may push for a public client: what was asked for takes no room for hours.
+    rule('pushed_requests', 'id_hash', 'expires_at', SOON, {
+      where: 'r.payload is not null',
+      set: 'payload = null',
+    }),
     // A sign-in that it started may end hours later, and has to find it unused.
     rule('pushed_requests', 'id_hash', 'expires_at', '6 hours'),
   ],

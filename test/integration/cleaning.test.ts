@@ -70,6 +70,11 @@ describe('cleaning', () => {
         ('access revoked', 'access', 'revoked', 'c', now() + interval '1 hour', null),
         ('refresh just revoked', 'refresh', 'just revoked', 'c', now() + interval '1 day', null),
         ('jwt revoked', 'jwt', 'revoked, has a JWT', 'c', now() + interval '1 hour', null);
+      insert into pushed_requests (id_hash, client_id, payload, expires_at, consumed_at) values
+        ('gone', 'c', null, now() - interval '7 hours', null), ('over', 'c', '{}', now() - interval '2 minutes', null),
+        ('just over', 'c', '{}', now() - interval '30 seconds', null), ('live', 'c', '{}', now() + interval '30 seconds', null),
+        ('answered', 'c', null, now() + interval '30 seconds', now() - interval '11 minutes'),
+        ('just answered', 'c', null, now() + interval '30 seconds', now() - interval '9 minutes');
       insert into interactions (id_hash, payload, expires_at) values
         ('gone', '{}', now() - interval '2 minutes'), ('just ended', '{}', now() - interval '30 seconds');
       insert into sessions (uid, id_hash, payload, expires_at, ended_at) values
@@ -106,6 +111,16 @@ describe('cleaning', () => {
       'revoked, has a JWT',
     ]);
     expect(await left('interactions', 'id_hash')).toEqual(['just ended']);
+    expect(await left('pushed_requests', 'id_hash')).toEqual([
+      'just answered',
+      'just over',
+      'live',
+      'over',
+    ]);
+    const { rows: kept } = await run(
+      'select id_hash from pushed_requests where payload is not null',
+    );
+    expect(kept).toHaveLength(2);
     expect(await left('sessions', 'uid')).toEqual(['just signed out', 'live']);
     expect(await left('session_clients', 'session_uid')).toEqual([]);
     expect(await left('revoked_tokens', 'id_hash')).toEqual(['just ended', 'live']);
