@@ -147,11 +147,25 @@ export async function insertClient(db: Db, client: ClientInsert): Promise<void> 
 /** The row of a metadata document's client, as the document is now. */
 export async function insertDocumentClient(
   db: Db,
-  { id, name, type, metadata }: Pick<Client, 'id' | 'metadata' | 'name' | 'type'>,
+  {
+    id,
+    name,
+    type,
+    metadata,
+    settings: { sector },
+  }: Pick<Client, 'id' | 'metadata' | 'name' | 'settings' | 'type'>,
 ): Promise<void> {
   await db
     .insertInto('clients')
-    .values({ id, name, type, metadata: JSON.stringify(metadata), registered_by: 'document' })
+    .values({
+      id,
+      name,
+      type,
+      metadata: JSON.stringify(metadata),
+      // Of policy nothing is its own to say; its sector follows from what it says.
+      settings: JSON.stringify(sector === undefined ? {} : { sector }),
+      registered_by: 'document',
+    })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .execute();
 }

@@ -72,7 +72,7 @@ export function insertAllowedScopes(
 
 /**
  * Replaces what it says of itself; policy of ours stays. Gives a secret where it has one from now on.
- * @throws AppError `unknown_client`
+ * @throws AppError `unknown_client`, `invalid_client_metadata` where its people would get other subjects
  */
 export async function replaceSelfRegistered(
   db: Db,
@@ -81,7 +81,13 @@ export async function replaceSelfRegistered(
 ): Promise<string | undefined> {
   const stored = await store.lockClient(db, id);
   if (stored === undefined) throw unknownClient(id);
-  const { sector: _, ...kept } = stored.settings;
+  const { sector, ...kept } = stored.settings;
+  if (sector !== settings.sector && (await store.hasPeople(db, id)))
+    throw new AppError(
+      'invalid_client_metadata',
+      'The people of this client would get other subjects, and it would know none of them again.',
+      { status: 400 },
+    );
   await store.updateClient(db, id, { name, type, metadata, settings: { ...kept, ...settings } });
   const secret = hasSecret(metadata) && !hasSecret(stored.metadata) ? newSecret() : undefined;
   if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
@@ -112,7 +118,7 @@ const MOST_DOCUMENTS = 100;
  */
 export async function keepDocumentClient(
   db: Db,
-  client: Pick<Client, 'id' | 'metadata' | 'name' | 'type'>,
+  client: Pick<Client, 'id' | 'metadata' | 'name' | 'settings' | 'type'>,
   accountId: string,
 ): Promise<void> {
   if ((await store.countDocuments(db, accountId, client.id)) >= MOST_DOCUMENTS)
@@ -128,7 +134,7 @@ export async function keepDocumentClient(
 export async function updateDocumentClient(
   db: Db,
   stored: Client,
-  { name, type, metadata }: SelfRegistered,
+  { name, type, metadata, settings }: SelfRegistered,
 ): Promise<boolean> {
   if (
     stored.name === name &&
@@ -140,7 +146,13 @@ export async function updateDocumentClient(
   }
   const locked = await store.lockClient(db, stored.id);
   if (locked === undefined) return false;
-  await store.updateClient(db, stored.id, { name, type, metadata, settings: locked.settings });
+  const { sector: _, ...kept } = locked.settings;
+  await store.updateClient(db, stored.id, {
+    name,
+    type,
+    metadata,
+    settings: { ...kept, ...settings },
+  });
   await raiseVersion(db, 'clients');
   return true;
 }

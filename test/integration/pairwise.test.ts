@@ -32,6 +32,7 @@ import {
   startServerProcess,
   testMasterKey,
 } from '../support/server-process.ts';
+import { manage, plainApp, register } from '../support/self-registering.ts';
 import { cookiesOf, eventually, form, send } from '../support/wire.ts';
 
 /** OpenID Connect Core, section 8.1: who a person is for a client tells nothing to a client of another sector. */
@@ -66,6 +67,7 @@ beforeAll(async () => {
   server = await startServerProcess(database, issuer, {
     OUTBOUND_ALLOW: `${inside},localhost`,
     LOG_LEVEL: 'silent',
+    CLIENT_REGISTRATION: 'open',
   });
   receiver = await openLogoutReceiver(
     issuer,
@@ -349,6 +351,34 @@ describe('a client’s registration', () => {
       new ResourceServerService(database.db),
       new OutboundAllow(),
     ).update(client.clientId, changes, 'test', { forced: true });
+
+  test('one that registered itself has pairwise subjects too, and can’t change them once it has people', async () => {
+    const { status, body } = await register(server.url, { ...plainApp, subject_type: 'pairwise' });
+    expect(status).toBe(201);
+    expect(body.subject_type).toBe('pairwise');
+    const client = { clientId: body.client_id, clientSecret: body.client_secret };
+    await seed.consent(accountId, client.clientId);
+    const { id_token: token } = await signIn(await seed.signIn(accountId), client, {
+      scope: 'openid email',
+    });
+    expect(subOf(token)).toMatch(/^p_/);
+    const stored = await settingsOf(client);
+    const uri = `${server.url}/register/${body.client_id}`;
+    const changed = await manage({ body: { ...body, registration_client_uri: uri } }, 'PUT', {
+      ...plainApp,
+      client_id: body.client_id,
+      subject_type: 'public',
+    });
+    expect(changed.status).toBe(400);
+    expect(changed.body.error).toBe('invalid_client_metadata');
+    expect(await settingsOf(client)).toEqual(stored);
+    const astray = await register(server.url, {
+      ...plainApp,
+      subject_type: 'pairwise',
+      sector_identifier_uri: 'https://127.0.0.1:1/sector.json',
+    });
+    expect(astray.status).toBe(400);
+  });
 
   test('what has no sector has no pairwise subjects', async () => {
     const subjectType = 'pairwise';

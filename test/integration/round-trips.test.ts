@@ -45,6 +45,7 @@ let database: TestDatabase;
 let server: ServerProcess;
 let client: Credentials;
 let machine: Credentials;
+let pairwise: Credentials;
 let opaqueApi: Credentials;
 let jwtApi: Credentials;
 let browser: SignedInBrowser;
@@ -66,6 +67,7 @@ beforeAll(async () => {
   const apis = [opaque, jwt].map((identifier) => ({ identifier, scopes: ['read'] }));
   client = await seed.client({ apis });
   machine = await seed.client({ type: 'machine', apis });
+  pairwise = await seed.client({ apis, subjectType: 'pairwise' });
   key = await newKey();
   signing = await seed.client({
     type: 'machine',
@@ -95,6 +97,8 @@ beforeAll(async () => {
   await seed.consent(accountId, proving.clientId);
   // Started after the rows are there, it has no change to learn of while it is measured.
   server = await startServerProcess(database, 'http://localhost:3000');
+  // The key of its subjects is there once a server was.
+  await seed.consent(accountId, pairwise.clientId, { [jwt]: ['read'] });
   browser = await seed.signIn(accountId);
   // Warms every cache: clients, APIs, and the keys of the callers.
   await exchange(server.url, client, await browser.authorize(server.url, client));
@@ -186,6 +190,20 @@ test('introspection of JWT access tokens: 1', async () => {
     );
     expect(body.active).toBe(true);
   }
+});
+
+test('pairwise subjects cost no wait', async () => {
+  const extra = { resource: jwt, scope: 'openid read' };
+  // Warms the caches for this client.
+  await exchange(server.url, pairwise, await browser.authorize(server.url, pairwise, extra));
+  const authorization = await browser.authorize(server.url, pairwise, extra);
+  const { body } = await measure('code exchange, JWT, pairwise', 2, () =>
+    exchange(server.url, pairwise, authorization),
+  );
+  const told = await measure("introspection, a person's JWT, pairwise", 1, () =>
+    post(server.url, '/introspect', jwtApi, { token: body.access_token }),
+  );
+  expect(told.body.sub).toMatch(/^p_/);
 });
 
 test('issuing', async () => {
@@ -380,6 +398,11 @@ test('what a browser asks for', async () => {
     const allowed = await one.submitOnce(consent, {}, 'allow');
     const back = await step('resume after consent', 3, 3, () => follow(allowed));
     expect(back.headers.get('location')).toContain('code=');
+
+    const choice = await one.get(ask(at, app, { prompt: 'select_account' }).url);
+    const chosen = await step('account chosen', 2, 2, () => one.submitOnce(choice));
+    const gone = await step('resume after the choice', 4, 4, () => follow(chosen));
+    expect(gone.headers.get('location')).toContain('code=');
   } finally {
     await running.stop();
     await door.close();
