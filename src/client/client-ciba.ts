@@ -31,7 +31,7 @@ export function withCiba(
 ): Record<string, unknown> {
   const next: Record<string, unknown> = { ...metadata };
   const ofIt = [said.cibaDelivery, said.cibaNotificationEndpoint, said.cibaSigningAlg];
-  if (!isCiba(next) && ofIt.every((value) => value == null)) {
+  if (!isCiba(next) && ofIt.every((value) => value === undefined || value === null)) {
     for (const name of [DELIVERY, ENDPOINT, SIGNING]) delete next[name];
     return next;
   }

@@ -118,7 +118,7 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
     may: already ? m.consent.mayMore(name) : m.consent.may(name),
     privacyUrl: web(model.privacyUrl),
     termsUrl: web(model.termsUrl),
-    facts: model.request && requestFacts({ ...model, request: model.request }, kit),
+    facts: model.request && requestFacts(model.app, model.request, kit),
     rows: model.asksNothing ? [] : askedRows(model, kit),
     already: already ? allowedRows(already, kit) : [],
   };

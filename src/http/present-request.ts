@@ -1,30 +1,19 @@
 import { cut } from './cut.ts';
 import type { Words } from './html.ts';
-import type { ConsentRequest, Pages } from './pages.ts';
+import type { App, ConsentRequest, Pages } from './pages.ts';
 import { codeSummary, type Kit } from './present-forms.ts';
-import { ago, inFull } from './when.ts';
+import { ago } from './when.ts';
 
 /** A request that a program makes and a person answers elsewhere: what the pages about it say. */
 
-/** The fact rows above what is asked for: who asks, when and from where, and of whom. */
-export function requestFacts(
-  {
-    app,
-    account,
-    request,
-  }: { app: { name: string }; account: { email: string } } & {
-    request: ConsentRequest;
-  },
-  { m, now, locale }: Kit,
-) {
+/** The facts above what is asked for: who asks, when, and from where. */
+export function requestFacts(app: App, request: ConsentRequest, { m, now, locale }: Kit) {
   const when = ago(request.askedAt, now, locale);
   return {
     app: app.name,
+    by: app.developer && (app.verified ? m.app.byVerified(app.developer) : m.app.by(app.developer)),
     asked:
       request.otherNetwork === undefined ? when : m.request.fromNetwork(when, request.otherNetwork),
-    askedAt: request.askedAt.toISOString(),
-    askedExactly: inFull(request.askedAt, locale),
-    account: account.email,
   };
 }
 
@@ -57,6 +46,8 @@ export function presentAnswered({ app, kind, isAllowed }: Pages['request-answere
     invalid: false,
     // Joined where it is done, apart where it was not allowed.
     cut: isAllowed ? cut(app?.id, 0) : cut(app?.id),
+    by:
+      app?.developer && (app.verified ? m.app.byVerified(app.developer) : m.app.by(app.developer)),
     lead: isAllowed ? back : request.deniedLead,
   };
 }

@@ -104,7 +104,7 @@ const LONGEST_MESSAGE = 64;
  */
 function isFitToShow(message: string): boolean {
   return (
-    [...message].length <= LONGEST_MESSAGE &&
+    Array.from(message).length <= LONGEST_MESSAGE &&
     /^[\p{L}\p{N}][\p{L}\p{M}\p{N}\p{Sc} .,:;!?'"()#%&*+/=_-]*$/u.test(message) &&
     !/:\/\/|www\./i.test(message)
   );

@@ -37,7 +37,7 @@ const LENGTH = 8;
 /** What was typed, in any case and with whatever stands between the letters; undefined where it can be no user code. */
 export function readUserCode(typed: string): string | undefined {
   const code = typed.toUpperCase().replace(/[^\p{L}\p{N}]/gu, '');
-  return code.length === LENGTH && [...code].every((letter) => alphabet.includes(letter))
+  return code.length === LENGTH && Array.from(code).every((letter) => alphabet.includes(letter))
     ? code
     : undefined;
 }

@@ -176,7 +176,7 @@ describe('polls', () => {
         poll(given.device_code, tv, index % 2 === 0 ? server.issuer : another.url),
       ),
     );
-    const errors = answers.map(({ body }) => body.error).toSorted();
+    const errors = answers.map(({ body }) => String(body.error)).toSorted();
     expect(errors).toEqual([
       'authorization_pending',
       ...Array.from({ length: 9 }, () => 'slow_down'),
@@ -386,7 +386,7 @@ describe('SECURITY: codes of devices', () => {
       hers.submit(herPage, {}, 'allow'),
       his.submit(hisPage, {}, 'allow'),
     ]);
-    expect(both.map(({ status }) => status).toSorted()).toEqual([200, 400]);
+    expect(both.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 400]);
     const families = await familiesOf(client.clientId);
     const row = await rowOf(given);
     expect(families.map(({ id, account_id: id2 }) => [id, id2])).toEqual([

@@ -1,11 +1,13 @@
 import type {
   App,
   ConsentClaim,
+  ConsentDetail,
   ConsentScope,
   Form,
   Pages,
   SignedIn,
 } from '../../src/http/pages.ts';
+import { requestStates } from './request-fixtures.ts';
 
 // Every page in every state that it can be in, with people, apps and words as they really come:
 // long names, missing values, two scripts. The tests open them all, and people look at their pictures.
@@ -74,6 +76,41 @@ const invoices: ConsentScope[] = [
     optional: true,
   },
 ];
+const payment: ConsentDetail = {
+  value: 'p1',
+  words: {
+    en: {
+      verb: 'pay',
+      text: '{instructedAmount.amount} {instructedAmount.currency} to {creditorName}',
+      facts: [
+        { label: 'Account', value: '{creditorAccount.iban}' },
+        { label: 'Reference', value: '{remittanceInformation}' },
+      ],
+    },
+    de: {
+      verb: 'zahlen',
+      text: '{instructedAmount.amount} {instructedAmount.currency} an {creditorName}',
+      facts: [],
+    },
+  },
+  detail: {
+    type: 'payment_initiation',
+    instructedAmount: { amount: '123.50', currency: 'EUR' },
+    creditorName: 'Finch & Daughters, Chandlers',
+    creditorAccount: { iban: 'DE40 1001 0010 3307 1186 08' },
+    remittanceInformation: 'Invoice 2026-1187',
+  },
+  optional: false,
+  remembered: false,
+};
+const statements: ConsentDetail = {
+  value: 's1',
+  words: { en: { verb: 'read', text: 'what goes in and out of {account}', facts: [] } },
+  detail: { type: 'account_information', account: 'GB33BUKB20201555555555', actions: ['list'] },
+  optional: true,
+  checked: true,
+  remembered: true,
+};
 const enrol = {
   ...form,
   account: imani,
@@ -248,6 +285,37 @@ add('consent', {
     termsUrl: undefined,
   },
   nothing: { ...form, app: heron, account: long, claims: [], scopes: [], ownMachine: false },
+  payment: {
+    ...consent,
+    app: heron,
+    claims: [],
+    scopes: [],
+    details: [payment],
+    stay: undefined,
+    returnTo: 'heron.example',
+  },
+  details: {
+    ...consent,
+    details: [
+      { ...payment, optional: true, checked: true },
+      {
+        ...payment,
+        value: 'p2',
+        optional: true,
+        words: { en: { verb: 'incorporate', text: '{creditorName} and {missing}', facts: [] } },
+        detail: {
+          ...payment.detail,
+          creditorName: `${'<b>Donaudampfschifffahrtsgesellschaft</b>'.repeat(4)} & Söhne`,
+          creditorAccount: {},
+          remittanceInformation: 'x'.repeat(140),
+          list: [{ one: 'two' }, { three: ['four', 'five'] }],
+        },
+      },
+      statements,
+    ],
+    claims: [{ name: 'email', value: 'imani@okoro.example', optional: true, asUsername: true }],
+    already: { claims: [], scopes: [], details: [statements], stay: false },
+  },
   wordy: { ...consent, app: wordy, account: long, returnTo: wordy.host },
   undecided: { ...consent, problem: 'undecided' },
 });
@@ -368,4 +436,4 @@ add('choose-account', {
 });
 add('form-post', { plain: { ...form, hidden: { ...form.hidden, submit: 'yes' }, app: heron } });
 
-export const pageStates: readonly PageState[] = all;
+export const pageStates: readonly PageState[] = [...all, ...requestStates];

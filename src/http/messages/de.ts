@@ -269,11 +269,12 @@ export const de: Messages = {
     noMessage: 'Erlauben Sie es nur, wenn Sie es gerade selbst begonnen haben.',
     app: 'App',
     asked: 'Gefragt',
-    account: 'Konto',
     fromNetwork: (when, address) =>
       html`${when}, aus einem anderen Netz als Ihrem (<bdi>${address}</bdi>)`,
     warning:
       'Niemand, der Sie anruft oder Ihnen schreibt, braucht das. Hat jemand Sie gebeten, diese Seite zu öffnen, dann hören Sie hier auf.',
+    warningApp:
+      'Niemand, der Sie anruft oder Ihnen schreibt, braucht Ihre Erlaubnis. Haben Sie es nicht selbst begonnen, dann erlauben Sie es nicht.',
     deviceDone: (app) => html`<bdi>${app}</bdi> ist angemeldet`,
     cibaDone: (app) => html`<bdi>${app}</bdi> hat Ihre Antwort`,
     denied: (app) => html`Sie haben <bdi>${app}</bdi> nicht hereingelassen`,

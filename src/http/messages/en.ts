@@ -264,11 +264,12 @@ export const en = {
     noMessage: 'Allow it only if you’ve just started it yourself.',
     app: 'App',
     asked: 'Asked',
-    account: 'Account',
     fromNetwork: (when: Words, address: string) =>
       html`${when}, from another network than yours (<bdi>${address}</bdi>)`,
     warning:
       'Nobody who calls or writes to you needs this. If someone asked you to open this page, stop here.',
+    warningApp:
+      'Nobody who calls or writes to you needs you to allow this. If you didn’t start it yourself, don’t.',
     deviceDone: (app: string) => html`<bdi>${app}</bdi> is signed in`,
     cibaDone: (app: string) => html`<bdi>${app}</bdi> has your answer`,
     denied: (app: string) => html`You didn’t let <bdi>${app}</bdi> in`,
