@@ -108,6 +108,11 @@ const kinds: Record<string, () => Promise<Kind> | Kind> = {
     auth: (credentials) => oauth.ClientSecretBasic(secret(credentials)),
     dpop: await pair('Ed25519'),
   }),
+  'userinfo in a JWT': () => ({
+    ...basic,
+    registered: { userinfoSigningAlg: 'ES256' },
+    told: { userinfo_signed_response_alg: 'ES256' },
+  }),
   ...Object.fromEntries(
     (['ES256', 'PS256', 'EdDSA'] as const).map((alg) => [
       `ID tokens by ${alg}`,
@@ -144,16 +149,20 @@ describe('COMPATIBILITY 21: oauth4webapi signs in, asks, refreshes and revokes',
       email: person.email,
       email_verified: true,
       name: person.name,
+      preferred_username: person.email,
       updated_at: expect.any(Number),
     };
-    expect(await app.userinfo(tokens.access_token, person.id)).toEqual(of);
+    const told = await app.userinfo(tokens.access_token, person.id);
+    // In a JWT it says as well by whom it was told, and to whom.
+    if (kind.told?.userinfo_signed_response_alg === undefined) expect(told).toEqual(of);
+    else expect(told).toMatchObject({ ...of, iss: server.issuer, aud: app.client.client_id });
 
     const refreshToken = tokens.refresh_token as string;
     const next = await app.refresh(refreshToken);
     expect(next.access_token).not.toBe(tokens.access_token);
     expect(next.refresh_token === refreshToken).toBe(kind.keeps === true);
     expect(oauth.getValidatedIdTokenClaims(next)?.sub).toBe(person.id);
-    expect(await app.userinfo(next.access_token, person.id)).toEqual(of);
+    expect(await app.userinfo(next.access_token, person.id)).toEqual(told);
 
     await app.revoke(next.refresh_token as string);
     await expect(app.userinfo(next.access_token, person.id)).rejects.toMatchObject({

@@ -93,7 +93,12 @@ async function setUp(account: string, ...args: string[]): Promise<void> {
   const address = () => /https:\S+/.exec(program.said)?.[0];
   await Promise.race([until(() => address() !== undefined), program.ended]);
   if (address() === undefined) throw new Error(program.said);
-  await new Walker(server.issuer, person).go(address() as string);
+  const walker = new Walker(server.issuer, person);
+  const page = await walker.go(address() as string);
+  if (args.includes('--flow=device')) {
+    const code = /[A-Z]{4}-[A-Z]{4}/.exec(program.said)?.[0];
+    await walker.submit(page, { code });
+  }
   expect([await program.ended, program.said]).toEqual([
     0,
     expect.stringContaining('Everything setup correctly!'),
@@ -125,6 +130,19 @@ test('COMPATIBILITY 21: signs in by its own web server, refreshes, is loaded aga
     { account_id: person.id, offline: true, revoked_at: expect.any(Date) },
   ]);
   expect(await subjectOf(refreshed)).toEqual([401, expect.stringContaining('invalid_token')]);
+}, 60_000);
+
+test('COMPATIBILITY 21: signs in by a code that is entered elsewhere', async () => {
+  const { clientId, clientSecret = '' } = await server.seed.client({
+    redirectUris: [],
+    grantTypes: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+  });
+  await setUp('device', '--client-id', clientId, '--client-secret', clientSecret, '--flow=device');
+  expect(await subjectOf(await ask('oidc-token', 'device'))).toBe(person.id);
+  expect(await subjectOf(await ask('oidc-token', '--force-new', 'device'))).toBe(person.id);
+  expect(await families(clientId)).toEqual([
+    { account_id: person.id, offline: true, revoked_at: null },
+  ]);
 }, 60_000);
 
 test('COMPATIBILITY 18 and 21: registers itself, and signs in', async () => {

@@ -308,15 +308,15 @@ export class OauthApp {
     );
   }
 
+  /** As JSON, or as a JWT whose signature is checked as well where the client is told to ask for one. */
   userinfo(token: string, sub: string): Promise<oauth.UserInfoResponse> {
-    return this.#withNonce(async () =>
-      oauth.processUserInfoResponse(
-        this.as,
-        this.client,
-        sub,
-        await oauth.userInfoRequest(this.as, this.client, token, this.#bound()),
-      ),
-    );
+    return this.#withNonce(async () => {
+      const response = await oauth.userInfoRequest(this.as, this.client, token, this.#bound());
+      const isJwt = response.headers.get('content-type')?.startsWith('application/jwt');
+      const told = await oauth.processUserInfoResponse(this.as, this.client, sub, response);
+      if (isJwt) await oauth.validateApplicationLevelSignature(this.as, response);
+      return told;
+    });
   }
 
   /** As JSON, or as a JWT whose signature is checked as well (RFC 9701) where the client is told to ask for one. */
