@@ -583,24 +583,6 @@ const requests: Record<string, Proof> = {
       },
     ),
   },
-  ui_locales_supported: {
-    listed: exactly(['en', 'de', 'fr', 'evil', '__proto__'], async (world, locale) => {
-      // Whoever asks for nothing that there is gets English: another language shows that English was asked for.
-      const ui_locales = `${locale} ${locale === 'de' ? 'en' : 'de'}`;
-      const browser = world.browser.tab();
-      const { answer } = await world.ask(
-        await world.client(),
-        { prompt: 'login', ui_locales },
-        browser,
-      );
-      for (const cookie of answer.cookies) {
-        const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
-        browser.cookies.set(name, value);
-      }
-      const page = await browser.get(world.issuer, answer.location ?? '');
-      return (await page.text()).includes(`<html lang="${locale}"`);
-    }),
-  },
   claims_parameter_supported: {
     listed: async (world) => {
       const claims = JSON.stringify({ id_token: { email: null } });
