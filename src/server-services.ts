@@ -32,7 +32,6 @@ import { openSubjects } from './oidc/subjects.service.ts';
 import { createVerifyJwt } from './oidc/verify-jwt.ts';
 import { OutboundAllow } from './outbound/outbound.ts';
 import { Outbound } from './outbound/outbound.service.ts';
-import { RemoteKeys } from './outbound/remote-keys.service.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 import { RevocationFeed } from './revocation/revocation.service.ts';
 
@@ -96,7 +95,6 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     clients,
     resourceServers,
     outboundAllow,
-    remoteKeys: new RemoteKeys(outbound),
   });
   const engine = new Engine(
     {

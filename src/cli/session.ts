@@ -12,8 +12,6 @@ import { TrustedIssuers } from '../issuer/issuer.service.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { openSealer } from '../master-key.ts';
 import { OutboundAllow } from '../outbound/outbound.ts';
-import { Outbound } from '../outbound/outbound.service.ts';
-import { RemoteKeys } from '../outbound/remote-keys.service.ts';
 import { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { invocation } from './command.ts';
 
@@ -97,7 +95,6 @@ export class Session {
       clients: await this.clients(),
       resourceServers: await this.resourceServers(),
       outboundAllow,
-      remoteKeys: new RemoteKeys(new Outbound({ allow: outboundAllow })),
     });
   }
 

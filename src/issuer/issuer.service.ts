@@ -1,4 +1,3 @@
-import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { writeAudit } from '../audit/audit.service.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { hasGrantType, JWT_BEARER } from '../client/client.ts';
@@ -7,16 +6,9 @@ import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
-import type { RemoteKeys } from '../outbound/remote-keys.service.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import type { NewIssuer, NewSubject, TrustedIssuer } from './issuer.ts';
 import * as store from './issuer.store.ts';
-
-/** An issuer, and where the key of a signature of its is found. */
-export interface KnownIssuer {
-  readonly issuer: TrustedIssuer;
-  readonly keys: JWTVerifyGetKey;
-}
 
 export interface TrustedIssuersParts {
   readonly db: Database;
@@ -25,14 +17,12 @@ export interface TrustedIssuersParts {
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
   readonly outboundAllow: OutboundAllow;
-  readonly remoteKeys: RemoteKeys;
 }
 
 /** Whose assertions are taken: few, so all of them are kept in memory and read anew when one has changed. */
 export class TrustedIssuers {
   readonly #parts: TrustedIssuersParts;
   #all: Promise<ReadonlyMap<string, TrustedIssuer>> | undefined;
-  readonly #localKeys = new WeakMap<TrustedIssuer, JWTVerifyGetKey>();
 
   constructor(parts: TrustedIssuersParts) {
     this.#parts = parts;
@@ -44,17 +34,8 @@ export class TrustedIssuers {
   }
 
   /** The issuer by what stands in `iss`, as it was at most two seconds ago. */
-  async find(name: string): Promise<KnownIssuer | undefined> {
-    const issuer = (await this.#load()).get(name);
-    if (issuer === undefined) return undefined;
-    if (issuer.jwksUri !== undefined)
-      return { issuer, keys: this.#parts.remoteKeys.keysAt(issuer.jwksUri) };
-    let keys = this.#localKeys.get(issuer);
-    if (keys === undefined) {
-      keys = createLocalJWKSet(issuer.jwks as unknown as JSONWebKeySet);
-      this.#localKeys.set(issuer, keys);
-    }
-    return { issuer, keys };
+  async find(name: string): Promise<TrustedIssuer | undefined> {
+    return (await this.#load()).get(name);
   }
 
   /** Every issuer as it is stored, by name. */

@@ -59,6 +59,7 @@ export function createProvider(options: ProviderOptions): Provider {
   provider.proxy = options.config.trustProxy > 0;
   registerGrants(provider, {
     ...options.grants,
+    keySets: options.keySets,
     resourceInfo: createResourceInfo(options.clients, options.resourceServers),
   });
   applyOverrides(provider, options);

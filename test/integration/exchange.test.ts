@@ -293,9 +293,18 @@ describe('what comes of an exchange', () => {
     expect(refreshToken).toBeUndefined();
     const { body } = await exchangeToken(one.url, delegate, accessToken, stock);
     const token = body.access_token;
-    const plain = await introspect(one.url, apiOf(stock), token);
-    expect(plain.active).toBe(true);
-    expect(await introspectByEngine(one.url, apiOf(stock), token)).toEqual(plain);
+    const jwt = (await exchangeToken(one.url, delegate, accessToken, ledger)).body.access_token;
+    const ofMachine = await machineToken(one.url, robot, orders);
+    for (const [target, made] of [
+      [stock, token],
+      [ledger, jwt],
+      [stock, (await exchangeToken(one.url, delegate, ofMachine, stock)).body.access_token],
+      [ledger, (await exchangeToken(one.url, delegate, ofMachine, ledger)).body.access_token],
+    ] as const) {
+      const plain = await introspect(one.url, apiOf(target), made);
+      expect(plain.active).toBe(true);
+      expect(await introspectByEngine(one.url, apiOf(target), made)).toEqual(plain);
+    }
     await revoke(one.url, delegate, token);
     expect(await isActive(one.url, apiOf(stock), token)).toBe(false);
     expect(await isActive(one.url, apiOf(orders), accessToken)).toBe(true);
@@ -310,7 +319,7 @@ describe('what is refused', () => {
 
   test('a client without the grant type, and one without a rule', async () => {
     const { status, body } = await exchangeToken(one.url, robot, subject, stock);
-    expect({ status, error: body.error }).toEqual({ status: 400, error: 'invalid_request' });
+    expect({ status, error: body.error }).toEqual({ status: 400, error: 'unauthorized_client' });
     await refused(next, exchangeForm(subject, stock), 'invalid_target', 'target_not_allowed');
     await refused(service, exchangeForm(subject, depot), 'invalid_target', 'target_not_allowed');
     await refused(

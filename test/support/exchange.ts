@@ -5,8 +5,6 @@ import { ExchangeRules } from '../../src/exchange/exchange.service.ts';
 import { type NewExchangeRule, newExchangeRuleSchema } from '../../src/exchange/exchange.ts';
 import { TrustedIssuers } from '../../src/issuer/issuer.service.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
-import { Outbound } from '../../src/outbound/outbound.service.ts';
-import { RemoteKeys } from '../../src/outbound/remote-keys.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import type { TestDatabase } from './database.ts';
 import { type Credentials, exchange, post, type Seed, type TokenAnswer } from './protocol.ts';
@@ -40,7 +38,6 @@ export function trustedIssuers({ db }: TestDatabase, inside: readonly string[] =
     clients: new ClientService(db, resourceServers),
     resourceServers,
     outboundAllow,
-    remoteKeys: new RemoteKeys(new Outbound({ allow: outboundAllow })),
   });
 }
 

@@ -16,9 +16,7 @@ import { ClientService } from '../../src/client/client.service.ts';
 import { JWT_BEARER, type NewClient, TOKEN_EXCHANGE } from '../../src/client/client.ts';
 import { newIssuerSchema, newSubjectSchema } from '../../src/issuer/issuer.ts';
 import { TrustedIssuers } from '../../src/issuer/issuer.service.ts';
-import { Outbound } from '../../src/outbound/outbound.service.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
-import { RemoteKeys } from '../../src/outbound/remote-keys.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { startDocumentHost } from './document-host.ts';
 import { plainApp, register } from './self-registering.ts';
@@ -394,15 +392,13 @@ const machineGrants: typeof grants = {
 /** As `issuer add` and `issuer allow` do it. */
 async function trust(world: World, issuer: string, clientId: string): Promise<void> {
   const { db } = world.database;
-  const outboundAllow = new OutboundAllow();
   const resourceServers = new ResourceServerService(db);
   const issuers = new TrustedIssuers({
     db,
     ownIssuer: world.issuer,
     clients: new ClientService(db, resourceServers),
     resourceServers,
-    outboundAllow,
-    remoteKeys: new RemoteKeys(new Outbound({ allow: outboundAllow })),
+    outboundAllow: new OutboundAllow(),
   });
   const jwks = { keys: [{ ...world.keys['P-256'].publicJwk }] };
   await issuers.add(newIssuerSchema.parse({ issuer, jwks }), 'test');

@@ -5,6 +5,8 @@ import type { TrustedIssuer } from '../../issuer/issuer.ts';
 import type { TrustedIssuers } from '../../issuer/issuer.service.ts';
 import { epochSeconds } from '../../lib/time.ts';
 import { MAX_AHEAD } from '../assertions.ts';
+import type { ClientKeySets } from '../client-key-sets.ts';
+import { keysOf } from './issuer-keys.ts';
 import { refusal } from './refusal.ts';
 
 /** An assertion whose signature and claims are right (RFC 7523, section 3). */
@@ -19,6 +21,13 @@ export interface Assertion {
   readonly mayAct: { readonly sub: string } | undefined;
 }
 
+interface AssertionParts {
+  readonly issuers: TrustedIssuers;
+  readonly keySets: ClientKeySets;
+  /** What we are called in `aud`. */
+  readonly audiences: string[];
+}
+
 /** None of them is what some other JWT of the same issuer is for (RFC 8725, section 3.11). */
 const types = new Set(['jwt', 'authorization-grant+jwt']);
 /** No assertion comes near it. */
@@ -31,13 +40,12 @@ const LONGEST_NAME = 500;
  */
 export async function verifyAssertion(
   text: string,
-  { issuers, audiences }: { readonly issuers: TrustedIssuers; readonly audiences: string[] },
+  { issuers, keySets, audiences }: AssertionParts,
 ): Promise<Assertion> {
   const name = text.length > LONGEST ? undefined : issuerOf(text);
-  const known = name === undefined ? undefined : await issuers.find(name);
-  if (known === undefined) throw invalid('unknown_issuer');
-  const { issuer, keys } = known;
-  const { payload, protectedHeader } = await jwtVerify(text, keys, {
+  const issuer = name === undefined ? undefined : await issuers.find(name);
+  if (issuer === undefined) throw invalid('unknown_issuer');
+  const { payload, protectedHeader } = await jwtVerify(text, keysOf(issuer, keySets), {
     issuer: issuer.issuer,
     algorithms: [...issuer.algs],
     audience: audiences,

@@ -1,6 +1,7 @@
 import type Provider from 'oidc-provider';
 import type { ExchangeRules } from '../../exchange/exchange.service.ts';
 import type { TrustedIssuers } from '../../issuer/issuer.service.ts';
+import type { ClientKeySets } from '../client-key-sets.ts';
 import type { LiveToken } from '../live-token.ts';
 import type { ResourceInfo } from '../resources.ts';
 import { registerJwtBearer } from './jwt-bearer.ts';
@@ -14,8 +15,9 @@ export interface GrantParts {
   readonly findLive: (token: string) => Promise<LiveToken | undefined>;
 }
 
-/** Besides, what a client may have of an API; undefined where that is nothing. */
+/** Besides, the keys that others publish, and what a client may have of an API; undefined where that is nothing. */
 export interface GrantSurroundings extends GrantParts {
+  readonly keySets: ClientKeySets;
   readonly resourceInfo: (
     identifier: string,
     clientId: string,

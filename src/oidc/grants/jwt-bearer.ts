@@ -17,7 +17,7 @@ import { refusal } from './refusal.ts';
  */
 export function registerJwtBearer(
   provider: Provider,
-  { trustedIssuers, resourceInfo }: GrantSurroundings,
+  { trustedIssuers, keySets, resourceInfo }: GrantSurroundings,
 ): void {
   provider.registerGrantType(
     JWT_BEARER,
@@ -37,6 +37,7 @@ export function registerJwtBearer(
       const proofs = await takeProofs(ctx);
       const assertion = await verifyAssertion(text, {
         issuers: trustedIssuers,
+        keySets,
         audiences: [provider.issuer, ctx.oidc.urlFor('token')],
       });
       const subject = checkSubject(ctx, assertion, resource);
