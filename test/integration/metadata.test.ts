@@ -1,18 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { proofs } from '../support/metadata-proofs.ts';
-import { certificateEnv, openWorld, type World } from '../support/metadata-world.ts';
+import { certificateEnv, freePort, openWorld, type World } from '../support/metadata-world.ts';
 
 /**
  * COMPATIBILITY 4: the metadata says exactly what works. Each member has its proof in test/support/metadata-proofs.ts; a new
  * member without one fails, and so does one that is not there while the thing works.
  */
 
-const worlds: Record<string, Record<string, string>> = {
-  'as it starts without being told anything': {},
-  'with all that there is to switch on': {
+const worlds: Record<string, () => Promise<Record<string, string>>> = {
+  'as it starts without being told anything': async () => ({}),
+  'with all that there is to switch on': async () => ({
     ...certificateEnv,
     MTLS_HOST: 'mtls.example.com',
     CLIENT_REGISTRATION: 'open',
+  }),
+  'whose issuer has a path': async () => {
+    const port = String(await freePort());
+    return { PORT: port, ISSUER: `http://localhost:${port}/id` };
   },
 };
 
@@ -21,7 +25,7 @@ describe.each(Object.keys(worlds))('a server %s', (name) => {
   let metadata: Record<string, unknown>;
 
   beforeAll(async () => {
-    world = await openWorld(worlds[name]);
+    world = await openWorld(await worlds[name]?.());
     metadata = await world.metadata();
   });
 

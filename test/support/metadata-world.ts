@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { sql } from 'kysely';
 import { identityScopes, type NewClient } from '../../src/client/client.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
@@ -101,6 +103,16 @@ export const certificateEnv = {
   CLIENT_CERTIFICATE_VERIFIED_HEADER: 'X-Client-Verify',
   CLIENT_CERTIFICATE_PROXIES: '127.0.0.1,::1',
 };
+
+/** For a server that has to know its port before it starts. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}
 
 export async function openWorld(env: Record<string, string> = {}): Promise<World> {
   const database = await createTestDatabase();
