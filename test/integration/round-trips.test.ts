@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { JWT_BEARER } from '../../src/client/client.ts';
 import { newIssuerSchema } from '../../src/issuer/issuer.ts';
+import { sql } from 'kysely';
+import { sha256 } from '../../src/lib/hash.ts';
+import { Sealer } from '../../src/lib/seal.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDetailType, files, statements } from '../support/detail-types.ts';
 import {
   type Credentials,
   exchange,
@@ -31,10 +35,17 @@ import {
   machineToken,
   trustedIssuers,
 } from '../support/exchange.ts';
+import { askForCodes, cibaGrant, pollCiba, pollDevice } from '../support/polled.ts';
+import { until } from '../support/process.ts';
 import { ask } from '../support/relying-party.ts';
 import { answered, asking, visit } from '../support/requests.ts';
 import { startServer } from '../support/server.ts';
-import { openDoor, type ServerProcess, startServerProcess } from '../support/server-process.ts';
+import {
+  openDoor,
+  type ServerProcess,
+  startServerProcess,
+  testMasterKey,
+} from '../support/server-process.ts';
 
 /**
  * A round trip is one wait on the database. Caches are warm. Each flow holds its budget exactly: one that got cheaper
@@ -45,6 +56,7 @@ let database: TestDatabase;
 let server: ServerProcess;
 let client: Credentials;
 let machine: Credentials;
+let detailed: Credentials;
 let pairwise: Credentials;
 let opaqueApi: Credentials;
 let jwtApi: Credentials;
@@ -66,7 +78,11 @@ beforeAll(async () => {
   jwtApi = await seed.api(jwt, 'jwt');
   const apis = [opaque, jwt].map((identifier) => ({ identifier, scopes: ['read'] }));
   client = await seed.client({ apis });
-  machine = await seed.client({ type: 'machine', apis });
+  await addDetailType(database.db, opaque, statements);
+  await addDetailType(database.db, opaque, files);
+  const settings = { authorizationDetailsTypes: [statements.type, files.type] };
+  machine = await seed.client({ type: 'machine', apis, settings });
+  detailed = await seed.client({ settings });
   pairwise = await seed.client({ apis, subjectType: 'pairwise' });
   key = await newKey();
   signing = await seed.client({
@@ -95,6 +111,19 @@ beforeAll(async () => {
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId, { [opaque]: ['read'], [jwt]: ['read'] });
   await seed.consent(accountId, proving.clientId);
+  await seed.consent(accountId, detailed.clientId);
+  await database.db.kysely
+    .updateTable('consents')
+    .set({
+      granted: JSON.stringify({
+        scopes: ['openid', 'offline_access'],
+        claims: [],
+        resources: {},
+        details: [{ type: statements.type, account: 'A' }],
+      }),
+    })
+    .where('client_id', '=', detailed.clientId)
+    .execute();
   // Started after the rows are there, it has no change to learn of while it is measured.
   server = await startServerProcess(database, 'http://localhost:3000');
   // The key of its subjects is there once a server was.
@@ -301,6 +330,34 @@ test('token exchange, and an assertion of a trusted issuer: 2 each', async () =>
   }
 });
 
+test('authorization details cost no wait more', async () => {
+  const list = JSON.stringify([{ type: statements.type, account: 'A' }]);
+  const extra = { authorization_details: list, scope: 'openid offline_access' };
+  // Warms the cache for this client.
+  await browser.authorize(server.url, detailed, extra);
+  const authorization = await measure('authorization, with details that are remembered', 2, () =>
+    browser.authorize(server.url, detailed, extra),
+  );
+  const { body } = await measure('code exchange, with details', 2, () =>
+    exchange(server.url, detailed, authorization),
+  );
+  expect(body.authorization_details).toEqual(JSON.parse(list));
+  await measure('refresh with rotation, with less details', 2, () =>
+    refresh(server.url, detailed, body.refresh_token, { authorization_details: list }),
+  );
+  const { body: told } = await measure('introspection, with details', 1, () =>
+    post(server.url, '/introspect', opaqueApi, { token: body.access_token }),
+  );
+  expect(told.authorization_details).toEqual(JSON.parse(list));
+  const { body: ofMachine } = await measure('client credentials, with details', 1, () =>
+    post(server.url, '/token', machine, {
+      grant_type: 'client_credentials',
+      authorization_details: JSON.stringify([{ type: files.type, path: '/a' }]),
+    }),
+  );
+  expect(ofMachine.authorization_details).toHaveLength(1);
+});
+
 test('a signed client assertion, and a DPoP proof: 1 more each', async () => {
   const issuer = 'http://localhost:3000';
   const signed = async (path: string, form: Record<string, string>, headers = {}) => {
@@ -409,6 +466,66 @@ test('what a browser asks for', async () => {
     await home.close();
   }
 });
+
+test('polls: 1, and 2 for what they end in', async () => {
+  const seed = new Seed(database.db);
+  const tv = await seed.client({ type: 'device', redirectUris: [] });
+  const till = await seed.client({ redirectUris: [], grantTypes: [cibaGrant] });
+  const accountId = await seed.account();
+  const { email } = await database.db.kysely
+    .selectFrom('accounts')
+    .select('email')
+    .where('id', '=', accountId)
+    .executeTakeFirstOrThrow();
+  // Until the server has heard of both, and has met them.
+  await until(async () => {
+    const answers = await Promise.all([
+      post(server.url, '/device_authorization', tv, { scope: 'openid' }),
+      post(server.url, '/ciba', till, { scope: 'openid', login_hint: email }),
+    ]);
+    return answers.every(({ status }) => status === 200);
+  });
+  const codes = await measure('device authorization', 1, () =>
+    askForCodes(server.url, tv, { scope: 'openid offline_access' }),
+  );
+  const poll = () => pollDevice(server.url, tv, codes.device_code);
+  const pending = await measure('device code, pending', 1, poll);
+  expect(pending.body.error).toBe('authorization_pending');
+  const early = await measure('device code, too early', 1, poll);
+  expect(early.body.error).toBe('slow_down');
+  await answerFor(accountId, tv.clientId, codes.device_code);
+  expect((await measure('device code, exchange', 2, poll)).status).toBe(200);
+
+  const asked = await measure('CIBA request', 4, () =>
+    post(server.url, '/ciba', till, { scope: 'openid', login_hint: email }),
+  );
+  expect(asked.status).toBe(200);
+  const nobody = await measure('CIBA request, to nobody', 4, () =>
+    post(server.url, '/ciba', till, { scope: 'openid', login_hint: `no-${email}` }),
+  );
+  expect(nobody.status).toBe(200);
+  const id = (asked.body as unknown as { auth_req_id: string }).auth_req_id;
+  const pollTill = () => pollCiba(server.url, till, id);
+  const waiting = await measure('CIBA, pending', 1, pollTill);
+  expect(waiting.body.error).toBe('authorization_pending');
+  await answerFor(accountId, till.clientId, id);
+  expect((await measure('CIBA, exchange', 2, pollTill)).status).toBe(200);
+});
+
+/** What a person's answer leaves behind. */
+async function answerFor(accountId: string, clientId: string, token: string): Promise<void> {
+  const id = `g_${token.slice(-16)}`;
+  const { keyId } = new Sealer([testMasterKey]);
+  await sql`insert into grants (id, account_id, client_id, payload, offline, key_id, expires_at)
+    values (${id}, ${accountId}, ${clientId}, '{"openid":{"scope":"openid offline_access"}}', true, ${keyId}, now() + interval '1 day')`.execute(
+    database.db.kysely,
+  );
+  const answer = { accountId, grantId: id, scope: 'openid offline_access' };
+  await sql`update polled_requests set state = 'approved', account_id = ${accountId}, grant_id = ${id},
+    answer = ${JSON.stringify(answer)}::jsonb where id_hash = ${sha256(token)}`.execute(
+    database.db.kysely,
+  );
+}
 
 test('what is public: 0', async () => {
   for (const path of [
