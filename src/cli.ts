@@ -22,6 +22,7 @@ const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
   api: async () => (await import('./cli/api.ts')).apiCommands,
   exchange: async () => (await import('./cli/exchange.ts')).exchangeCommands,
   issuer: async () => (await import('./cli/issuer.ts')).issuerCommands,
+  registration: async () => (await import('./cli/registration.ts')).registrationCommands,
   gateway: async () => (await import('./cli/gateway.ts')).gatewayCommands,
   'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,

@@ -69,7 +69,7 @@ const changesInput = z
     },
   }));
 
-/** How its tokens are made. */
+/** How its tokens are made, and for whom. */
 const tokenOptions = {
   'open-scopes': {
     value: '"S S"',

@@ -18,22 +18,27 @@ export const clientList: Command = defineCommand({
     const clients = await (await session.clients()).list();
     return {
       json: {
-        clients: clients.map(({ id, name, type, disabled, firstParty }) => ({
+        clients: clients.map(({ id, name, type, disabled, firstParty, registeredBy }) => ({
           client_id: id,
           name,
           type,
           disabled,
           first_party: firstParty,
+          registered_by: registeredBy ?? 'operator',
         })),
       },
       text:
         clients.length === 0
           ? 'There are no clients yet.'
           : table(
-              clients.map(({ id, name, type, disabled, firstParty }) => [
+              clients.map(({ id, name, type, disabled, firstParty, registeredBy }) => [
                 id,
                 type,
-                [firstParty ? 'first-party' : '', disabled ? 'disabled' : '']
+                [
+                  firstParty ? 'first-party' : '',
+                  disabled ? 'disabled' : '',
+                  registeredBy === undefined ? '' : `by ${registeredBy}`,
+                ]
                   .filter((word) => word !== '')
                   .join(', '),
                 name,

@@ -50,10 +50,18 @@ const createInput = z
     ...givenAspects(input),
   }));
 
+/** All of them, or the one word that takes them away. */
+const noneOr = z
+  .array(z.string())
+  .optional()
+  .transform((values) => (values?.length === 1 && values[0] === 'none' ? [] : values));
+
 const changesInput = z
   .object({
     'client-id': z.string().min(1),
     name: clientChangesSchema.shape.name,
+    'redirect-uri': clientChangesSchema.shape.redirectUris,
+    'post-logout-redirect-uri': noneOr.pipe(clientChangesSchema.shape.postLogoutRedirectUris),
     force: z.boolean().default(false),
     ...settingsInput,
   })
@@ -62,6 +70,10 @@ const changesInput = z
     forced: input.force,
     changes: {
       ...(input.name === undefined ? {} : { name: input.name }),
+      ...(input['redirect-uri'] === undefined ? {} : { redirectUris: input['redirect-uri'] }),
+      ...(input['post-logout-redirect-uri'] === undefined
+        ? {}
+        : { postLogoutRedirectUris: input['post-logout-redirect-uri'] }),
       ...givenSettings(input),
       ...givenAspects(input),
     },
@@ -151,6 +163,16 @@ export const clientCommands: Command[] = [
     options: {
       'client-id': clientId,
       name: { value: 'N', help: 'the name that people see' },
+      'redirect-uri': {
+        value: 'U',
+        multiple: true,
+        help: 'where a browser may be sent back to: these, and no others any more',
+      },
+      'post-logout-redirect-uri': {
+        value: 'U|none',
+        multiple: true,
+        help: 'the same after signing out',
+      },
       force: { help: 'also where its people get other subjects: all its tokens end' },
       ...settingsOptions,
     },
@@ -164,6 +186,21 @@ export const clientCommands: Command[] = [
         json: { client_id: input.clientId },
         text: `The client ${input.clientId} was changed. Tokens that are out stay as they are until they expire.`,
       };
+    },
+  }),
+  defineCommand({
+    words: 'client delete',
+    summary:
+      'Deletes a client for good: its tokens end at once, and what people allowed it is gone',
+    options: {
+      'client-id': clientId,
+      name: { value: 'N', required: true, help: 'its name, so that it is no other one' },
+    },
+    input: z.object({ 'client-id': z.string().min(1), name: z.string().min(1) }),
+    async run(input, session) {
+      const id = input['client-id'];
+      await (await session.clients()).delete(id, input.name, actor);
+      return { json: { client_id: id, deleted: true }, text: `The client ${id} is deleted.` };
     },
   }),
   clientRevocation,

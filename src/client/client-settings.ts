@@ -5,6 +5,7 @@ import { clientCibaSchema } from './client-ciba.ts';
 import { clientGrantsSchema } from './client-grants.ts';
 import { clientKeysSchema } from './client-keys.ts';
 import { clientLogoutSchema } from './client-logout.ts';
+import { clientRedirectsSchema } from './client-redirects.ts';
 import { clientRequestsSchema } from './client-requests.ts';
 import { clientSubjectsSchema } from './client-subjects.ts';
 
@@ -121,6 +122,7 @@ export const clientChangesSchema = givenSettingsSchema.extend({
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
   ...clientKeysSchema.shape,
+  ...clientRedirectsSchema.shape,
   ...clientLogoutSchema.shape,
   ...clientRequestsSchema.shape,
   ...clientGrantsSchema.shape,

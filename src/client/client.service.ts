@@ -16,6 +16,7 @@ import {
   type ShownSecret,
 } from './client.ts';
 import { hasSecret } from './client-authentication.ts';
+import { withRedirects } from './client-redirects.ts';
 import { checkSectorDocument } from './client-sector.ts';
 import { withSubjects } from './client-subjects.ts';
 import type { ClientChanges } from './client-settings.ts';
@@ -195,10 +196,12 @@ export class ClientService {
 
   /** Asked of the foreign host before anything is locked. */
   async #checkSector(id: string, changes: ClientChanges): Promise<void> {
-    if (typeof changes.sectorIdentifierUri !== 'string') return;
+    if (typeof changes.sectorIdentifierUri !== 'string' && changes.redirectUris === undefined)
+      return;
     const client = await store.findClient(this.#db.kysely, id);
     if (client === undefined) throw unknownClient(id);
-    await checkSectorDocument(withSubjects(client.metadata, changes), this.#outboundAllow);
+    const metadata = withRedirects(withSubjects(client.metadata, changes), changes);
+    await checkSectorDocument(metadata, this.#outboundAllow);
   }
 
   /**

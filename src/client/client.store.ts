@@ -355,6 +355,7 @@ export async function endTokens(db: Db, id: string, slack: number): Promise<Date
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)
+    .where('deleted_at', 'is', null)
     .returning('tokens_since')
     .executeTakeFirst();
   return row?.tokens_since ?? undefined;

@@ -58,13 +58,7 @@ export interface ShownSecret {
 }
 
 /** The identity scopes that a client may ask for; `openid` always comes along with a person. */
-export const identityScopes = [
-  'openid',
-  'profile',
-  'email',
-  'groups',
-  'offline_access',
-] as const;
+export const identityScopes = ['openid', 'profile', 'email', 'groups', 'offline_access'] as const;
 
 /** Those of a client of which nothing was said: groups are told to those that were chosen for it. */
 export const usualScopes = identityScopes.filter((scope) => scope !== 'groups');

@@ -14,6 +14,7 @@ import { checkGrants, type GrantType, isForMachines, withGrants } from './client
 import { checkKeys, withKeys } from './client-keys.ts';
 import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
 import { checkRequests, withRequests } from './client-requests.ts';
+import { type ClientRedirects, withRedirects } from './client-redirects.ts';
 import { sectorOf } from './client-sector.ts';
 import { withSubjects } from './client-subjects.ts';
 import { checkRegistration, type Registration } from './client-rules.ts';
@@ -97,11 +98,11 @@ export function newRegistration(input: NewClient, outboundAllow: OutboundAllow):
 
 /**
  * The registration with what changes.
- * @throws AppError `invalid_client`
+ * @throws AppError `invalid_client`, `invalid_redirect_uri`
  */
 export function changedRegistration(
   stored: Registration,
-  { allowed }: Pick<Client, 'allowed'>,
+  client: Pick<Client, 'allowed' | 'registeredBy' | 'type'>,
   changes: ClientChanges,
   outboundAllow: OutboundAllow,
 ): Registration {
@@ -114,9 +115,10 @@ export function changedRegistration(
       metadata: withAspects(stored.metadata, changes),
       settings: { ...stored.settings, ...Object.fromEntries(given) },
     },
-    allowed,
+    client.allowed,
     changes,
   );
+  checkChangedRedirects(client, changes);
   // What the operator lists may have changed since: that is seen with each delivery.
   if (saysLogout(changes)) checkLogout(registration.metadata, outboundAllow);
   if (changes.cibaNotificationEndpoint !== undefined)
@@ -125,12 +127,30 @@ export function changedRegistration(
   return registration;
 }
 
+/**
+ * Checks what is said as it is checked of a new client.
+ * @throws AppError `invalid_redirect_uri`, `invalid_client` where they are not for us to change
+ */
+function checkChangedRedirects(
+  { type, registeredBy }: Pick<Client, 'registeredBy' | 'type'>,
+  { redirectUris = [], postLogoutRedirectUris = [] }: ClientRedirects,
+): void {
+  const all = [...redirectUris, ...postLogoutRedirectUris];
+  if (all.length === 0) return;
+  if (registeredBy === 'document')
+    throw new AppError('invalid_client', 'Where it redirects to is what its document says.', {
+      status: 400,
+    });
+  for (const uri of all)
+    checkRedirectUri(uri, type as ClientType, { dotless: registeredBy !== undefined });
+}
+
 /** The metadata with what is said of every aspect. */
 export function withAspects(
   metadata: Readonly<Record<string, unknown>>,
   said: NewClient | ClientChanges,
 ): Record<string, unknown> {
-  const basis = withKeys({ ...metadata, ...cryptographyMetadata(said) }, said);
+  const basis = withKeys({ ...withRedirects(metadata, said), ...cryptographyMetadata(said) }, said);
   const withAll = withLogout(
     withRequests(withAuthentication(withGrants(basis, said), said), said),
     said,

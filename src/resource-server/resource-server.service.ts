@@ -110,7 +110,7 @@ export class ResourceServerService {
   /**
    * Registers an API together with the credentials with which it introspects, which `createCredentials` makes in the
    * same transaction.
-   * @throws AppError `api_exists`
+   * @throws AppError `api_exists`, `unknown_scope`
    */
   async create<Credentials>(
     input: NewResourceServer,
@@ -150,7 +150,7 @@ export class ResourceServerService {
 
   /**
    * Changes how tokens for the API are made from now on; those that are out stay as they are.
-   * @throws AppError `unknown_api`
+   * @throws AppError `unknown_api`, `unknown_scope`
    */
   async update(identifier: string, changes: ResourceServerChanges, actor: string): Promise<void> {
     await this.#db.transaction(async (db) => {

@@ -498,5 +498,6 @@ describe('whose documents count', () => {
     await withHosts('!localhost', false);
     await withHosts('any,!localhost', false);
     await withHosts('!example.com', true);
+    expect(host.requests).toHaveLength(3);
   });
 });

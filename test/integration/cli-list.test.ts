@@ -95,6 +95,7 @@ test('client list shows every client, the credentials of APIs among them', async
         type: 'web',
         disabled: false,
         first_party: true,
+        registered_by: 'operator',
       },
       {
         client_id: apiClient.client_id,
@@ -102,6 +103,7 @@ test('client list shows every client, the credentials of APIs among them', async
         type: 'resource_server',
         disabled: true,
         first_party: false,
+        registered_by: 'operator',
       },
     ],
   });
