@@ -4,7 +4,6 @@ import type { DetailType } from './detail-types.ts';
 export {
   type AuthorizationDetail,
   type DetailType,
-  type DetailWords,
   detailTypeChangesSchema,
   newDetailTypeSchema,
 } from './detail-types.ts';

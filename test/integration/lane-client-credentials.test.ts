@@ -4,6 +4,7 @@ import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { sql } from 'kysely';
 import { sha256 } from '../../src/lib/hash.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDetailType, files } from '../support/detail-types.ts';
 import { type Asked, each, type Pair, startPair, type Told } from '../support/lanes.ts';
 import { until } from '../support/process.ts';
 import { type Credentials, post, Seed } from '../support/protocol.ts';
@@ -64,6 +65,8 @@ beforeAll(async () => {
   callers['the wrong secret'] = { ...who('machine'), clientSecret: 'vs_cs_wrong' };
   callers.unknown = { clientId: 'c_unknown', clientSecret: 'x' };
   await seed.disableClient(who('disabled').clientId);
+  await addDetailType(database.db, opaque, { ...files, type: 'files' });
+  await seed.updateClient(who('machine').clientId, { authorizationDetailsTypes: ['files'] });
   pair = await startPair(database, issuer);
 });
 
@@ -214,7 +217,10 @@ test('what is odd is the engine’s, and wrong in the same words', async () => {
     `${right}&client_id=c_other`,
     `${right}&client_secret=x`,
     `${right}&client_assertion=x&client_assertion_type=y`,
-    `${right}&authorization_details=%5B%5D`,
+    ...['[]', '[{"type":"files","path":"/a"}]', '[{"type":"files"}]', '[{"type":"x"}]', '{'].map(
+      (details) => `${right}&authorization_details=${encodeURIComponent(details)}`,
+    ),
+    `grant_type=client_credentials&authorization_details=${encodeURIComponent('[{"type":"files","path":"/a"}]')}`,
     `${right}&code=x`,
     ...['a  b', ' read', 'read ', 'read\twrite', 're"ad', 'read\\', 'réad', 'x'.repeat(9_000)].map(
       (scope) => fields({ grant_type: 'client_credentials', scope, resource: opaque }),
