@@ -76,10 +76,9 @@ describe('docs/fapi.md', () => {
     expect([...new URL(address).searchParams.keys()].sort()).toEqual(['client_id', 'request_uri']);
     const back = await walk(new Browser(), address, person);
     expect(back.url.startsWith(callback)).toBe(true);
-    const [[told]] = await Promise.all([
-      once(lines, 'line') as Promise<[string]>,
-      child.stdin.end(`${back.url}\n`),
-    ]);
+    const line = once(lines, 'line') as Promise<[string]>;
+    child.stdin.end(`${back.url}\n`);
+    const [told] = await line;
     return {
       answer: Object.fromEntries(back.params),
       told: JSON.parse(told) as Record<string, Record<string, unknown>>,

@@ -152,9 +152,13 @@ test('how a client asks for authorization, and is answered', async () => {
   const words = 'client create --name R --type web --redirect-uri https://app.example.com/cb';
   const { client_id: id = '' } = await json(
     ...words.split(' '),
-    ...['--jwks', jwks, '--require-pushed', 'true', '--require-signed-request', 'true'],
-    ...['--request-object-alg', 'PS256', '--response-modes', 'query, jwt,jwt'],
-    ...['--authorization-signing-alg', 'ES256'],
+    '--jwks',
+    jwks,
+    ...'--require-pushed true --require-signed-request true --request-object-alg PS256'.split(' '),
+    '--response-modes',
+    'query, jwt,jwt',
+    '--authorization-signing-alg',
+    'ES256',
   );
   const update = (...options: string[]) => cli(['client', 'update', '--client-id', id, ...options]);
   expect((await row(id)).metadata).toMatchObject({
@@ -221,8 +225,6 @@ test('what is said wrongly is told in words', async () => {
     [['--profile', 'fapi1'], '--profile: expected one of'],
     [['--response-modes', 'query,web_message'], '--response-modes'],
     [['--request-object-alg', 'HS256'], '--request-object-alg: expected one of'],
-    [['--request-object-alg', 'none'], '--request-object-alg: expected one of'],
-    [['--require-pushed', 'yes'], '--require-pushed: expected one of'],
   ] as const) {
     const words = 'client create --name M --type machine'.split(' ');
     const { status, stderr } = await cli([...words, ...wrong]);
@@ -238,4 +240,4 @@ test('what is said wrongly is told in words', async () => {
     status: 1,
     said: true,
   });
-});
+}, 60_000);
