@@ -39,8 +39,8 @@ const needed: readonly Needed[] = [
     what: 'Chromium',
     packages: 'chromium',
     required: 'REQUIRE_BROWSER',
-    tests: 'test/e2e and *-browser.test.ts',
-    patterns: ['<rootDir>/test/e2e/', '/[^/]*-browser\\.test\\.ts$'],
+    tests: 'test/e2e, *-browser.test.ts and mcp.test.ts',
+    patterns: ['<rootDir>/test/e2e/', '/([^/]*-browser|mcp)\\.test\\.ts$'],
   },
   {
     variable: 'NGINX',
