@@ -4,6 +4,7 @@ import type { ClientCredentials } from '../../src/client/client.service.ts';
 import { Browser, type Fields, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDetailType, files, payment, statements } from '../support/detail-types.ts';
+import { askForCodes, cibaGrant, enterCode, pollDevice } from '../support/polled.ts';
 import { until } from '../support/process.ts';
 import { post, refresh, type TokenAnswer } from '../support/protocol.ts';
 import { type Ask, ask, enterPassword, redeem, type Tokens } from '../support/relying-party.ts';
@@ -637,6 +638,40 @@ test('they can be pushed', async () => {
     authorization_details: JSON.stringify([pay({ surprise: 1 })]),
   });
   expect([refused.status, refused.body.error]).toEqual([400, 'invalid_authorization_details']);
+});
+
+test('a device asks for them as well; who is asked elsewhere has no page for them', async () => {
+  const types = { authorizationDetailsTypes: [payment.type, statements.type] };
+  const device = await server.createClient({ type: 'device', redirectUris: [], settings: types });
+  const account = await server.createAccount();
+  const codes = await askForCodes(server.issuer, device, {
+    scope: 'openid',
+    authorization_details: JSON.stringify([pay(), read()]),
+  });
+  const browser = new Browser();
+  const page = await enterCode(browser, server, codes.user_code, account);
+  expect(page.text).toContain('pay 123.50 EUR to Merchant A');
+  const [, second] = page.forms[0]?.fields.filter(([name]) => name === 'detail') ?? [];
+  await browser.submit(page, { detail: second?.[1] }, 'allow');
+  const { body } = await pollDevice(server.issuer, device, codes.device_code);
+  expect(body.authorization_details).toEqual([read()]);
+  expect((await told(bankApi, body.access_token)).authorization_details).toEqual([read()]);
+  const wrong = await post(server.issuer, '/device_authorization', device, {
+    scope: 'openid',
+    authorization_details: JSON.stringify([open()]),
+  });
+  expect([wrong.status, wrong.body.error]).toEqual([400, 'invalid_authorization_details']);
+  const asking = await server.createClient({
+    grantTypes: [cibaGrant],
+    redirectUris: [],
+    settings: types,
+  });
+  const asked = await post(server.issuer, '/ciba', asking, {
+    scope: 'openid',
+    login_hint: account.email,
+    authorization_details: JSON.stringify([pay()]),
+  });
+  expect([asked.status, asked.body.error]).toEqual([400, 'invalid_authorization_details']);
 });
 
 test('the audit names what was allowed by its hash, and holds nothing of it', async () => {
