@@ -84,7 +84,12 @@ test('a device signs in', async () => {
   // The server hears of it within a second or so.
   await until(async () => {
     const form = { client_id: clientId };
-    const answer = await post(server.issuer, '/device_authorization', { clientId }, form);
+    const answer = await post(
+      server.issuer,
+      '/device_authorization',
+      { clientId, clientSecret: undefined },
+      form,
+    );
     return answer.status === 200;
   });
   const lines = await run('device.mjs', { CLIENT_ID: clientId });

@@ -312,6 +312,7 @@ test('whatever is sealed lies in such a column, or lives no longer than an hour'
     'src/oidc/keys.service.ts', // cookie_keys and signing_keys
     'src/oidc/keys.service.ts',
     'src/oidc/keys.service.ts',
+    'src/oidc/polled-secrets.ts', // polled_requests
     'src/oidc/subjects.service.ts', // subject_keys
     'src/outbox/outbox.service.ts', // outbox
   ]);
