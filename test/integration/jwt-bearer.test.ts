@@ -582,6 +582,7 @@ describe('keys at an address', () => {
       await add();
       await followed('keys_unavailable', () => by(key));
     }
+    expect(asked).toBe(2);
   });
 
   test('SECURITY 9: an inside address is not called, nor may it be named', async () => {
