@@ -54,8 +54,8 @@ export const limits = {
   'code address': { points: 30, seconds: HOUR },
   /** Documents of clients that nobody has asked for before: by who makes us call a host, by the host, and in all. */
   'document address': { points: 30, seconds: HOUR },
-  'document host': { points: 60, seconds: HOUR },
-  'document all': { points: 600, seconds: HOUR },
+  'document host': { points: 120, seconds: HOUR },
+  'document all': { points: 6_000, seconds: HOUR },
 } as const satisfies Record<string, Bucket>;
 
 export type LimitName = keyof typeof limits;

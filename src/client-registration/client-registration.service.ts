@@ -106,7 +106,7 @@ export class ClientRegistrationService {
       return credentials;
     });
     // Nobody has kept that there was no such client.
-    const { client } = await this.#parts.clients.show(made.clientId);
+    const client = (await this.#parts.clients.find(made.clientId)) as Client;
     return { client, clientSecret: made.clientSecret, managementToken };
   }
 

@@ -120,8 +120,10 @@ export class MetadataDocuments implements ClientDocuments {
     } catch (error) {
       // What is ours to mend is no fault of the document: the database, or a defect.
       if (!(error instanceof AppError) || error.status >= 500) throw error;
-      if (error.status === 429) throw error;
-      remember(this.#failed, url, { until: now + 1_000 * PAUSE, error });
+      // Whoever asks too much holds up nobody else who asks for the same.
+      const pause = error.status === 429 ? 0 : 1_000 * PAUSE;
+      remember(this.#failed, url, { until: now + pause, error });
+      if (error.status === 429) return undefined;
       if (error.code !== 'document_away') this.#known.delete(url);
       return this.#inItsPlace(url, error, known, stored);
     }

@@ -71,6 +71,8 @@ const metadataSchema = z.object({
   software_id: text.optional(),
   software_version: text.optional(),
 });
+/** Every key that is read. */
+export const metadataKeys = Object.keys(metadataSchema.shape);
 type Said = z.output<typeof metadataSchema>;
 
 /** Where people are led for more about the client; the server calls none of them, and shows no picture from there. */

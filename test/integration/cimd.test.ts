@@ -472,6 +472,7 @@ test('quotas: of documents that nobody knows, an address has so many an hour', a
   for (let at = 0; at < 34; at++)
     statuses.push((await open(publish().url, {}, browser).page).status);
   expect(statuses.filter((status) => status === 200)).toHaveLength(30);
+  expect(statuses.filter((status) => status === 400)).toHaveLength(4);
   expect(host.requests).toHaveLength(30);
   // Nobody else is held up.
   expect((await open(publish().url).page).status).toBe(200);
