@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, randomInt } from 'node:crypto';
 import type { AuditOrigin } from '../audit/audit.ts';
-import { writeAudit } from '../audit/audit.service.ts';
+import { noteAudit, writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { mailWrite } from '../email/email.service.ts';
 import { AppError } from '../errors.ts';
@@ -207,7 +207,7 @@ export class RegistrationService {
     const link = await links.findLink(this.#db.kysely, { tokenHash });
     const isLive = link !== undefined && !link.used && !link.expired;
     if (isLive && !isBegunBy(link, begun.ref) && !(await this.#isChosen(link, begun.password))) {
-      await writeAudit(this.#db.kysely, {
+      await noteAudit(this.#db, {
         type: 'account.email_verified',
         outcome: 'refused',
         reason: 'wrong_password',
@@ -241,7 +241,7 @@ export class RegistrationService {
       kept !== null &&
       this.#macs(idHash, code.replace(/[\s-]/g, '')).some((mac) => equalBytes(kept, mac));
     if (right) return this.#redeem(link.token_hash, origin);
-    await writeAudit(this.#db.kysely, {
+    await noteAudit(this.#db, {
       type: 'account.email_verified',
       outcome: 'refused',
       reason: 'wrong_code',

@@ -1,4 +1,4 @@
-import type { Db } from '../db/database.ts';
+import type { Database, Db } from '../db/database.ts';
 import { type AuditEvent, auditWrite } from './audit.ts';
 
 /** Writes an event in the transaction of the change that it tells of. Requests write theirs through the unit of work. */
@@ -31,4 +31,12 @@ export async function writeAudit(db: Db, event: AuditEvent): Promise<void> {
       email: write.email ?? null,
     })
     .execute();
+}
+
+/**
+ * The same where no change goes with it: whole or not at all, and again where its month was given a partition while it
+ * waited, which would refuse it otherwise.
+ */
+export function noteAudit(db: Database, event: AuditEvent): Promise<void> {
+  return db.transaction((trx) => writeAudit(trx, event));
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { writeAudit } from '../audit/audit.service.ts';
+import { noteAudit } from '../audit/audit.service.ts';
 import { reseal } from '../db/reseal.ts';
 import { renewCheck } from '../master-key.ts';
 import {
@@ -130,7 +130,7 @@ export const keyCommands: Command[] = [
       const sealer = await session.sealer();
       const { count, earlierKeysUntil } = await reseal(db, sealer);
       await renewCheck(db, sealer);
-      await writeAudit(db.kysely, {
+      await noteAudit(db, {
         type: 'keys.resealed',
         outcome: 'success',
         actor,

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { addressKey } from '../lib/client-address.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
-import { writeAudit } from '../audit/audit.service.ts';
+import { noteAudit, writeAudit } from '../audit/audit.service.ts';
 import type { Client } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import {
@@ -165,7 +165,7 @@ export class ClientRegistrationService {
       if (now - this.#toldFull < FULL_PAUSE_MS) return;
       this.#toldFull = now;
     }
-    await writeAudit(this.#parts.db.kysely, {
+    await noteAudit(this.#parts.db, {
       type: 'client.registration',
       outcome: 'refused',
       reason,

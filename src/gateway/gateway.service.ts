@@ -1,4 +1,4 @@
-import { writeAudit } from '../audit/audit.service.ts';
+import { noteAudit } from '../audit/audit.service.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
@@ -129,7 +129,7 @@ export class GatewayService {
     if (token.cnf === undefined && isBearer) return token;
     // Without its proof it was taken from its client; of the proof a gateway hands on too little to check it.
     if (token.cnf !== undefined && isBearer)
-      await writeAudit(this.#parts.db.kysely, {
+      await noteAudit(this.#parts.db, {
         type: 'token.refused',
         outcome: 'refused',
         accountId: token.accountId,
@@ -151,7 +151,7 @@ export class GatewayService {
     if (client?.resourceServerId === apiId) return resourceServers.findById(apiId);
     // The audit names only who there is.
     const named = basic && (await clients.find(basic.clientId));
-    await writeAudit(db.kysely, {
+    await noteAudit(db, {
       type: 'client.authentication',
       outcome: 'refused',
       clientId: named?.id,

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { sql } from 'kysely';
+import { noteAudit } from '../../src/audit/audit.service.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { createAuditMonths, keepAuditMonths } from '../../src/outbox/audit-months.ts';
 import { batch, createCleaning } from '../../src/outbox/cleaning.ts';
 import { type Rule, retention } from '../../src/outbox/retention.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/process.ts';
 import {
   type Credentials,
   exchange,
@@ -471,6 +473,34 @@ describe('the audit by month', () => {
     );
     for (const id of ['too old', 'ancient']) expect(await where(id)).toEqual([]);
     for (const id of ['just kept', 'recent']) expect(await where(id)).toHaveLength(2);
+  });
+
+  test('refuses no event that waits while a month is made', async () => {
+    const writers = database.connect({ poolSize: 20 });
+    let isDone = false;
+    let written = 0;
+    const writing = async () => {
+      while (!isDone) {
+        await noteAudit(writers, {
+          type: 'token.refused',
+          outcome: 'refused',
+          address: '203.0.113.7',
+        });
+        written++;
+      }
+    };
+    const all = Promise.all(Array.from({ length: 20 }, writing));
+    try {
+      await until(async () => written > 50);
+      await keepAuditMonths(database.db, 13);
+    } finally {
+      isDone = true;
+    }
+    await all;
+    const { rows } = await sql<{
+      events: number;
+    }>`select count(*) as events from audit_events`.execute(database.db.kysely);
+    expect(Number(rows[0]?.events)).toBe(written);
   });
 
   test('loses no event that is written while the months are made', async () => {
