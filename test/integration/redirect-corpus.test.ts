@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { isClaimable } from '../../src/client/private-schemes.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Credentials, redirectUri, Seed, type SignedInBrowser } from '../support/protocol.ts';
-import { hostile, type Hostile } from '../support/redirect-corpus.ts';
+import {
+  hostile,
+  type Hostile,
+  neverRegistered,
+  ofSomebodyElse,
+} from '../support/redirect-corpus.ts';
 import { mayBeAnsweredAt, mutationsOf } from '../support/redirect-mutations.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 import {
@@ -10,9 +16,11 @@ import {
   answered,
   ask,
   authorizationFields,
+  basic,
   cookiesOf,
   countRows,
   type Fields,
+  form,
   query,
   send,
 } from '../support/wire.ts';
@@ -56,7 +64,11 @@ const clientOf = (kind: Kind) => clients.get(kind) as Credentials;
 beforeAll(async () => {
   database = await createTestDatabase();
   seed = new Seed(database.db);
-  server = await startServerProcess(database, issuer);
+  server = await startServerProcess(database, issuer, {
+    CLIENT_REGISTRATION: 'open',
+    CLIENT_REGISTRATION_PER_ADDRESS: '10000',
+    CLIENT_REGISTRATION_IN_ALL: '10000',
+  });
   const accountId = await seed.account();
   for (const kind of kinds) {
     const redirectUris = [...kind.uris];
@@ -144,6 +156,22 @@ describe.each(kinds)('SECURITY Authorization 1, 2, SECURITY 4, 7: $name', (kind)
     );
   });
 
+  test('pushes none of them', async () => {
+    await leavingNothing(foreignTo(kind), async (one) => {
+      const { fields } = authorizationFields(clientOf(kind), { redirect_uri: one.uri });
+      const { clientSecret } = clientOf(kind);
+      const answer = await send(server.url, '/par', {
+        method: 'POST',
+        headers: clientSecret === undefined ? {} : basic(clientOf(kind)),
+        body: form(fields),
+      });
+      expect({ why: one.why, status: answer.status }).toEqual({ why: one.why, status: 400 });
+      expect(answer.json.error).toMatch(/^invalid_re(quest|direct_uri)$/);
+      expect(answer.json).not.toHaveProperty('request_uri');
+      if (one.uri.length > 14) expect(answer.text).not.toContain(one.uri.trim());
+    });
+  });
+
   test('signs out to none of them', async () => {
     const headers = { accept: 'text/html', ...cookiesOf(browser) };
     // Empty, it was not sent.
@@ -175,5 +203,48 @@ describe.each(kinds)('SECURITY Authorization 1, 2, SECURITY 4, 7: $name', (kind)
     );
     // Both happen often enough to mean something.
     expect(Math.min(seen.taken, seen.refused)).toBeGreaterThan(50);
+  });
+});
+
+describe('SECURITY Authorization 3, SECURITY 7: by the protocol of registration', () => {
+  const registered = async () =>
+    Number(
+      (
+        await database.db.kysely
+          .selectFrom('clients')
+          .select(({ fn }) => fn.countAll<string>().as('count'))
+          .executeTakeFirstOrThrow()
+      ).count,
+    );
+
+  const register = (body: Record<string, unknown>) =>
+    send(server.url, '/register', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ client_name: 'Quillet', redirect_uris: [redirectUri], ...body }),
+    });
+
+  test.each(['web', 'native'])('nobody registers one that no client may have: %s', async (type) => {
+    const before = await registered();
+    // Schemes that a desktop app may have claimed are its to say there (COMPATIBILITY 18).
+    for (const { uri, why } of neverRegistered.filter((one) => !isClaimable(one.uri))) {
+      for (const field of ['redirect_uris', 'post_logout_redirect_uris']) {
+        const { status, json } = await register({ application_type: type, [field]: [uri] });
+        expect({ why, uri, field, status }).toEqual({ why, uri, field, status: 400 });
+        expect(json.error).toMatch(/^invalid_(redirect_uri|client_metadata)$/);
+      }
+    }
+    expect(await registered()).toBe(before);
+  });
+
+  test('what is good for its owner is registered byte for byte', async () => {
+    for (const { uri } of ofSomebodyElse) {
+      const { status, json } = await register({ application_type: 'web', redirect_uris: [uri] });
+      expect({ uri, status, registered: json.redirect_uris }).toEqual({
+        uri,
+        status: 201,
+        registered: [uri],
+      });
+    }
   });
 });
