@@ -13,6 +13,7 @@ import { Subjects } from '../../src/oidc/subjects.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { certificate } from '../support/certificates.ts';
+import { allow, exchangeGrant, exchangeToken } from '../support/exchange.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type GatewayApi, gatewayApi } from '../support/gateway.ts';
 import { type LogoutReceiver, openLogoutReceiver } from '../support/logout-receiver.ts';
@@ -258,6 +259,32 @@ test('a client ends its own JWT, and nobody takes it any more', async () => {
   expect((await revoke(server.url, pairwise, token)).status).toBe(200);
   expect(await introspect(jwtApi.credentials, token)).toEqual({ active: false });
   expect(await gateway(jwtApi, token)).toBeUndefined();
+});
+
+test('what is exchanged names the person as the first client knows them: who exchanges learns no other name', async () => {
+  const apis = [{ identifier: jwt, scopes: ['read'] }];
+  const backend = await seed.client({ type: 'machine', apis, ...exchangeGrant });
+  await allow(database, {
+    clientId: backend.clientId,
+    source: opaque,
+    target: jwt,
+    scopes: ['read'],
+    impersonation: true,
+  });
+  const { access_token: token, id_token: idToken } = await signIn(
+    await seed.signIn(accountId),
+    pairwise,
+    { scope: 'openid read', resource: opaque },
+  );
+  let exchanged: TokenAnswer | undefined;
+  await eventually(async () => {
+    exchanged = await exchangeToken(server.url, backend, token, jwt);
+    return exchanged.status === 200;
+  }, 5_000);
+  const made = exchanged?.body.access_token as string;
+  const told = await introspect(jwtApi.credentials, made);
+  expect({ active: told.active, sub: told.sub }).toEqual({ active: true, sub: subOf(idToken) });
+  expect(subOf(made)).toBe(subOf(idToken));
 });
 
 test('SECURITY Authorization 11: no subject is a client id, or another account’s', () => {
