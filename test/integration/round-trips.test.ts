@@ -125,7 +125,9 @@ beforeAll(async () => {
     .where('client_id', '=', detailed.clientId)
     .execute();
   // Started after the rows are there, it has no change to learn of while it is measured.
-  server = await startServerProcess(database, 'http://localhost:3000');
+  server = await startServerProcess(database, 'http://localhost:3000', {
+    CLIENT_REGISTRATION: 'open',
+  });
   // The key of its subjects is there once a server was.
   await seed.consent(accountId, pairwise.clientId, { [jwt]: ['read'] });
   browser = await seed.signIn(accountId);
@@ -526,6 +528,30 @@ async function answerFor(accountId: string, clientId: string, token: string): Pr
     database.db.kysely,
   );
 }
+
+test('a client that registers itself: 11, and 3 to read of it', async () => {
+  const body = { redirect_uris: ['https://self.example.com/callback'] };
+  const send = (url: string, method: string, token?: string) =>
+    fetch(url, {
+      method,
+      headers: {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      ...(method === 'POST' ? { body: JSON.stringify(body) } : {}),
+    });
+  const made = await measure('registration by anybody', 11, () =>
+    send(new URL('/register', server.url).href, 'POST'),
+  );
+  expect(made.status).toBe(201);
+  const { client_id: id, registration_access_token: token } = (await made.json()) as Record<
+    string,
+    string
+  >;
+  const own = new URL(`/register/${id}`, server.url).href;
+  const read = await measure('registration, read', 3, () => send(own, 'GET', token));
+  expect(read.status).toBe(200);
+});
 
 test('what is public: 0', async () => {
   for (const path of [

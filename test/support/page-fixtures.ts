@@ -284,6 +284,19 @@ add('consent', {
     privacyUrl: undefined,
     termsUrl: undefined,
   },
+  registered: {
+    ...consent,
+    app: { ...pebble, host: 'pebble.example', verified: false, registeredBy: 'anybody' },
+    claims: claims.slice(1, 2),
+    returnTo: 'pebble.example',
+  },
+  published: {
+    ...consent,
+    app: { ...pebble, host: 'pebble.example', verified: false, registeredBy: 'document' },
+    claims: claims.slice(1, 2),
+    ownMachine: true,
+    returnTo: undefined,
+  },
   nothing: { ...form, app: heron, account: long, claims: [], scopes: [], ownMachine: false },
   payment: {
     ...consent,
