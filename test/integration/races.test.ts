@@ -104,7 +104,7 @@ describe('a code', () => {
     ['another verifier', () => ({ by: client, extra: { code_verifier: 'x'.repeat(43) } })],
     ['another redirect URI', () => ({ by: client, extra: { redirect_uri: `${redirectUri}/` } })],
   ])(
-    'SECURITY 3: presented again within the grace with %s, it kills what it gave',
+    'SECURITY Authorization 5, SECURITY 3: presented again within the grace with %s, it kills what it gave',
     async (_, how) => {
       const authorization = await signedOn();
       const first = await exchange(one, client, authorization);
@@ -115,7 +115,7 @@ describe('a code', () => {
     },
   );
 
-  test('SECURITY 3: presented by another client before its own, it is not used up, and gives the other nothing', async () => {
+  test('SECURITY Authorization 5, SECURITY 3: presented by another client before its own, it is not used up, and gives the other nothing', async () => {
     const authorization = await signedOn();
     const rows = await countRows(database.db);
     expect((await exchange(two, other, authorization)).body.error).toBe('invalid_grant');
@@ -161,7 +161,7 @@ describe('a refresh token', () => {
     expect(await isActive(one, client, body.access_token)).toBe(true);
   });
 
-  test('SECURITY 1: replayed after the grace it kills the family', async () => {
+  test('SECURITY Authorization 7, SECURITY 1: replayed after the grace it kills the family', async () => {
     const first = await started();
     const second = (await refresh(one, client, first.refresh_token)).body;
     await age();

@@ -451,7 +451,7 @@ describe('SECURITY 11: by a refresh token', () => {
     ).toBe('invalid_target');
   });
 
-  test('must 7: a narrower one does not narrow the next, and none is ever wider than the first', async () => {
+  test('SECURITY Authorization 7: a narrower one does not narrow the next, and none is ever wider than the first', async () => {
     const { accountId, browser } = await person();
     const first = bodyOf(
       await redeem(
@@ -595,7 +595,7 @@ describe('SECURITY 11: by a refresh token', () => {
     });
   });
 
-  test('must 12: consent that is narrowed or taken back ends what it gave', async () => {
+  test('SECURITY Authorization 12: consent that is narrowed or taken back ends what it gave', async () => {
     const consents = new ConsentService(database.db);
     for (const change of [
       (accountId: string) =>
@@ -620,7 +620,7 @@ describe('SECURITY 11: by a refresh token', () => {
     }
   });
 
-  test('must 7: the family has an absolute end, which no refresh moves, and no token outlives', async () => {
+  test('SECURITY Authorization 7: the family has an absolute end, which no refresh moves, and no token outlives', async () => {
     const { accountId, refresh_token: token } = await started();
     const end = async () =>
       (

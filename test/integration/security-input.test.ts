@@ -13,7 +13,10 @@ let web: Credentials;
 
 beforeAll(async () => {
   database = await createTestDatabase();
-  server = await startServerProcess(database, issuer, { TRUST_PROXY: '1' });
+  server = await startServerProcess(database, issuer, {
+    TRUST_PROXY: '1',
+    CLIENT_REGISTRATION: 'open',
+  });
   web = await new Seed(database.db).client();
 });
 
@@ -118,5 +121,55 @@ describe('SECURITY 27: endless and malformed input to the pages', () => {
       expect(page.text).toMatch(/<html lang="[a-z]{2}"/);
       expect(page.text).not.toContain('<script>alert');
     }
+  });
+});
+
+describe('SECURITY 27: deep and endless JSON', () => {
+  const deep = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`;
+  const member = `"redirect_uris":["https://app.example.com/callback"]`;
+  const bodies: [name: string, body: string][] = [
+    ['objects in objects', `{${member},"jwks":${deep(9)}}`],
+    ['10,000 of them', `{${member},"x":${deep(10_000)}}`],
+    ['lists in lists, not closed', '['.repeat(50_000)],
+    ['10,000 members', `{${Array.from({ length: 10_000 }, (_, i) => `"m${i}":1`).join(',')}}`],
+    [
+      '10,000 redirect URIs',
+      `{"redirect_uris":${JSON.stringify(Array.from({ length: 2_000 }, (_, i) => `https://a.example/${i}`))}}`,
+    ],
+    ['a name of 60,000 letters', `{${member},"client_name":"${'x'.repeat(60_000)}"}`],
+    [
+      '10,000 scopes',
+      `{${member},"scope":"${Array.from({ length: 9_000 }, (_, i) => `s${i}`).join(' ')}"}`,
+    ],
+    ['1 MB', `{${member},"client_name":"${'x'.repeat(1_000_000)}"}`],
+    ['no object', '[1]'],
+  ];
+
+  test.each(bodies)('at the registration endpoint: %s', async (_, body) => {
+    const answer = await send(server.url, '/register', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-forwarded-for': '203.0.113.30' },
+      body,
+    });
+    expect([400, 413]).toContain(answer.status);
+    expect(answer.text.length).toBeLessThan(2_000);
+    expect(answer.headers['content-type']).toMatch(/^application\/(problem\+)?json/);
+    const clients = await database.db.kysely.selectFrom('clients').select('id').execute();
+    expect(clients).toHaveLength(1);
+  });
+
+  test.each([
+    ['claims', deep(1_000)],
+    ['claims', `{"id_token":${deep(1_000)}}`],
+    ['authorization_details', `[${deep(1_000)}]`],
+    ['authorization_details', `[${'{"type":"x"},'.repeat(500)}{"type":"x"}]`],
+    ['authorization_details', '['.repeat(5_000)],
+  ])('in %s: an error of the app, and no page of ours broke', async (name, value) => {
+    const path = `/authorize?${query(authorizationFields(web, { [name]: value }).fields)}`;
+    const headers = { accept: 'text/html', 'x-forwarded-for': '203.0.113.31' };
+    const { status, location } = await send(server.url, path, { headers });
+    expect(status).toBe(303);
+    expect(location).not.toContain('server_error');
+    if (name !== 'claims') expect(location).toContain('error=invalid_authorization_details');
   });
 });

@@ -439,7 +439,7 @@ function unsigned(header: object, payload: object, signature = ''): string {
   return `${part(header)}.${part(payload)}.${signature}`;
 }
 
-describe('JWT: table 28 and the line on JWTs', () => {
+describe('JWT: SECURITY 28 and the line on JWTs', () => {
   let token: string;
   let machineToken: string;
   let idToken: string;
