@@ -115,10 +115,12 @@ function newRequest(
 /** What is not needed again, or must not lie about. RFC 8628 knows no hint of who the person is. */
 const notKept = ['client_notification_token', 'id_token_hint', 'login_hint_token', 'user_code'];
 
-function keptOf(params: unknown): Payload {
-  return Object.fromEntries(
-    Object.entries((params ?? {}) as Payload).filter(([name]) => !notKept.includes(name)),
+/** A client that signs its request, or authenticates by assertion, need not name itself among the parameters. */
+function keptOf(params: unknown, clientId: string): Payload {
+  const kept = Object.entries((params ?? {}) as Payload).filter(
+    ([name]) => !notKept.includes(name),
   );
+  return { ...Object.fromEntries(kept), client_id: clientId };
 }
 
 function addDeviceRequest(token: string, payload: AdapterPayload, sealer: Sealer): void {
@@ -129,7 +131,7 @@ function addDeviceRequest(token: string, payload: AdapterPayload, sealer: Sealer
     userCodeMac: userCodeMac(sealer, userCode),
     linkHash: undefined,
     accountId: undefined,
-    payload: { params: keptOf(payload.params), deviceInfo: payload.deviceInfo },
+    payload: { params: keptOf(payload.params, request.clientId), deviceInfo: payload.deviceInfo },
     secretsSealed: sealSecrets(sealer, request.id, { userCode }),
   });
 }
@@ -154,7 +156,7 @@ function addCibaRequest(token: string, payload: AdapterPayload, sealer: Sealer):
     userCodeMac: undefined,
     linkHash: sha256(link),
     accountId,
-    payload: { params: keptOf(params), claims, nonce, resource, scope },
+    payload: { params: keptOf(params, request.clientId), claims, nonce, resource, scope },
     secretsSealed:
       typeof notification === 'string'
         ? sealSecrets(sealer, request.id, { ping: { authReqId: token, token: notification } })

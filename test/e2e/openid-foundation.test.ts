@@ -7,13 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { importJWK, type JWK } from 'jose';
+import { importJWK, type JWK, SignJWT } from 'jose';
 import * as oidc from 'openid-client';
 import type { Browser, Page } from 'playwright-core';
 import type { BrowserEntry } from '../conformance/openid-foundation/pages.ts';
 import { type Profile, startProfile } from '../conformance/openid-foundation/profile.ts';
 import { readSettings, type Settings } from '../conformance/openid-foundation/settings.ts';
 import { selfSigned } from '../support/certificates.ts';
+import { ask } from '../support/mutual-tls.ts';
 import { launchBrowser } from '../support/pages-in-browser.ts';
 import { freePort } from '../support/process.ts';
 import { follow } from '../support/suite-browser.ts';
@@ -28,7 +29,10 @@ interface Configuration {
     readonly client_id: string;
     readonly client_secret?: string;
     readonly jwks?: { readonly keys: readonly JWK[] };
+    readonly hint_value?: string;
   };
+  readonly mtls?: { readonly cert: string; readonly key: string };
+  readonly automated_ciba_approval_url?: string;
   readonly browser: readonly BrowserEntry[];
   readonly override: Readonly<Record<string, { readonly browser: readonly BrowserEntry[] }>>;
 }
@@ -65,7 +69,7 @@ beforeAll(async () => {
   configuration = await readPlan('static.json');
   setDefaultCACertificates([...trustedBefore, profile.certificates.ca.cert]);
   browser = await launchBrowser();
-});
+}, 180_000);
 
 afterAll(async () => {
   setDefaultCACertificates(trustedBefore);
@@ -266,5 +270,70 @@ describe.each([
     const sub = tokens.claims()?.sub as string;
     const told = await oidc.fetchUserInfo(config, tokens.access_token, sub, { DPoP });
     expect(told.sub).toBe(sub);
+  });
+});
+
+/** The clients of the CIBA plans, and the person whom they ask. */
+describe('ciba-poll.json', () => {
+  let plan: Configuration;
+  let assertion: (claims: Record<string, string>) => Promise<string>;
+
+  beforeAll(async () => {
+    plan = await readPlan('ciba-poll.json');
+    const [jwk] = plan.client.jwks?.keys ?? [];
+    const key = await importJWK(jwk as JWK);
+    const { client_id } = plan.client;
+    assertion = (claims) =>
+      new SignJWT(claims)
+        .setProtectedHeader({ alg: 'PS256', kid: jwk?.kid as string })
+        .setIssuer(client_id)
+        .setAudience(settings.issuer)
+        .setIssuedAt()
+        .setNotBefore('0s')
+        .setExpirationTime('5m')
+        .setJti(randomBytes(16).toString('hex'))
+        .sign(key);
+  });
+
+  /** By the client, with its certificate. */
+  async function post(path: string, form: Record<string, string>) {
+    const { hostname } = new URL(settings.issuer);
+    const { ca } = profile.certificates;
+    const connection = {
+      url: `https://${hostname}:${settings.mtlsPort}${path}`,
+      certificate: plan.mtls,
+      ca: ca.cert,
+    };
+    return ask(connection, {
+      form: {
+        client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+        client_assertion: await assertion({ sub: plan.client.client_id }),
+        ...form,
+      },
+    });
+  }
+
+  test.each([
+    ['allow', 200, undefined],
+    ['deny', 400, 'access_denied'],
+  ])('asked, and answered with %s', async (action, status, error) => {
+    const request = await assertion({
+      scope: 'openid',
+      login_hint: plan.client.hint_value as string,
+      binding_message: '1234',
+    });
+    const asked = await post('/ciba', { request });
+    expect(asked.status).toBe(200);
+    const auth_req_id = String(asked.body.auth_req_id);
+    const approval = plan.automated_ciba_approval_url
+      ?.replace('{auth_req_id}', auth_req_id)
+      .replace('{action}', action);
+    const approved = await fetch(approval as string, { method: 'POST' });
+    expect(await approved.text()).toBe('{}');
+    const answer = await post('/token', {
+      grant_type: 'urn:openid:params:grant-type:ciba',
+      auth_req_id,
+    });
+    expect([answer.status, (answer.body as { error?: string }).error]).toEqual([status, error]);
   });
 });

@@ -147,7 +147,7 @@ test('a person is mailed, signs in, sees who asks for what, and allows; the clie
   expect(page.title).toContain('Till asks for your answer');
   for (const shown of ['Order 4711, € 12.50', 'payments in your name', account.email])
     expect(page.text).toContain(shown);
-  expect(page.html).not.toContain("switch=yes");
+  expect(page.html).not.toContain('switch=yes');
   const done = await browser.submit(page, {}, 'allow');
   expect([done.status, done.title]).toEqual([200, 'Till has your answer · Vouchsafe']);
 
@@ -570,6 +570,9 @@ describe('clients', () => {
         .sign(signer);
     const good = await post(server.issuer, '/ciba', client, { request: await signed() });
     expect(good.status).toBe(200);
+    // It has named its client in the signed request alone.
+    const page = await open(browserFrom(), await linkTo(account), account);
+    expect(page.title).toContain('Till asks for your answer');
     const stranger = await newKey();
     for (const form of [
       { login_hint: account.email, scope: 'openid' },

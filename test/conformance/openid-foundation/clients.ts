@@ -61,6 +61,21 @@ export class Clients {
     ]);
   }
 
+  /** One that asks a person elsewhere (CIBA), signs its requests, and shows a certificate with its tokens. */
+  asking(name: string, key: ClientKey, delivery: 'poll' | 'ping'): Promise<Registered> {
+    const endpoint = atSuite(this.#settings, 'ciba-notification-endpoint');
+    return this.#create(name, 'web', [
+      ['grant-types', 'urn:openid:params:grant-type:ciba,refresh_token'],
+      ['auth-method', 'private_key_jwt'],
+      ['jwks', key.publicFile],
+      ['bound', 'mtls'],
+      ['profile', 'fapi2'],
+      ['ciba-signing-alg', 'PS256'],
+      ['ciba-delivery', delivery],
+      ...(delivery === 'ping' ? [['ciba-notification-endpoint', endpoint] as const] : []),
+    ]);
+  }
+
   /** The second client of a FAPI plan has parameters in its redirect URI: it is registered with both forms. */
   #callbacks(): Options {
     const callback = atSuite(this.#settings, 'callback');

@@ -1,4 +1,4 @@
-import { atSuite, type Settings } from './settings.ts';
+import type { Settings } from './settings.ts';
 import type { BrowserEntry, Pages } from './pages.ts';
 
 /** A test plan of the suite: what it is called there with its variants, and the configuration that it is given. */
@@ -162,7 +162,3 @@ export function cibaPlans(
   });
   return [plan('poll', given.poll), plan('ping', given.ping)];
 }
-
-/** Where the suite is told of a request that is decided. */
-export const notificationEndpoint = (settings: Settings): string =>
-  atSuite(settings, 'ciba-notification-endpoint');
