@@ -139,6 +139,10 @@ test('client show tells everything but the secrets', async () => {
       refresh_grace: 5,
       refresh_rotation: 'rotate',
       profile: 'none',
+      authorization_details_types: [],
+      id_token_claims: 'standard',
+      offline_access: 'asked',
+      pkce: 'required',
       dpop_nonce: 'optional',
     },
     metadata: expect.objectContaining({
