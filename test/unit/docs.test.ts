@@ -1,9 +1,11 @@
 import { expect, test } from '@jest/globals';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { variableHelp } from '../../src/config.ts';
 
-const operations = readFileSync(join(import.meta.dirname, '../../docs/operations.md'), 'utf8');
+const root = join(import.meta.dirname, '../..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const operations = readFileSync(join(root, 'docs/operations.md'), 'utf8');
 const rows = operations
   .split('\n')
   .map((line) => /^\| `([A-Z_]+)`(\*?) \| (.+) \| (.+) \|$/.exec(line))
@@ -18,4 +20,13 @@ test.each(variableHelp)('docs/operations.md is right about $name', (variable) =>
   expect(star).toBe(variable.secret ? '*' : '');
   expect(expected).toBe(variable.expected);
   expect(unset).toContain(variable.default === undefined ? '' : `\`${variable.default}\``);
+});
+
+test('README.md leads to files that are there, and names a test for every specification', () => {
+  const links = [...readme.matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map(([, path = '']) => path);
+  expect(links.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+  const [, table = ''] = readme.split('| specification | state | proved by |\n|---|---|---|\n');
+  const specifications = table.split('\n\n', 1)[0]?.split('\n') ?? [];
+  expect(specifications.length).toBeGreaterThan(30);
+  expect(specifications.filter((row) => !/\.test\.ts\)/.test(row))).toEqual([]);
 });
