@@ -62,12 +62,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     },
     lastSeen: (id) => lastSeenDocumentClient(db.kysely, id),
   });
-  const clients: ClientService = new ClientService(
-    db,
-    resourceServers,
-    outboundAllow,
-    documents,
-  );
+  const clients: ClientService = new ClientService(db, resourceServers, outboundAllow, documents);
   const keys = new KeyService(db, sealer);
   await keys.ensure();
   const subjects = await openSubjects(db, sealer);

@@ -48,8 +48,8 @@ const using = (db: Db, clientId: string) =>
       .set({ used_at: sql<Date>`now()` })
       .where('id', '=', clientId)
       .where('registered_by', 'is not', null)
-      .where(({ eb, or }) =>
-        or([eb('used_at', 'is', null), eb('used_at', '<', sql<Date>`now() - interval '1 day'`)]),
+      .where((eb) =>
+        eb.or([eb('used_at', 'is', null), eb('used_at', '<', sql<Date>`now() - interval '1 day'`)]),
       )
       .returning('id'),
   );

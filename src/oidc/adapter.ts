@@ -18,10 +18,7 @@ import { currentUnit } from './unit-of-work.ts';
  */
 
 /** The adapter that the engine asks for by model name. */
-export function createAdapter(
-  clients: ClientService,
-  sealer: Sealer,
-): (name: string) => Adapter {
+export function createAdapter(clients: ClientService, sealer: Sealer): (name: string) => Adapter {
   return (name) => ({ ...refusals, ...adapterOf(name, clients, sealer) });
 }
 

@@ -412,7 +412,9 @@ describe('COMPATIBILITY 18: apps on the device, without application_type', () =>
       token_endpoint_auth_method: 'none',
     });
     expect([made.status, made.body.application_type]).toEqual([201, 'native']);
-    const floating = uri.startsWith('http:') ? uri.replace(/(:\d+)?\/callback/, ':45123/callback') : uri;
+    const floating = uri.startsWith('http:')
+      ? uri.replace(/(:\d+)?\/callback/, ':45123/callback')
+      : uri;
     const { consent, back, tokens } = await signIn(made, {
       scope: 'openid email offline_access',
       redirect_uri: floating,
