@@ -55,7 +55,7 @@ export const checkAssertion: CheckAssertion = async (ctx, claims, header, client
 function isForUs(ctx: KoaContextWithOIDC, client: Client, aud: string | string[]): boolean {
   const { issuer } = ctx.oidc;
   if (isFapi(client)) return aud === issuer;
-  const ours = new Set([issuer, ctx.oidc.urlFor('token'), ctx.oidc.urlFor(ctx.oidc.route)]);
+  const ours = ctx.oidc.clientJwtAuthExpectedAudience();
   return [aud].flat().every((one) => ours.has(one));
 }
 

@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { Middleware } from 'koa';
-import type { Configuration } from 'oidc-provider';
+import type { Configuration, default as Provider } from 'oidc-provider';
 import { clientCertificate } from '../http/client-certificate.ts';
 import { parseDistinguishedName } from '../lib/distinguished-name.ts';
 
@@ -101,6 +101,25 @@ export function tellOfCertificates({ any, verified, host }: CertificatesTold): M
       metadata.mtls_endpoint_aliases = Object.fromEntries(
         aliased.map((name) => [name, withHost(metadata[name] as string, host)]),
       );
+  };
+}
+
+interface ExpectsAudience {
+  clientJwtAuthExpectedAudience: (this: { readonly issuer: string }) => Set<string>;
+}
+
+/**
+ * An assertion may name the endpoint that the client has called (RFC 7523, section 3), by its other URL too where clients
+ * with a certificate have a host of their own.
+ */
+export function takeAliasedAssertions(provider: Provider, host: string | undefined): void {
+  if (host === undefined) return;
+  const prototype = provider.OIDCContext.prototype as unknown as ExpectsAudience;
+  const original = prototype.clientJwtAuthExpectedAudience;
+  prototype.clientJwtAuthExpectedAudience = function clientJwtAuthExpectedAudience() {
+    const ours = original.call(this);
+    const endpoints = [...ours].filter((one) => one !== this.issuer);
+    return new Set([...ours, ...endpoints.map((one) => withHost(one, host))]);
   };
 }
 

@@ -27,6 +27,7 @@ import { type GrantParts, registerGrants } from './grants/grants.ts';
 import { engineKey } from './key-material.ts';
 import type { KeySet } from './keys.ts';
 import { lifetimes } from './lifetimes.ts';
+import { takeAliasedAssertions } from './mtls.ts';
 import { offlineAccessHook } from './offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy, promptValues } from './policy.ts';
@@ -63,6 +64,7 @@ export function createProvider(options: ProviderOptions): Provider {
     resourceInfo: createResourceInfo(options.clients, options.resourceServers),
   });
   applyOverrides(provider, options);
+  takeAliasedAssertions(provider, options.config.clientCertificates.host);
   applyListeners(provider, options.sealer);
   return provider;
 }

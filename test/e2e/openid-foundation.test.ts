@@ -203,6 +203,7 @@ describe('the browser script', () => {
       post_logout_redirect_uri: `${settings.suite}test/a/vouchsafe/elsewhere`,
     });
     await follow(page, scriptFor(module), `${settings.issuer}/logout?${query}`);
+    expect(page.url()).toMatch(new RegExp(`^${settings.issuer}/`));
   });
 });
 
@@ -276,18 +277,18 @@ describe.each([
 /** The clients of the CIBA plans, and the person whom they ask. */
 describe('ciba-poll.json', () => {
   let plan: Configuration;
-  let assertion: (claims: Record<string, string>) => Promise<string>;
+  let assertion: (claims: Record<string, string>, audience?: string) => Promise<string>;
 
   beforeAll(async () => {
     plan = await readPlan('ciba-poll.json');
     const [jwk] = plan.client.jwks?.keys ?? [];
     const key = await importJWK(jwk as JWK);
     const { client_id } = plan.client;
-    assertion = (claims) =>
+    assertion = (claims, audience = settings.issuer) =>
       new SignJWT(claims)
         .setProtectedHeader({ alg: 'PS256', kid: jwk?.kid as string })
         .setIssuer(client_id)
-        .setAudience(settings.issuer)
+        .setAudience(audience)
         .setIssuedAt()
         .setNotBefore('0s')
         .setExpirationTime('5m')
@@ -295,7 +296,7 @@ describe('ciba-poll.json', () => {
         .sign(key);
   });
 
-  /** By the client, with its certificate. */
+  /** By the client, with its certificate, for the endpoint alone. */
   async function post(path: string, form: Record<string, string>) {
     const { hostname } = new URL(settings.issuer);
     const { ca } = profile.certificates;
@@ -307,7 +308,7 @@ describe('ciba-poll.json', () => {
     return ask(connection, {
       form: {
         client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
-        client_assertion: await assertion({ sub: plan.client.client_id }),
+        client_assertion: await assertion({ sub: plan.client.client_id }, connection.url),
         ...form,
       },
     });

@@ -14,7 +14,7 @@ import { openKeyServer } from '../support/key-server.ts';
 import { ask, type Asked, request } from '../support/mutual-tls.ts';
 import { freePort, until } from '../support/process.ts';
 import { type Credentials, redirectUri, Seed } from '../support/protocol.ts';
-import { type Answer, jwksOf, newKey, proof } from '../support/proofs.ts';
+import { type Answer, assertion, jwksOf, newKey, proof } from '../support/proofs.ts';
 import { asking, pushedUri } from '../support/requests.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 
@@ -403,6 +403,32 @@ describe('over TLS of our own', () => {
       'https://evil.example.com/token',
     ])
       expect(await ask(htu)).toEqual({ status: 400, error: 'invalid_dpop_proof' });
+  });
+
+  test('an assertion may name the URL of these endpoints, but for one of a FAPI client', async () => {
+    const key = await newKey();
+    const signing = { authMethod: 'private_key_jwt', jwks: jwksOf(key) } as const;
+    const { clientId } = await machine(signing);
+    const { clientId: fapi } = await machine({
+      ...signing,
+      bound: 'mtls',
+      settings: { profile: 'fapi2' },
+    });
+    const ask = async (aud: string, id = clientId) =>
+      outcome(
+        await take(id, certificate(), { ...grant, ...(await assertion(key, id, issuer, { aud })) }),
+      );
+    for (const aud of ['https://mtls.example.com/token', `${issuer}/token`, issuer])
+      expect([aud, await ask(aud)]).toEqual([aud, ok]);
+    for (const aud of [
+      'https://mtls.example.com/introspect',
+      'https://mtls.example.com',
+      'https://mtls.example.com:8443/token',
+      'https://evil.example.com/token',
+    ])
+      expect([aud, await ask(aud)]).toEqual([aud, invalidClient]);
+    expect(await ask('https://mtls.example.com/token', fapi)).toEqual(invalidClient);
+    expect(await ask(issuer, fapi)).toEqual(ok);
   });
 
   test('openid-client, with a certificate and nothing else', async () => {

@@ -61,15 +61,19 @@ export class Clients {
     ]);
   }
 
-  /** One that asks a person elsewhere (CIBA), signs its requests, and shows a certificate with its tokens. */
+  /**
+   * One that asks a person elsewhere (CIBA), signs its requests, and shows a certificate with its tokens. FAPI-CIBA is of
+   * FAPI 1: its assertions name the endpoint that they are for, which FAPI 2.0 forbids.
+   */
   asking(name: string, key: ClientKey, delivery: 'poll' | 'ping'): Promise<Registered> {
     const endpoint = atSuite(this.#settings, 'ciba-notification-endpoint');
     return this.#create(name, 'web', [
       ['grant-types', 'urn:openid:params:grant-type:ciba,refresh_token'],
       ['auth-method', 'private_key_jwt'],
       ['jwks', key.publicFile],
+      ['auth-signing-alg', 'PS256'],
+      ['id-token-alg', 'ES256'],
       ['bound', 'mtls'],
-      ['profile', 'fapi2'],
       ['ciba-signing-alg', 'PS256'],
       ['ciba-delivery', delivery],
       ...(delivery === 'ping' ? [['ciba-notification-endpoint', endpoint] as const] : []),
