@@ -42,7 +42,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       -- of the registration access token (RFC 7592); null once it may manage nothing any more
       token_hash bytea unique,
       -- from where it came: a keyed hash of the network address
-      registered_from bytea,
+      registered_from_mac bytea,
       initial_access_token_id text
     )`.execute(db);
   // Whoever registers without being known waits for the one before: so are quotas counted.

@@ -13,7 +13,7 @@ export async function lockAnybody(db: Db): Promise<void> {
  */
 export async function countUnused(db: Db, from: Buffer): Promise<{ here: number; all: number }> {
   const { rows } = await sql<{ here: number; all: number }>`
-    select count(*) filter (where r.registered_from = ${from}) as here, count(*) as "all"
+    select count(*) filter (where r.registered_from_mac = ${from}) as here, count(*) as "all"
     from clients c join client_registrations r on r.client_id = c.id
     where c.registered_by is not null and c.used_at is null and c.registered_by = 'anybody'
       and (c.disabled_at is null or c.deleted_at is not null)`.execute(db);
@@ -34,7 +34,7 @@ export async function insertRegistration(
     .values({
       client_id: registration.clientId,
       token_hash: registration.tokenHash,
-      registered_from: registration.from ?? null,
+      registered_from_mac: registration.from ?? null,
       initial_access_token_id: registration.initialTokenId ?? null,
     })
     .execute();

@@ -117,7 +117,7 @@ export interface InitialAccessTokensTable {
 export interface ClientRegistrationsTable {
   client_id: string;
   token_hash: Buffer | null;
-  registered_from: Buffer | null;
+  registered_from_mac: Buffer | null;
   initial_access_token_id: string | null;
 }
 

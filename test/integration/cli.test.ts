@@ -14,6 +14,7 @@ import {
   runCli,
   until,
 } from '../support/process.ts';
+import { Seed } from '../support/protocol.ts';
 
 const password = 'quiet otters paint the harbour';
 const masterKey = Buffer.alloc(32, 9).toString('base64');
@@ -721,6 +722,19 @@ test('a master key is rotated: with both keys everything is sealed anew, then th
         payload_sealed: new Sealer([older]).seal('{}', `action_links:${'01'.repeat(32)}`),
         expires_at: new Date(Date.now() + 3_600_000),
         used_at: null,
+      })
+      .execute();
+    const { clientId } = await new Seed(own.db).client({ type: 'device', redirectUris: [] });
+    await own.db.kysely
+      .insertInto('polled_requests')
+      .values({
+        id: 'waiting',
+        kind: 'device',
+        id_hash: Buffer.alloc(32, 5),
+        client_id: clientId,
+        payload: '{}',
+        payload_sealed: new Sealer([older]).seal('{}', 'polled_requests:waiting'),
+        expires_at: new Date(Date.now() + 600_000),
       })
       .execute();
     expectRefused(await runCli(['keys', 'list'], under(newer)), /MASTER_KEY is not the key/);

@@ -36,7 +36,6 @@ import {
   trustedIssuers,
 } from '../support/exchange.ts';
 import { askForCodes, cibaGrant, pollCiba, pollDevice } from '../support/polled.ts';
-import { until } from '../support/process.ts';
 import { ask } from '../support/relying-party.ts';
 import { answered, asking, visit } from '../support/requests.ts';
 import { startServer } from '../support/server.ts';
@@ -66,6 +65,8 @@ let signing: Credentials;
 let proving: Credentials;
 let service: Credentials;
 let deployer: Credentials;
+let tv: Credentials;
+let till: Credentials;
 
 const opaque = 'https://opaque.example.com';
 const jwt = 'https://jwt.example.com';
@@ -97,6 +98,8 @@ beforeAll(async () => {
     for (const target of [opaque, jwt])
       await allow(database, { clientId: service.clientId, source, target, scopes: ['read'] });
   deployer = await seed.client({ type: 'machine', apis, grantTypes: [JWT_BEARER] });
+  tv = await seed.client({ type: 'device', redirectUris: [] });
+  till = await seed.client({ redirectUris: [], grantTypes: [cibaGrant] });
   const issuers = trustedIssuers(database);
   await issuers.add(
     newIssuerSchema.parse({ issuer: 'https://ci.example.com', jwks: jwksOf(key) }),
@@ -471,22 +474,15 @@ test('what a browser asks for', async () => {
 
 test('polls: 1, and 2 for what they end in', async () => {
   const seed = new Seed(database.db);
-  const tv = await seed.client({ type: 'device', redirectUris: [] });
-  const till = await seed.client({ redirectUris: [], grantTypes: [cibaGrant] });
   const accountId = await seed.account();
   const { email } = await database.db.kysely
     .selectFrom('accounts')
     .select('email')
     .where('id', '=', accountId)
     .executeTakeFirstOrThrow();
-  // Until the server has heard of both, and has met them.
-  await until(async () => {
-    const answers = await Promise.all([
-      post(server.url, '/device_authorization', tv, { scope: 'openid' }),
-      post(server.url, '/ciba', till, { scope: 'openid', login_hint: email }),
-    ]);
-    return answers.every(({ status }) => status === 200);
-  });
+  // The server has met both before it is measured.
+  await post(server.url, '/device_authorization', tv, { scope: 'openid' });
+  await post(server.url, '/ciba', till, { scope: 'openid', login_hint: email });
   const codes = await measure('device authorization', 1, () =>
     askForCodes(server.url, tv, { scope: 'openid offline_access' }),
   );
