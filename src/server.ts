@@ -34,6 +34,7 @@ import { tellOfCertificates } from './oidc/mtls.ts';
 import { takePosts } from './oidc/posts.ts';
 import { createResourceInfo } from './oidc/resources.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
+import { refuseUnsoundRequests } from './oidc/sound-requests.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
@@ -140,6 +141,7 @@ export async function createServer({
   app.use(renderFormPost(renderer));
   app.use(refuseFailed());
   app.use(presentJwts({ verify: services.verifyJwt, readBody }));
+  app.use(refuseUnsoundRequests(readBody));
   app.use(refuseBrokenAssertions());
   app.use(limitBegun());
   app.use(engine.middleware());

@@ -78,12 +78,16 @@ export class StatementBuilder {
   }
 }
 
-/** PostgreSQL's jsonb has no U+0000, which anybody may send in a `state` or a `nonce`: it becomes U+FFFD. */
+/**
+ * PostgreSQL's jsonb has neither U+0000 nor half a pair of surrogates, which anybody may send in a `nonce` or in `claims`:
+ * each becomes U+FFFD. `JSON.stringify` escapes just these.
+ */
 function json(value: unknown): string {
   const text = JSON.stringify(value);
-  if (!text.includes('\\u0000')) return text;
-  return text.replace(/(\\u0000)|\\./g, (escaped, nul: string | undefined) =>
-    nul === undefined ? escaped : '\\ufffd',
+  if (!/\\u(0000|d)/.test(text)) return text;
+  return text.replace(
+    /(\\u(?:0000|d[89a-f][\da-f]{2}))|\\./g,
+    (escaped, none: string | undefined) => (none === undefined ? escaped : '\\ufffd'),
   );
 }
 

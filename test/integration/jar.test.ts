@@ -308,6 +308,35 @@ describe('SECURITY JWT: what is no signed request of this client', () => {
     }
   });
 
+  test('SECURITY 27: what can be made no text of, or has no end, is refused wherever it comes', async () => {
+    const signedText = async (claims: string) => {
+      const [head] = (await requestObject(key, asking(client.clientId), issuer)).split('.');
+      return [head, Buffer.from(claims).toString('base64url'), 'AA'].join('.');
+    };
+    const named = `"client_id":"${client.clientId}","iss":"${client.clientId}"`;
+    for (const claims of [
+      `{${named},"state":{"toString":1,"valueOf":1}}`,
+      `{${named},"resource":[{"toString":1}]}`,
+      `{${named},"state":"\\ud800"}`,
+      `{${named},"x":${'['.repeat(18_000)}${']'.repeat(18_000)}}`,
+      `{${named},"claims":${'{"a":'.repeat(6_000)}1${'}'.repeat(6_000)}}`,
+    ]) {
+      const request = await signedText(claims);
+      for (const path of ['/par', '/device_authorization', '/ciba']) {
+        const by = { client_id: client.clientId, request };
+        const { status, body } = await send(server.url, path, by, basic(client));
+        expect([path, claims.slice(0, 90), status, body.error]).toEqual([
+          path,
+          claims.slice(0, 90),
+          400,
+          path === '/par' ? 'invalid_request_object' : expect.any(String),
+        ]);
+      }
+      if (request.length < 8_000)
+        expect(answered(await bring(client, request))?.error).toBe('invalid_request_object');
+    }
+  });
+
   test('a redirect URI that is not registered is followed nowhere, wherever it stands', async () => {
     const asked = asking(client.clientId, { redirect_uri: 'https://evil.example.com/' });
     const request = await requestObject(key, asked, issuer);
