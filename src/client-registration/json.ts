@@ -20,11 +20,14 @@ export function parseObject(text: string): Record<string, unknown> {
   }
 }
 
+/** A string that does not end goes to the end of the text: no quote in it leads to another pass over the rest. */
+const stringOrBracket = /"(?:[^"\\]|\\.)*(?:"|\\?$)|[[\]{}]/gs;
+
 /** Counted before anything is parsed: brackets, but for those in strings. */
 function depthOf(text: string): number {
   let depth = 0;
   let most = 0;
-  for (const [one] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
+  for (const [one] of text.matchAll(stringOrBracket)) {
     if (one === '{' || one === '[') most = Math.max(most, ++depth);
     else if (one === '}' || one === ']') depth--;
   }

@@ -25,13 +25,20 @@ const {
 } = clientChangesSchema.shape;
 const text = z.string().max(200);
 
-/** Nothing that a terminal or a page would act on, or that turns the order of what is read around. */
+/** What a terminal or a page would act on, or what turns the order of what is read around. */
+const acting = /[\p{Cc}\p{Cs}\p{Cn}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
+/** What does not show; but for joiners and selectors, without which some scripts and pictures can't be written. */
+const hidden =
+  /(?!\p{Join_Control}|\p{Variation_Selector})[\p{Default_Ignorable_Code_Point}\u2800]/u;
+/** What shows. */
+const visible = /[\p{L}\p{N}\p{P}\p{S}]/u;
+
 const name = z
   .string()
   .max(100)
   .transform((said) => said.normalize('NFC').trim())
   .refine(
-    (said) => said !== '' && !/[\p{Cc}\p{Cs}\p{Cn}\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(said),
+    (said) => visible.test(said) && !acting.test(said) && !hidden.test(said),
     'expected a name to show, of 1 to 100 characters',
   );
 
