@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { withoutUndefined } from '../lib/without-undefined.ts';
 import { DetailTypes } from '../resource-server/detail-types.service.ts';
 import {
   detailTypeChangesSchema,
@@ -73,10 +74,7 @@ export const detailTypeCommands: Command[] = [
     }),
     async run({ type: name, ...given }, session) {
       somethingToChange(given);
-      const changes = Object.fromEntries(
-        Object.entries(given).filter(([, value]) => value !== undefined),
-      );
-      await (await typesOf(session)).update(name, changes, actor);
+      await (await typesOf(session)).update(name, withoutUndefined(given), actor);
       return { json: { type: name }, text: `The type ${name} was changed.` };
     },
   }),

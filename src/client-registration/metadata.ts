@@ -7,6 +7,7 @@ import {
 } from '../client/client.ts';
 import type { SelfDescription } from '../client/self-registered.service.ts';
 import { AppError } from '../errors.ts';
+import { withoutUndefined } from '../lib/without-undefined.ts';
 import { refuse } from './client-registration.ts';
 
 /**
@@ -156,7 +157,7 @@ function scopesOf(scope: string | undefined): SelfDescription['scopes'] {
 }
 
 function aspectsOf(said: Said): SelfDescription['aspects'] {
-  const aspects = {
+  return withoutUndefined({
     authSigningAlg: said.token_endpoint_auth_signing_alg,
     jwks: said.jwks,
     jwksUri: said.jwks_uri,
@@ -174,10 +175,7 @@ function aspectsOf(said: Said): SelfDescription['aspects'] {
     requireSignedRequest: said.require_signed_request_object,
     requestObjectSigningAlg: said.request_object_signing_alg,
     authorizationSigningAlg: said.authorization_signed_response_alg,
-  };
-  return Object.fromEntries(
-    Object.entries(aspects).filter(([, value]) => value !== undefined),
-  ) as SelfDescription['aspects'];
+  });
 }
 
 function boundOf(said: Said): 'dpop' | 'mtls' | undefined {

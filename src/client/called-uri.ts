@@ -1,15 +1,13 @@
 import type { OutboundAllow } from '../outbound/outbound.ts';
+import { refuse } from './refusal.ts';
 
 /**
- * Why a URI may not be one that the server itself calls, in words: it has to be https, in its plain form, without fragment
- * and user information, and not on an inside host, unless the operator has listed it. Undefined where it may.
+ * Checks a URI that the server itself will call: it has to be https, in its plain form, without fragment and user
+ * information, and not on an inside host, unless the operator has listed it.
+ * @param what as the reason names it
+ * @throws AppError `invalid_client`, with the reason in words.
  */
-export function findCalledUriProblem(uri: string, allow: OutboundAllow): string | undefined {
-  if (!URL.canParse(uri)) return 'it is not an absolute URI';
-  const url = new URL(uri);
-  if (uri.includes('#')) return 'it has a fragment';
-  // What the parser puts right by itself is nothing that somebody meant.
-  if (url.href !== uri && url.href !== `${uri}/`)
-    return `it is not in its plain form, which is ${url.href}`;
-  return allow.findProblem(url);
+export function checkCalledUri(what: string, uri: string, allow: OutboundAllow): void {
+  const problem = allow.findUriProblem(uri);
+  if (problem !== undefined) refuse(`${what} ${JSON.stringify(uri)} is refused: ${problem}.`);
 }

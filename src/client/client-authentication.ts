@@ -1,9 +1,8 @@
-import { createPublicKey, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDistinguishedName } from '../lib/distinguished-name.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
-import { hasRemoteKeys } from './client-keys.ts';
+import { isPublic, type Metadata } from './metadata.ts';
 
 /** How clients that can keep something to themselves authenticate; public ones have `none`. */
 export const clientAuthMethods = [
@@ -51,14 +50,13 @@ const nameKeys = Object.keys(certificateNames).map(nameOf);
 
 /** The metadata with what is said; what belonged to another method than the client's now has goes. */
 export function withAuthentication(
-  metadata: Readonly<Record<string, unknown>>,
+  metadata: Metadata,
   { authMethod, authSigningAlg, certificateName: name, bound }: ClientAuthentication,
 ): Record<string, unknown> {
   const next: Record<string, unknown> = { ...metadata };
   const forget = (keys: readonly string[]) => keys.forEach((key) => delete next[key]);
   // A public client stays one: whether that was asked of it is for the check to say.
-  if (authMethod !== undefined && next.token_endpoint_auth_method !== 'none')
-    next.token_endpoint_auth_method = authMethod;
+  if (authMethod !== undefined && !isPublic(next)) next.token_endpoint_auth_method = authMethod;
   if (next.token_endpoint_auth_method !== 'private_key_jwt')
     forget(['token_endpoint_auth_signing_alg']);
   if (authSigningAlg !== undefined) next.token_endpoint_auth_signing_alg = authSigningAlg;
@@ -73,66 +71,12 @@ export function withAuthentication(
 }
 
 /** Whether the client authenticates with a secret. */
-export function hasSecret({
-  token_endpoint_auth_method: method,
-}: Readonly<Record<string, unknown>>): boolean {
+export function hasSecret({ token_endpoint_auth_method: method }: Metadata): boolean {
   return method === 'client_secret_basic' || method === 'client_secret_post';
 }
 
 /** What the client's tokens are bound to. */
-export function boundTo(metadata: Readonly<Record<string, unknown>>): 'dpop' | 'mtls' | undefined {
+export function boundTo(metadata: Metadata): 'dpop' | 'mtls' | undefined {
   if (metadata.dpop_bound_access_tokens === true) return 'dpop';
   return metadata.tls_client_certificate_bound_access_tokens === true ? 'mtls' : undefined;
-}
-
-type Jwk = Readonly<Record<string, unknown>>;
-
-const keyTypes: Readonly<Record<string, (key: Jwk) => boolean>> = {
-  ES256: ({ kty, crv }) => kty === 'EC' && crv === 'P-256',
-  RS256: ({ kty, n }) => kty === 'RSA' && bitsOf(n) >= 2048,
-  PS256: ({ kty, n }) => kty === 'RSA' && bitsOf(n) >= 2048,
-  EdDSA: ({ kty, crv }) => kty === 'OKP' && crv === 'Ed25519',
-  // The same by its later name (RFC 9864).
-  Ed25519: ({ kty, crv }) => kty === 'OKP' && crv === 'Ed25519',
-};
-
-const bitsOf = (n: unknown) => (typeof n === 'string' ? Buffer.from(n, 'base64url').length * 8 : 0);
-
-/** Whether one of the keys verifies what is signed with one of the algorithms; which keys there are elsewhere shows later. */
-export function canVerify(
-  metadata: Readonly<Record<string, unknown>>,
-  algs: readonly string[],
-): boolean {
-  if (hasRemoteKeys(metadata)) return true;
-  return keysOf(metadata).some(
-    (key) =>
-      (key.use === undefined || key.use === 'sig') &&
-      algs.some(
-        (alg) => keyTypes[alg]?.(key) === true && (key.alg === undefined || key.alg === alg),
-      ),
-  );
-}
-
-/** Whether one of the keys comes with its certificate, as far as that shows already. */
-export function hasCertificate(metadata: Readonly<Record<string, unknown>>): boolean {
-  return (
-    hasRemoteKeys(metadata) ||
-    keysOf(metadata).some((key) => Array.isArray(key.x5c) && key.x5c.length > 0)
-  );
-}
-
-function keysOf({ jwks }: Readonly<Record<string, unknown>>): readonly Jwk[] {
-  return (jwks as { keys?: readonly Jwk[] } | undefined)?.keys ?? [];
-}
-
-/** Whether the key can be read, and is the one of the certificate that it comes with (RFC 7517, section 4.7). */
-export function isUsableKey(key: Jwk): boolean {
-  try {
-    const publicKey = createPublicKey({ key, format: 'jwk' });
-    if (key.x5c === undefined) return true;
-    const [leaf] = key.x5c as string[];
-    return new X509Certificate(Buffer.from(leaf as string, 'base64')).publicKey.equals(publicKey);
-  } catch {
-    return false;
-  }
 }

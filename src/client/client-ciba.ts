@@ -1,9 +1,11 @@
 import { z } from 'zod';
-import { AppError } from '../errors.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
-import { findCalledUriProblem } from './called-uri.ts';
-import { canVerify } from './client-authentication.ts';
+import { checkCalledUri } from './called-uri.ts';
+import { CIBA, hasGrantType } from './client-grants.ts';
+import { canVerify } from './client-keys.ts';
+import { isPublic, type Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 
 /** How a client learns of an answer that it has asked a person for (CIBA Core, section 4); RFC 7591's metadata. */
 export const clientCibaSchema = z.object({
@@ -16,22 +18,15 @@ export const clientCibaSchema = z.object({
 });
 export type ClientCiba = z.output<typeof clientCibaSchema>;
 
-const CIBA = 'urn:openid:params:grant-type:ciba';
 const DELIVERY = 'backchannel_token_delivery_mode';
 const ENDPOINT = 'backchannel_client_notification_endpoint';
 const SIGNING = 'backchannel_authentication_request_signing_alg';
 
-const isCiba = ({ grant_types: types }: Readonly<Record<string, unknown>>) =>
-  Array.isArray(types) && types.includes(CIBA);
-
 /** The metadata with what is said; where it is no matter of the client any more, nothing of it stays. */
-export function withCiba(
-  metadata: Readonly<Record<string, unknown>>,
-  said: ClientCiba,
-): Record<string, unknown> {
+export function withCiba(metadata: Metadata, said: ClientCiba): Record<string, unknown> {
   const next: Record<string, unknown> = { ...metadata };
   const ofIt = [said.cibaDelivery, said.cibaNotificationEndpoint, said.cibaSigningAlg];
-  if (!isCiba(next) && ofIt.every((value) => value === undefined || value === null)) {
+  if (!hasGrantType(next, CIBA) && ofIt.every((value) => value === undefined || value === null)) {
     for (const name of [DELIVERY, ENDPOINT, SIGNING]) delete next[name];
     return next;
   }
@@ -51,15 +46,14 @@ export function withCiba(
  * Whether what is said of it fits the rest of the client.
  * @throws AppError `invalid_client`, with the reason in words.
  */
-export function checkCiba(metadata: Readonly<Record<string, unknown>>): void {
+export function checkCiba(metadata: Metadata): void {
   const { [DELIVERY]: delivery, [ENDPOINT]: endpoint, [SIGNING]: alg } = metadata;
-  if (!isCiba(metadata)) {
+  if (!hasGrantType(metadata, CIBA)) {
     if (delivery !== undefined || endpoint !== undefined || alg !== undefined)
       refuse(`Only a client with the grant type ${CIBA} learns of answers.`);
     return;
   }
-  if (metadata.token_endpoint_auth_method === 'none')
-    refuse('A public client asks nobody: anybody could ask in its name.');
+  if (isPublic(metadata)) refuse('A public client asks nobody: anybody could ask in its name.');
   if (delivery === 'ping' && endpoint === undefined)
     refuse('A client that is pinged needs a notification endpoint.');
   if (delivery !== 'ping' && endpoint !== undefined)
@@ -72,19 +66,12 @@ export function checkCiba(metadata: Readonly<Record<string, unknown>>): void {
  * Checks the URI that the server itself will call.
  * @throws AppError `invalid_client`, with the reason in words.
  */
-export function checkCibaEndpoint(
-  { [ENDPOINT]: endpoint }: Readonly<Record<string, unknown>>,
-  allow: OutboundAllow,
-): void {
+export function checkCibaEndpoint({ [ENDPOINT]: endpoint }: Metadata, allow: OutboundAllow): void {
   if (typeof endpoint !== 'string') return;
   // Nothing else will do (CIBA Core, section 4), wherever it is.
-  const problem = endpoint.startsWith('https://')
-    ? findCalledUriProblem(endpoint, allow)
-    : 'it is not an https URL';
-  if (problem !== undefined)
-    refuse(`The notification endpoint ${JSON.stringify(endpoint)} is refused: ${problem}.`);
-}
-
-function refuse(reason: string): never {
-  throw new AppError('invalid_client', reason, { status: 400 });
+  if (!endpoint.startsWith('https://'))
+    refuse(
+      `The notification endpoint ${JSON.stringify(endpoint)} is refused: it is not an https URL.`,
+    );
+  checkCalledUri('The notification endpoint', endpoint, allow);
 }

@@ -1,15 +1,16 @@
-import { AppError } from '../errors.ts';
-import { boundTo, canVerify } from './client-authentication.ts';
+import { boundTo } from './client-authentication.ts';
+import { hasGrantType } from './client-grants.ts';
+import { canVerify } from './client-keys.ts';
 import { jwtResponseModes } from './client-requests.ts';
 import type { Registration } from './client-rules.ts';
 import { type ClientSettings, isFapiProfile } from './client-settings.ts';
+import type { Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 
 /**
  * What FAPI 2.0 asks of a client, as far as it is a matter of registration: the Security Profile (section 5.3), and Message
  * Signing for those that want it. The rest is decided request by request, wherever it is decided for all: see `isFapi`.
  */
-
-type Metadata = Readonly<Record<string, unknown>>;
 
 /** What it signs with, and what is signed for it with (Security Profile, section 5.4.1). */
 const fapiAlgs = ['PS256', 'ES256', 'EdDSA', 'Ed25519'];
@@ -87,10 +88,6 @@ function checkSigning(metadata: Metadata, alg: unknown): void {
     refuse(`A FAPI client signs with one of ${fapiAlgs.join(', ')}, and has a key for it.`);
 }
 
-function asksPeople({ grant_types: types }: Metadata): boolean {
-  return (types as readonly string[]).includes('authorization_code');
-}
-
-function refuse(reason: string): never {
-  throw new AppError('invalid_client', reason, { status: 400 });
+function asksPeople(metadata: Metadata): boolean {
+  return hasGrantType(metadata, 'authorization_code');
 }

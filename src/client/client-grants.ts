@@ -1,6 +1,11 @@
 import { z } from 'zod';
-import { AppError } from '../errors.ts';
+import { isPublic, type Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 
+/** RFC 8628, section 3.4. */
+export const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+/** CIBA Core, section 4. */
+export const CIBA = 'urn:openid:params:grant-type:ciba';
 /** RFC 8693, section 2.1. */
 export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 /** RFC 7523, section 2.1. */
@@ -11,8 +16,8 @@ export const grantTypes = [
   'authorization_code',
   'refresh_token',
   'client_credentials',
-  'urn:ietf:params:oauth:grant-type:device_code',
-  'urn:openid:params:grant-type:ciba',
+  DEVICE_CODE,
+  CIBA,
   TOKEN_EXCHANGE,
   JWT_BEARER,
 ] as const;
@@ -27,7 +32,7 @@ export type ClientGrants = z.output<typeof clientGrantsSchema>;
 
 /** The metadata with what is said. */
 export function withGrants(
-  metadata: Readonly<Record<string, unknown>>,
+  metadata: Metadata,
   { grantTypes: given }: ClientGrants,
 ): Record<string, unknown> {
   const next = { ...metadata };
@@ -45,10 +50,7 @@ export function isForMachines(types: readonly GrantType[]): boolean {
 }
 
 /** Whether the client may use the grant type. */
-export function hasGrantType(
-  { grant_types: types }: Readonly<Record<string, unknown>>,
-  type: GrantType,
-): boolean {
+export function hasGrantType({ grant_types: types }: Metadata, type: GrantType): boolean {
   return Array.isArray(types) && types.includes(type);
 }
 
@@ -56,19 +58,15 @@ export function hasGrantType(
  * Whether the grant types fit the rest of the client.
  * @throws AppError `invalid_client`
  */
-export function checkGrants(metadata: Readonly<Record<string, unknown>>): void {
-  const { redirect_uris: uris, token_endpoint_auth_method: method } = metadata;
+export function checkGrants(metadata: Metadata): void {
+  const { redirect_uris: uris } = metadata;
   const redirects = Array.isArray(uris) && uris.length > 0;
   if (hasGrantType(metadata, 'authorization_code') && !redirects)
     refuse('A client that people sign in to needs at least one redirect URI.');
   if (!hasGrantType(metadata, 'authorization_code') && redirects)
     refuse('Only a client with the grant type authorization_code has redirect URIs.');
-  if (hasGrantType(metadata, 'client_credentials') && method === 'none')
+  if (hasGrantType(metadata, 'client_credentials') && isPublic(metadata))
     refuse('A public client has no credentials to ask for tokens with.');
-  if (hasGrantType(metadata, TOKEN_EXCHANGE) && method === 'none')
+  if (hasGrantType(metadata, TOKEN_EXCHANGE) && isPublic(metadata))
     refuse('A public client exchanges no tokens: anybody who found one could, in its name.');
-}
-
-function refuse(reason: string): never {
-  throw new AppError('invalid_client', reason, { status: 400 });
 }

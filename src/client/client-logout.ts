@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { AppError } from '../errors.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
-import { findCalledUriProblem } from './called-uri.ts';
+import { checkCalledUri } from './called-uri.ts';
+import { hasGrantType } from './client-grants.ts';
+import type { Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 
 /** Where a client is told that a session of its people has ended (OpenID Connect Back-Channel Logout 1.0). */
 export const clientLogoutSchema = z.object({
@@ -24,7 +26,7 @@ const SESSION_REQUIRED = 'backchannel_logout_session_required';
 
 /** The metadata with what is said. */
 export function withLogout(
-  metadata: Readonly<Record<string, unknown>>,
+  metadata: Metadata,
   { backchannelLogoutUri: uri, backchannelLogoutSessionRequired: sessionRequired }: ClientLogout,
 ): Record<string, unknown> {
   const next: Record<string, unknown> = { ...metadata };
@@ -38,28 +40,15 @@ export function withLogout(
   return next;
 }
 
-/**
- * Checks the URI that the server itself will call: https, in its plain form, without fragment and user information, and
- * not on an inside host, unless the operator has listed it.
- * @throws AppError `invalid_client`, with the reason in words.
- */
-export function checkLogout(
-  metadata: Readonly<Record<string, unknown>>,
-  allow: OutboundAllow,
-): void {
+/** @throws AppError `invalid_client`, with the reason in words. */
+export function checkLogout(metadata: Metadata, allow: OutboundAllow): void {
   const uri = metadata[URI];
   if (typeof uri !== 'string') {
     if (metadata[SESSION_REQUIRED] !== undefined)
       refuse('A client that needs a session in its logout tokens needs a back-channel logout URI.');
     return;
   }
-  if (!(metadata.grant_types as readonly string[]).includes('authorization_code'))
+  if (!hasGrantType(metadata, 'authorization_code'))
     refuse('Only a client that people sign in to has a back-channel logout URI.');
-  const reason = findCalledUriProblem(uri, allow);
-  if (reason !== undefined)
-    refuse(`The back-channel logout URI ${JSON.stringify(uri)} is refused: ${reason}.`);
-}
-
-function refuse(reason: string): never {
-  throw new AppError('invalid_client', reason, { status: 400 });
+  checkCalledUri('The back-channel logout URI', uri, allow);
 }

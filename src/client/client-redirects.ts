@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Metadata } from './metadata.ts';
 
 const uris = z.array(z.string().max(2000)).max(50);
 
@@ -11,7 +12,7 @@ export type ClientRedirects = z.output<typeof clientRedirectsSchema>;
 
 /** The metadata with what is said. */
 export function withRedirects(
-  metadata: Readonly<Record<string, unknown>>,
+  metadata: Metadata,
   { redirectUris, postLogoutRedirectUris }: ClientRedirects,
 ): Record<string, unknown> {
   return {

@@ -1,7 +1,10 @@
 import { z } from 'zod';
-import { AppError } from '../errors.ts';
+import { withoutUndefined } from '../lib/without-undefined.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
-import { canVerify } from './client-authentication.ts';
+import { hasGrantType } from './client-grants.ts';
+import { canVerify } from './client-keys.ts';
+import type { Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 
 /** How answers of the authorization endpoint reach a client of which nothing is said. */
 export const plainResponseModes = ['query', 'fragment', 'form_post'] as const;
@@ -25,10 +28,7 @@ export const clientRequestsSchema = z.object({
 export type ClientRequests = z.output<typeof clientRequestsSchema>;
 
 /** The metadata with what is said. */
-export function withRequests(
-  metadata: Readonly<Record<string, unknown>>,
-  said: ClientRequests,
-): Record<string, unknown> {
+export function withRequests(metadata: Metadata, said: ClientRequests): Record<string, unknown> {
   const given = {
     require_pushed_authorization_requests: said.requirePushed,
     require_signed_request_object: said.requireSignedRequest,
@@ -36,27 +36,22 @@ export function withRequests(
     response_modes: said.responseModes && [...new Set(said.responseModes)],
     authorization_signed_response_alg: said.authorizationSigningAlg,
   };
-  return {
-    ...metadata,
-    ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
-  };
+  return { ...metadata, ...withoutUndefined(given) };
 }
 
 /**
  * Whether what is said of its requests fits the rest of the client.
  * @throws AppError `invalid_client`
  */
-export function checkRequests(metadata: Readonly<Record<string, unknown>>): void {
+export function checkRequests(metadata: Metadata): void {
   const { request_object_signing_alg: alg, require_signed_request_object: signed } = metadata;
-  const isAsking = (metadata.grant_types as readonly string[]).includes('authorization_code');
-  if (metadata.require_pushed_authorization_requests === true && !isAsking)
+  if (
+    metadata.require_pushed_authorization_requests === true &&
+    !hasGrantType(metadata, 'authorization_code')
+  )
     refuse('Only a client that people sign in to has requests to push.');
   if (alg === undefined && signed !== true) return;
   const algs = alg === undefined ? [...signingAlgs, 'Ed25519'] : [alg as string];
   if (!canVerify(metadata, algs))
     refuse('Signed requests need a public key of the client that fits their algorithm (jwks).');
-}
-
-function refuse(reason: string): never {
-  throw new AppError('invalid_client', reason, { status: 400 });
 }

@@ -1,19 +1,16 @@
-import { AppError } from '../errors.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
-import {
-  boundTo,
-  canVerify,
-  type ClientAuthentication,
-  hasCertificate,
-} from './client-authentication.ts';
-import { hasRemoteKeys } from './client-keys.ts';
+import { boundTo, type ClientAuthentication } from './client-authentication.ts';
+import { hasGrantType } from './client-grants.ts';
+import { canVerify, hasCertificate, hasKeys } from './client-keys.ts';
 import type { ClientSettings } from './client-settings.ts';
+import { isPublic, type Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 
 /** A client as it would be stored. */
 export interface Registration {
   /** What is said of it, without what holds where nothing is said. */
   readonly settings: Readonly<Record<string, unknown>>;
-  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly metadata: Metadata;
 }
 
 /**
@@ -23,21 +20,19 @@ export interface Registration {
  */
 export function checkRegistration(
   settings: ClientSettings,
-  metadata: Readonly<Record<string, unknown>>,
+  metadata: Metadata,
   allowed: ReadonlyMap<string, unknown>,
   said: ClientAuthentication,
 ): void {
-  const isPublic = metadata.token_endpoint_auth_method === 'none';
   // A refresh token that is bound to a key is of no use to who finds it (RFC 9700, section 4.14.2).
-  if (settings.refreshRotation === 'keep' && isPublic && boundTo(metadata) === undefined)
+  if (settings.refreshRotation === 'keep' && isPublic(metadata) && boundTo(metadata) === undefined)
     refuse('A public client keeps no refresh token: whoever finds it could use it for ever.');
   // RFC 9700, section 2.1.1.
-  if (settings.pkce === 'optional' && isPublic)
+  if (settings.pkce === 'optional' && isPublic(metadata))
     refuse('A public client has nothing but PKCE to keep its codes from being of use to others.');
-  const { scope, grant_types: grants } = metadata;
   const canStay =
-    String(scope).split(' ').includes('offline_access') &&
-    (grants as readonly string[]).includes('refresh_token');
+    String(metadata.scope).split(' ').includes('offline_access') &&
+    hasGrantType(metadata, 'refresh_token');
   if (settings.offlineAccess === 'always' && !canStay)
     refuse(
       'Only a client with the scope offline_access and the grant refresh_token stays connected.',
@@ -49,14 +44,7 @@ export function checkRegistration(
   checkAuthentication(metadata, said);
 }
 
-function hasKeys(metadata: Readonly<Record<string, unknown>>): boolean {
-  return metadata.jwks !== undefined || hasRemoteKeys(metadata);
-}
-
-function checkAuthentication(
-  metadata: Readonly<Record<string, unknown>>,
-  said: ClientAuthentication,
-): void {
+function checkAuthentication(metadata: Metadata, said: ClientAuthentication): void {
   const { token_endpoint_auth_method: method, token_endpoint_auth_signing_alg: alg } = metadata;
   if (said.authMethod !== undefined && method !== said.authMethod)
     refuse('A public client does not authenticate: anybody can read what it holds.');
@@ -81,8 +69,4 @@ function checkAuthentication(
       break;
     default:
   }
-}
-
-function refuse(reason: string): never {
-  throw new AppError('invalid_client', reason, { status: 400 });
 }

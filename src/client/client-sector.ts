@@ -1,19 +1,17 @@
 import { AppError } from '../errors.ts';
 import { Outbound } from '../outbound/outbound.service.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
-import { findCalledUriProblem } from './called-uri.ts';
+import { checkCalledUri } from './called-uri.ts';
+import { CIBA, DEVICE_CODE, hasGrantType } from './client-grants.ts';
 import { isLocalRedirect } from './client.ts';
 import { isPairwise, sectorUriOf } from './client-subjects.ts';
+import type { Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 
 /** The sectors of pairwise subjects (OpenID Connect Core, section 8.1). */
 
-type Metadata = Readonly<Record<string, unknown>>;
-
 /** What brings a person to a client by another way than its pages. */
-const beyondPages = [
-  'urn:ietf:params:oauth:grant-type:device_code',
-  'urn:openid:params:grant-type:ciba',
-];
+const beyondPages = [DEVICE_CODE, CIBA] as const;
 
 /**
  * The sector of a client whose people have subjects for it alone; undefined for every other client. It is a host: that of
@@ -26,7 +24,7 @@ export function sectorOf(metadata: Metadata): string | undefined {
   if (redirects.length === 0)
     refuse('Only a client that people sign in to in a browser has pairwise subjects.');
   // Their sector would be that of the client's keys, and not that of its pages.
-  if (listOf(metadata.grant_types).some((type) => beyondPages.includes(type)))
+  if (beyondPages.some((type) => hasGrantType(metadata, type)))
     refuse('Pairwise subjects do not go together with the device and CIBA grants.');
   const uri = sectorUriOf(metadata);
   if (uri !== undefined) return hostOf(uri);
@@ -46,8 +44,7 @@ export function sectorOf(metadata: Metadata): string | undefined {
 export async function checkSectorDocument(metadata: Metadata, allow: OutboundAllow): Promise<void> {
   const uri = sectorUriOf(metadata);
   if (uri === undefined) return;
-  const problem = findCalledUriProblem(uri, allow);
-  if (problem !== undefined) refuse(`The sector identifier URI is refused: ${problem}.`);
+  checkCalledUri('The sector identifier URI', uri, allow);
   const named = await readDocument(uri, allow);
   const missing = listOf(metadata.redirect_uris).find((redirect) => !named.includes(redirect));
   if (missing !== undefined)
@@ -80,7 +77,3 @@ function hostOf(uri: string): string {
 
 const listOf = (value: unknown): readonly string[] =>
   Array.isArray(value) ? (value as string[]) : [];
-
-function refuse(reason: string): never {
-  throw new AppError('invalid_client', reason, { status: 400 });
-}

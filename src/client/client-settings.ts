@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { withoutUndefined } from '../lib/without-undefined.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
-import { clientAuthenticationSchema, isUsableKey } from './client-authentication.ts';
+import { clientAuthenticationSchema } from './client-authentication.ts';
 import { clientCibaSchema } from './client-ciba.ts';
 import { clientGrantsSchema } from './client-grants.ts';
 import { clientKeysSchema } from './client-keys.ts';
@@ -8,6 +9,7 @@ import { clientLogoutSchema } from './client-logout.ts';
 import { clientRedirectsSchema } from './client-redirects.ts';
 import { clientRequestsSchema } from './client-requests.ts';
 import { clientSubjectsSchema } from './client-subjects.ts';
+import type { Metadata } from './metadata.ts';
 
 const seconds = (min: number, max: number) => z.number().int().min(min).max(max);
 
@@ -72,36 +74,6 @@ export function isFapiProfile(profile: unknown): boolean {
 /** What holds for a client of which nothing was said. */
 export const defaultSettings: ClientSettings = clientSettingsSchema.parse({});
 
-const notJwks = 'expected a JWK Set: {"keys": [ ... ]} with 1 to 20 public keys';
-
-/** A JWK Set of public keys (RFC 7517): nobody has to give us a private one. */
-const jwksSchema = z.strictObject(
-  {
-    keys: z
-      .array(
-        z
-          .record(z.string(), z.unknown(), { error: notJwks })
-          .refine(
-            (key) => !['d', 'k', 'p', 'q', 'dp', 'dq', 'qi', 'oth'].some((name) => name in key),
-            {
-              message: 'expected public keys alone: this one has a private part',
-            },
-          )
-          .refine((key) => ['RSA', 'EC', 'OKP'].includes(String(key.kty)), {
-            message: 'expected a key of type RSA, EC or OKP',
-          })
-          .refine(isUsableKey, {
-            message:
-              'expected a key that can be read, and the certificate of that key where it has one',
-          }),
-        { error: notJwks },
-      )
-      .min(1, notJwks)
-      .max(20, notJwks),
-  },
-  { error: notJwks },
-);
-
 /** How answers that are signed for a client, or encrypted to it, are made; RFC 7591's metadata. */
 export const clientCryptographySchema = z.object({
   idTokenSigningAlg: z.enum(signingAlgs).optional(),
@@ -110,7 +82,6 @@ export const clientCryptographySchema = z.object({
   introspectionSigningAlg: z.enum(signingAlgs).optional(),
   /** Its introspection answers are encrypted as well (RFC 9701), to a key in `jwks`. */
   introspectionEncryptionAlg: z.enum(['RSA-OAEP-256', 'ECDH-ES']).optional(),
-  jwks: jwksSchema.optional(),
 });
 export type ClientCryptography = z.output<typeof clientCryptographySchema>;
 
@@ -133,15 +104,13 @@ export const clientChangesSchema = givenSettingsSchema.extend({
 export type ClientChanges = z.output<typeof clientChangesSchema>;
 
 /** The metadata that says it to the engine; what is undefined stays out. */
-export function cryptographyMetadata(input: ClientCryptography): Record<string, unknown> {
-  const metadata = {
+export function cryptographyMetadata(input: ClientCryptography): Metadata {
+  return withoutUndefined({
     id_token_signed_response_alg: input.idTokenSigningAlg,
     userinfo_signed_response_alg: input.userinfoSigningAlg,
     introspection_signed_response_alg: input.introspectionSigningAlg,
     introspection_encrypted_response_alg: input.introspectionEncryptionAlg,
     introspection_encrypted_response_enc:
       input.introspectionEncryptionAlg === undefined ? undefined : 'A256GCM',
-    jwks: input.jwks,
-  };
-  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => value !== undefined));
+  });
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Metadata } from './metadata.ts';
 
 /** Who a client is told that a person is (OpenID Connect Core, section 8). */
 export const clientSubjectsSchema = z.object({
@@ -14,7 +15,7 @@ const URI = 'sector_identifier_uri';
 
 /** The metadata with what is said. */
 export function withSubjects(
-  metadata: Readonly<Record<string, unknown>>,
+  metadata: Metadata,
   { subjectType, sectorIdentifierUri }: ClientSubjects,
 ): Record<string, unknown> {
   const next: Record<string, unknown> = { ...metadata };
@@ -26,12 +27,12 @@ export function withSubjects(
 }
 
 /** Whether its people have another subject there than elsewhere. */
-export function isPairwise(metadata: Readonly<Record<string, unknown>>): boolean {
+export function isPairwise(metadata: Metadata): boolean {
   return metadata[TYPE] === 'pairwise';
 }
 
 /** The document that names the redirect URIs of a sector; undefined where the client has none. */
-export function sectorUriOf(metadata: Readonly<Record<string, unknown>>): string | undefined {
+export function sectorUriOf(metadata: Metadata): string | undefined {
   const uri = metadata[URI];
   return typeof uri === 'string' ? uri : undefined;
 }

@@ -22,6 +22,7 @@ import { withSubjects } from './client-subjects.ts';
 import type { ClientChanges } from './client-settings.ts';
 import { newSecret } from './client-secret.ts';
 import * as store from './client.store.ts';
+import { refuse, unknownClient } from './refusal.ts';
 import { deleteClient } from './self-registered.service.ts';
 import { changedRegistration, newRegistration } from './registration.ts';
 
@@ -232,10 +233,8 @@ export class ClientService {
       const client = await store.lockClient(db, id);
       if (client === undefined) throw unknownClient(id);
       if (!hasSecret(client.metadata))
-        throw new AppError(
-          'invalid_client',
+        refuse(
           'This client has no secret: it is a public one, or authenticates with a key of its own.',
-          { status: 400 },
         );
       if ((await store.countSecrets(db, id)) >= MAX_SECRETS) await store.deleteOldestSecret(db, id);
       await store.insertSecret(db, { clientId: id, ...secret });
@@ -336,8 +335,4 @@ export async function createIntrospectionClient(
   });
   await store.insertSecret(db, { clientId, ...secret });
   return { clientId, clientSecret: secret.value };
-}
-
-function unknownClient(id: string): AppError {
-  return new AppError('unknown_client', `There is no client ${id}.`, { status: 404 });
 }

@@ -12,10 +12,13 @@ import {
   type ClientSettings,
   givenSettingsSchema,
 } from './client-settings.ts';
+import type { Metadata } from './metadata.ts';
 import { isClaimable } from './private-schemes.ts';
 
-export { clientAuthMethods, hasSecret, isUsableKey } from './client-authentication.ts';
+export { clientAuthMethods, hasSecret } from './client-authentication.ts';
 export { grantTypes, hasGrantType, JWT_BEARER, TOKEN_EXCHANGE } from './client-grants.ts';
+export { hasPrivatePart, isOfKnownType, isUsableKey, type Jwk } from './jwks.ts';
+export { isPublic } from './metadata.ts';
 export { plainResponseModes, responseModes } from './client-requests.ts';
 export { clientChangesSchema, defaultSettings, isFapiProfile } from './client-settings.ts';
 
@@ -28,7 +31,7 @@ export interface Client {
   readonly name: string;
   readonly type: ClientType | 'resource_server';
   /** RFC 7591 metadata; never a secret. */
-  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly metadata: Metadata;
   readonly settings: ClientSettings;
   /** Set where these are the credentials with which an API introspects. */
   readonly resourceServerId: string | undefined;

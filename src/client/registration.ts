@@ -1,4 +1,3 @@
-import { AppError } from '../errors.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
 import {
   type Client,
@@ -10,7 +9,13 @@ import {
 import { withAuthentication } from './client-authentication.ts';
 import { checkCiba, checkCibaEndpoint, withCiba } from './client-ciba.ts';
 import { checkFapi, completed } from './client-fapi.ts';
-import { checkGrants, type GrantType, isForMachines, withGrants } from './client-grants.ts';
+import {
+  checkGrants,
+  DEVICE_CODE,
+  type GrantType,
+  isForMachines,
+  withGrants,
+} from './client-grants.ts';
 import { checkKeys, withKeys } from './client-keys.ts';
 import { checkLogout, saysLogout, withLogout } from './client-logout.ts';
 import { checkRequests, withRequests } from './client-requests.ts';
@@ -18,6 +23,8 @@ import { type ClientRedirects, withRedirects } from './client-redirects.ts';
 import { sectorOf } from './client-sector.ts';
 import { withSubjects } from './client-subjects.ts';
 import { checkRegistration, type Registration } from './client-rules.ts';
+import type { Metadata } from './metadata.ts';
+import { refuse } from './refusal.ts';
 import {
   type ClientChanges,
   clientSettingsSchema,
@@ -55,7 +62,7 @@ const kinds: Record<ClientType, Kind> = {
   machine: { public: false, grantTypes: ['client_credentials'], applicationType: 'web' },
   device: {
     public: true,
-    grantTypes: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    grantTypes: [DEVICE_CODE, 'refresh_token'],
     applicationType: 'native',
   },
 };
@@ -67,11 +74,7 @@ const kinds: Record<ClientType, Kind> = {
 export function newRegistration(input: NewClient, outboundAllow: OutboundAllow): Registration {
   const kind = kinds[input.type];
   if (input.firstParty && kind.public) {
-    throw new AppError(
-      'invalid_client',
-      'A public client cannot be first-party: anybody can pretend to be it.',
-      { status: 400 },
-    );
+    refuse('A public client cannot be first-party: anybody can pretend to be it.');
   }
   const basis = {
     redirect_uris: input.redirectUris,
@@ -137,19 +140,13 @@ function checkChangedRedirects(
 ): void {
   const all = [...redirectUris, ...postLogoutRedirectUris];
   if (all.length === 0) return;
-  if (registeredBy === 'document')
-    throw new AppError('invalid_client', 'Where it redirects to is what its document says.', {
-      status: 400,
-    });
+  if (registeredBy === 'document') refuse('Where it redirects to is what its document says.');
   for (const uri of all)
     checkRedirectUri(uri, type as ClientType, { dotless: registeredBy !== undefined });
 }
 
 /** The metadata with what is said of every aspect. */
-export function withAspects(
-  metadata: Readonly<Record<string, unknown>>,
-  said: NewClient | ClientChanges,
-): Record<string, unknown> {
+export function withAspects(metadata: Metadata, said: NewClient | ClientChanges): Metadata {
   const basis = withKeys({ ...withRedirects(metadata, said), ...cryptographyMetadata(said) }, said);
   const withAll = withLogout(
     withRequests(withAuthentication(withGrants(basis, said), said), said),

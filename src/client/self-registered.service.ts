@@ -13,6 +13,7 @@ import type { Registration } from './client-rules.ts';
 import { newSecret } from './client-secret.ts';
 import { checkSectorDocument } from './client-sector.ts';
 import type { Client, ClientType } from './client.ts';
+import { unknownClient } from './refusal.ts';
 import * as store from './client.store.ts';
 
 export type { SelfDescription } from './client-dynamic.ts';
@@ -164,8 +165,4 @@ export async function lastSeenDocumentClient(
 ): Promise<SelfRegistered | undefined> {
   const row = await store.findRecentDocumentClient(db, id);
   return row && { ...row, type: row.type as ClientType };
-}
-
-function unknownClient(id: string): AppError {
-  return new AppError('unknown_client', `There is no client ${id}.`, { status: 404 });
 }

@@ -1,4 +1,4 @@
-import type { Client } from '../client/client.ts';
+import { type Client, isPublic } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
 import { Together } from '../db/together.ts';
@@ -76,7 +76,7 @@ export class IntrospectionService {
         : await this.#parts.resourceServers.findById(resourceServerId);
     return {
       clientId: id,
-      isPublic: metadata.token_endpoint_auth_method === 'none',
+      isPublic: isPublic(metadata),
       api: server?.identifier,
     };
   }

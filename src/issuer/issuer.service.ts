@@ -1,6 +1,6 @@
 import { writeAudit } from '../audit/audit.service.ts';
 import type { ClientService } from '../client/client.service.ts';
-import { hasGrantType, JWT_BEARER } from '../client/client.ts';
+import { hasGrantType, isPublic, JWT_BEARER } from '../client/client.ts';
 import { type Database, isUniqueViolation } from '../db/database.ts';
 import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
@@ -52,9 +52,7 @@ export class TrustedIssuers {
     if (input.issuer === ownIssuer)
       refuse('This is the server itself: what it signs is no assertion of anybody else.');
     if (input.jwksUri !== undefined) {
-      const problem = URL.canParse(input.jwksUri)
-        ? outboundAllow.findProblem(new URL(input.jwksUri))
-        : 'it is not an absolute URI';
+      const problem = outboundAllow.findUriProblem(input.jwksUri);
       if (problem !== undefined) refuse(`The address of its keys is refused: ${problem}.`);
     }
     const id = `iss_${randomToken(9)}`;
@@ -110,7 +108,7 @@ export class TrustedIssuers {
       refuse(
         `The client may not use assertions at all: give it the grant type ${JWT_BEARER} first.`,
       );
-    if (client.metadata.token_endpoint_auth_method === 'none' && !input.public)
+    if (isPublic(client.metadata) && !input.public)
       refuse(
         'The client has nothing to authenticate with: say --public, so that the assertion is enough.',
       );

@@ -1,4 +1,4 @@
-import { type Client, isLocalRedirect } from '../client/client.ts';
+import { type Client, isLocalRedirect, isPublic } from '../client/client.ts';
 import type { App } from '../http/pages.ts';
 
 /** A client as the pages show it. */
@@ -17,7 +17,7 @@ export function toApp(client: Client, redirectUri?: string): App {
 
 /** Apps of our own that hold a secret are not asked about whatever they ask for, but for what is asked each time. */
 export function skipsConsent({ firstParty, metadata }: Client): boolean {
-  return firstParty && metadata.token_endpoint_auth_method !== 'none';
+  return firstParty && !isPublic(metadata);
 }
 
 /** The host that a redirect goes to; none where it goes to the person's own machine. */

@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import { isUsableKey } from '../client/client.ts';
+import { hasPrivatePart, isOfKnownType, isUsableKey, type Jwk } from '../client/client.ts';
 import { AppError } from '../errors.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
-
-export type Jwk = Readonly<Record<string, unknown>>;
 
 /** Milliseconds for which keys are taken without another look. */
 const CURRENT = 5 * 60_000;
@@ -19,8 +17,6 @@ const TIMEOUT = 3_000;
 const MAX_LENGTH = 128 * 1024;
 const MAX_SETS = 2_000;
 
-const privateParts = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv'];
-const keyTypes = new Set<unknown>(['RSA', 'EC', 'OKP']);
 const jwks = z.object({ keys: z.array(z.record(z.string(), z.unknown())).max(50) });
 
 interface KeySet {
@@ -117,9 +113,9 @@ async function fetchKeys(outbound: Pick<Outbound, 'fetch'>, uri: string): Promis
   const text = await response.text();
   if (text.length > MAX_LENGTH) throw unusable();
   const { keys } = jwks.parse(JSON.parse(text));
-  if (keys.some((key) => privateParts.some((part) => part in key))) throw unusable();
+  if (keys.some(hasPrivatePart)) throw unusable();
   // What is of another kind, or can't be read, is of no use to us and may be to others (RFC 7517, section 5).
-  return keys.filter((key) => keyTypes.has(key.kty) && isUsableKey(key));
+  return keys.filter((key) => isOfKnownType(key) && isUsableKey(key));
 }
 
 function unusable(): AppError {

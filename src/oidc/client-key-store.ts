@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto';
 import Provider, { type Client, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Jwk } from '../client/client.ts';
 import { clientCertificate } from '../http/client-certificate.ts';
-import type { ClientKeySets, Jwk } from './client-key-sets.ts';
+import type { ClientKeySets } from './client-key-sets.ts';
 
 /** Where the engine keeps the keys of a client: what it calls of it. */
 interface EngineKeyStore extends Iterable<Jwk> {

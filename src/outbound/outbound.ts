@@ -26,6 +26,20 @@ export class OutboundAllow {
   }
 
   /**
+   * Why what somebody gives as a URI to call is refused, in words: it has to be in its plain form, without fragment, and
+   * one that may be called. Undefined where it is.
+   */
+  findUriProblem(uri: string): string | undefined {
+    if (!URL.canParse(uri)) return 'it is not an absolute URI';
+    const url = new URL(uri);
+    if (uri.includes('#')) return 'it has a fragment';
+    // What the parser puts right by itself is nothing that somebody meant.
+    if (url.href !== uri && url.href !== `${uri}/`)
+      return `it is not in its plain form, which is ${url.href}`;
+    return this.findProblem(url);
+  }
+
+  /**
    * Why a URL may not be called, in words, as far as it says itself; undefined where it may be. Where its name leads to
    * is seen with each connection (`Outbound`).
    */

@@ -1,3 +1,5 @@
+import { withoutUndefined } from '../../lib/without-undefined.ts';
+
 /** What an access token that a grant of ours makes says beyond the engine's own claims. */
 export interface GivenClaims {
   /** Whom it stands for, by the name that others know: a person, or a machine other than its client. */
@@ -12,10 +14,7 @@ const given = new WeakMap<object, Record<string, unknown>>();
 
 /** Says it of a token that is not saved yet. */
 export function giveClaims(token: object, claims: GivenClaims): void {
-  given.set(
-    token,
-    Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== undefined)),
-  );
+  given.set(token, { ...withoutUndefined(claims) });
 }
 
 /** What was said of the token; undefined for one that no grant of ours has made. */
