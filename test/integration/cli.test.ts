@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { generate } from 'otplib';
 import { Sealer } from '../../src/lib/seal.ts';
 import { KeyService } from '../../src/oidc/keys.service.ts';
+import { openSubjects } from '../../src/oidc/subjects.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
   type CliResult,
@@ -701,6 +702,7 @@ test('a master key is rotated: with both keys everything is sealed anew, then th
   };
   try {
     await new KeyService(own.db, new Sealer([older])).ensure();
+    await openSubjects(own.db, new Sealer([older]));
     const create = [
       'account',
       'create',
