@@ -48,8 +48,11 @@ export function applyPing(provider: Provider, sealer: Sealer): void {
   };
 }
 
-/** Statuses by which a client says that it will not take the ping, however often it comes. */
-const refusals = new Set([400, 401, 403, 404, 410]);
+/**
+ * Statuses by which a client says that it will not take the ping, however often it comes. It must not redirect, and where it
+ * does, asking again changes nothing (section 10.2).
+ */
+const refusals = new Set([301, 302, 303, 307, 308, 400, 401, 403, 404, 410]);
 
 /**
  * What delivers pings. A client that is gone, disabled, or is not pinged any more is told nothing. Redirects are not

@@ -24,6 +24,8 @@ export interface PingReceiver {
   close(): Promise<void>;
 }
 
+const isRedirect = (status = 204) => status >= 300 && status < 400;
+
 export async function openPingReceiver(): Promise<PingReceiver> {
   let answers = [204];
   const received: ReceivedPing[] = [];
@@ -48,7 +50,8 @@ export async function openPingReceiver(): Promise<PingReceiver> {
         body: JSON.parse(Buffer.concat(chunks).toString()),
       });
       const status = answers.length > 1 ? answers.shift() : answers[0];
-      response.writeHead(status ?? 204, status === 307 ? { location: '/elsewhere' } : {}).end();
+      response.writeHead(status ?? 204, isRedirect(status) ? { location: '/elsewhere' } : {});
+      response.end(status === 200 ? '{"what":"ever"}' : undefined);
     });
   });
   http.listen(0, 'localhost');
