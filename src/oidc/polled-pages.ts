@@ -41,6 +41,7 @@ export function createRequestPages({
   return {
     answered,
     async stopped(ctx, error) {
+      leaveSession(ctx);
       if (ctx.oidc.route === 'code_verification') {
         ctx.status = 303;
         ctx.redirect(codeUrl);
@@ -61,6 +62,14 @@ export function createRequestPages({
       renderPage(ctx, renderer, 'error', model, { status: ctx.status < 400 ? 400 : ctx.status });
     },
   };
+}
+
+/**
+ * The engine has just put the secret of a form into the session that is on none of our pages, and would save it: it fails
+ * where the browser has no session, and a 500 stands in for what went wrong. What is to stay of the session is saved already.
+ */
+function leaveSession({ oidc }: KoaContextWithOIDC): void {
+  if (oidc.session !== undefined) Object.assign(oidc.session, { touched: false });
 }
 
 async function findRequest({ oidc }: KoaContextWithOIDC): Promise<AskedRequest | undefined> {

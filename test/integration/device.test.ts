@@ -422,6 +422,36 @@ describe('SECURITY: codes of devices', () => {
     expect(refused.status).toBe(400);
   });
 
+  test('a browser without a session is told what went wrong, too, and is given none for it', async () => {
+    const stray = browserFrom();
+    const nothing = await stray.get(`${server.issuer}/device/nothing-begun`);
+    expect([nothing.status, nothing.title]).toEqual([
+      400,
+      'This page was left too long · Vouchsafe',
+    ]);
+    expect(stray.cookies()).not.toHaveProperty('vs_session');
+    const client = await deviceClient();
+    const [early, late] = [browserFrom(), browserFrom()];
+    const begin = async (browser: Browser) => {
+      const { user_code: code } = await codes(undefined, client);
+      return browser.submitOnce(await browser.get(`${server.issuer}/device`), { code });
+    };
+    const begun = await begin(early);
+    const signIn = await late.get((await begin(late)).headers.get('location') as string);
+    const { email, password } = account;
+    const signedIn = await late.submitOnce(signIn, { email, password });
+    await server.services.clients.setDisabled(client.clientId, true, 'test');
+    await untilUnknown(client);
+    for (const [browser, answer] of [
+      [early, begun],
+      [late, signedIn],
+    ] as const) {
+      const page = await browser.get(answer.headers.get('location') as string);
+      expect([page.status, page.title]).toEqual([400, 'We don’t know this app · Vouchsafe']);
+    }
+    expect(early.cookies()).not.toHaveProperty('vs_session');
+  });
+
   test('SECURITY 12: a family that was revoked before the device fetched it gives nothing', async () => {
     const given = await codes();
     await allow(given);
