@@ -63,6 +63,14 @@ function claimsOf(proof: string): { htu?: unknown; iat?: unknown; nonce?: unknow
 }
 
 /**
+ * At userinfo the proof comes before its client is known: what holds for FAPI clients is looked at again once it is.
+ * @throws InvalidDpopProof
+ */
+export function checkProofAtUserinfo(ctx: KoaContextWithOIDC): void {
+  if (ctx.oidc.route === 'userinfo' && isFapi(ctx.oidc.client)) refuseFutureProof(ctx, true);
+}
+
+/**
  * The engine takes a proof of the next five minutes for one of now. With a nonce of ours its time matters to FAPI clients
  * alone: nonces are for clients whose clock is wrong (section 8).
  * @throws InvalidDpopProof

@@ -1,4 +1,9 @@
-import Provider, { type Account, type Client, type Configuration } from 'oidc-provider';
+import Provider, {
+  type Account,
+  type Client,
+  type Configuration,
+  type KoaContextWithOIDC,
+} from 'oidc-provider';
 import { clientAuthMethods, plainResponseModes } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
@@ -20,6 +25,7 @@ import { otherSubject } from './claims-parameter.ts';
 import type { ClientKeySets } from './client-key-sets.ts';
 import { consoleClients } from './console-clients.ts';
 import { deviceRateHook } from './device.ts';
+import { checkProofAtUserinfo } from './dpop.ts';
 import type { EnginePages } from './engine-pages.ts';
 import { createLoadExistingGrant } from './families.ts';
 import { createFeatures, type TellOf } from './features.ts';
@@ -206,7 +212,8 @@ function needsPkce(client: Client): boolean {
   return client.clientAuthMethod === 'none' || isFapi(client) || client.pkce !== 'optional';
 }
 
-async function findAccount(ctx: unknown, id: string): Promise<Account | undefined> {
+async function findAccount(ctx: KoaContextWithOIDC, id: string): Promise<Account | undefined> {
+  checkProofAtUserinfo(ctx);
   const nobody = accountOfNobody(ctx, id);
   if (nobody !== undefined) return nobody;
   const account = await currentUnit().findAccount(id);

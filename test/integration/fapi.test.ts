@@ -243,6 +243,18 @@ describe('SECURITY FAPI 2.0: sender-constrained tokens only', () => {
       expect((await see(one.url, bank, token, { proof })).status).toBe(200);
   });
 
+  test('a proof of a minute ahead is refused at userinfo too, with our nonce', async () => {
+    const { access_token: token } = (await tokens()).body;
+    for (const [ahead, status] of [
+      [10, 200],
+      [60, 401],
+    ] as const) {
+      const answer = await see(one.url, bank, token, { proof: { iat: now() + ahead } });
+      expect([ahead, answer.status]).toEqual([ahead, status]);
+      if (status === 401) expect(answer.body.error).toBe('invalid_dpop_proof');
+    }
+  });
+
   test('a code is bound to the key that its request named or proved', async () => {
     const thief = await newKey();
     const jkt = await calculateJwkThumbprint(bank.proves.publicJwk);
