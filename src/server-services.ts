@@ -136,6 +136,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     outboundAllow,
     check: (said) => checkClient(engine.provider, said),
     mode: config.clientRegistration,
+    count: (host, address) => limits.consumeDocument(host, address),
     quota: config.clientQuota,
   });
 

@@ -26,6 +26,7 @@ import { readMetadata } from './metadata.ts';
 const FULL_PAUSE_MS = 1_000;
 
 type Body = Readonly<Record<string, unknown>>;
+type Origin = AuditOrigin & { readonly address: string };
 
 export interface RegistrationParts {
   readonly db: Database;
@@ -39,6 +40,11 @@ export interface RegistrationParts {
    */
   readonly check: (client: SelfRegistered) => void;
   readonly mode: RegistrationMode;
+  /**
+   * Counts a call of ours to a host that somebody has named, by the host and by their address.
+   * @throws AppError `too_many_attempts` (429)
+   */
+  readonly count: (host: string, address: string) => Promise<void>;
   /** How many clients that were never used anybody may have: from one address, and in all. */
   readonly quota: { readonly perAddress: number; readonly inAll: number };
 }
@@ -63,19 +69,17 @@ export class ClientRegistrationService {
 
   /**
    * Registers a client: by the initial access token, or else by anybody, within the quotas.
-   * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`, `registration_full` (429)
+   * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`, `registration_full` (429),
+   * `too_many_attempts` (429)
    */
-  async register(
-    body: Body,
-    token: string | undefined,
-    origin: AuditOrigin & { readonly address: string },
-  ): Promise<Registered> {
+  async register(body: Body, token: string | undefined, origin: Origin): Promise<Registered> {
     const { db, mode } = this.#parts;
     if (token === undefined && mode !== 'open') throw invalidToken();
     const from = this.#hashed(origin.address);
     // Who can't register is not worth reading what they say, and an address that is asked for it.
     if (token === undefined) await this.#checkQuota(db.kysely, from);
-    const prepared = await this.#prepare(body);
+    else if (!(await store.isUsableToken(db.kysely, sha256(token)))) throw invalidToken();
+    const prepared = await this.#prepare(body, origin);
     const managementToken = `${prefixes.management}${randomToken(32)}`;
     const made = await db.transaction(async (tx) => {
       const initial =
@@ -117,17 +121,17 @@ export class ClientRegistrationService {
 
   /**
    * Replaces all that the client has said of itself (RFC 7592, section 2.2).
-   * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`
+   * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`, `too_many_attempts` (429)
    */
   async replace(
     id: string,
     token: string | undefined,
     body: Body,
-    origin: AuditOrigin,
+    origin: Origin,
   ): Promise<{ client: Client; clientSecret: string | undefined }> {
     const { client } = await this.#managed(id, token);
     this.#checkRepeated(client, body);
-    const prepared = await this.#prepare(body);
+    const prepared = await this.#prepare(body, origin);
     const clientSecret = await this.#parts.db.transaction(async (tx) => {
       const secret = await replaceSelfRegistered(tx, id, prepared);
       await writeAudit(tx, {
@@ -173,11 +177,14 @@ export class ClientRegistrationService {
     });
   }
 
-  async #prepare(body: Body): Promise<SelfRegistered> {
-    const prepared = await prepareSelfRegistered(
-      readMetadata(body),
-      this.#parts.outboundAllow,
-    ).catch(inWordsOfProtocol);
+  async #prepare(body: Body, { address }: Origin): Promise<SelfRegistered> {
+    const { outboundAllow } = this.#parts;
+    const said = readMetadata(body);
+    const { sectorIdentifierUri: uri } = said.aspects;
+    const called = typeof uri === 'string' && URL.canParse(uri) ? new URL(uri) : undefined;
+    if (called !== undefined && outboundAllow.findProblem(called) === undefined)
+      await this.#parts.count(called.hostname, address);
+    const prepared = await prepareSelfRegistered(said, outboundAllow).catch(inWordsOfProtocol);
     this.#parts.check(prepared);
     return prepared;
   }

@@ -78,6 +78,18 @@ const toInitialToken = (row: InitialTokenRow): InitialToken => ({
 
 const columns = ['id', 'name', 'apis', 'uses_left', 'created_at', 'expires_at'] as const;
 
+/** Whether the token has a use left. */
+export async function isUsableToken(db: Db, tokenHash: Buffer): Promise<boolean> {
+  const row = await db
+    .selectFrom('initial_access_tokens')
+    .select('id')
+    .where('token_hash', '=', tokenHash)
+    .where('uses_left', '>', 0)
+    .where('expires_at', '>', sql<Date>`now()`)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Takes one use of the token, if it has one left; undefined where it has none, is over, or is none. */
 export async function useInitialToken(
   db: Db,

@@ -5,6 +5,7 @@ import { createCleaning } from '../../src/outbox/cleaning.ts';
 import { InitialTokens } from '../../src/client-registration/initial-tokens.service.ts';
 import { Browser } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { type DocumentHost, startDocumentHost } from '../support/document-host.ts';
 import { jwksOf, newKey } from '../support/proofs.ts';
 import { exchange, isActive, post, refresh } from '../support/protocol.ts';
 import { ask, enterPassword } from '../support/relying-party.ts';
@@ -46,6 +47,7 @@ afterEach(async () => {
   // What a test has left counts for no quota of the next.
   await sql`delete from clients where registered_by is not null`.execute(database.db.kysely);
   await sql`delete from initial_access_tokens`.execute(database.db.kysely);
+  await sql`delete from rate_limits`.execute(database.db.kysely);
 });
 
 afterAll(async () => {
@@ -647,6 +649,55 @@ describe('initial access tokens', () => {
     );
     await clean();
     expect(await rowOf(body.client_id)).toBeDefined();
+  });
+});
+
+describe('SECURITY 9: who registers makes us call a host', () => {
+  let host: DocumentHost;
+  let inside: TestServer;
+  const withSector = () => ({
+    ...plainApp,
+    subject_type: 'pairwise',
+    sector_identifier_uri: `${host.origin}/sector.json`,
+  });
+
+  beforeAll(async () => {
+    host = await startDocumentHost();
+    inside = await startServer(database, {
+      CLIENT_REGISTRATION: 'open',
+      OUTBOUND_ALLOW: 'localhost',
+    });
+  });
+
+  afterAll(async () => {
+    await inside.close();
+    await host.stop();
+  });
+
+  test('as often in an hour as documents, and no more; what is refused is counted as well', async () => {
+    const statuses: number[] = [];
+    for (let at = 0; at < 40; at++)
+      statuses.push((await register(inside.issuer, withSector())).status);
+    expect(statuses).toEqual([...Array(30).fill(400), ...Array(10).fill(429)]);
+    expect(host.requests).toHaveLength(30);
+    await sql`delete from rate_limits`.execute(database.db.kysely);
+    const made = await register(inside.issuer);
+    const changes: number[] = [];
+    const change = { ...withSector(), client_id: made.body.client_id };
+    for (let at = 0; at < 40; at++) changes.push((await manage(made, 'PUT', change)).status);
+    expect(changes).toEqual([...Array(30).fill(400), ...Array(10).fill(429)]);
+    expect(host.requests).toHaveLength(60);
+  });
+
+  test('not at all with a token that is none', async () => {
+    host.requests.length = 0;
+    const { status, body } = await register(inside.issuer, withSector(), 'vs_ia_made-up');
+    expect([status, body.error]).toEqual([401, 'invalid_token']);
+    expect(host.requests).toEqual([]);
+    // Nor is anything told of what was sent.
+    expect((await register(byToken.issuer, { redirect_uris: [] }, 'vs_ia_made-up')).status).toBe(
+      401,
+    );
   });
 });
 
