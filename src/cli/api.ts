@@ -6,10 +6,10 @@ import {
   signingAlgs,
 } from '../resource-server/resource-server.ts';
 import { apiList } from './api-list.ts';
-import { seconds } from './client-settings.ts';
 import { type Command, defineCommand, somethingToChange, table } from './command.ts';
 import { detailTypeCommands } from './detail-types.ts';
 import { actor } from './session.ts';
+import { seconds } from './values.ts';
 
 const { identifier, name, scopes, openScopes, tokenFormat, tokenTyp, signingAlg, accessTokenTtl } =
   newResourceServerSchema.shape;

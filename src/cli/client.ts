@@ -7,7 +7,7 @@ import {
 } from '../client/client.ts';
 import type { ClientCredentials } from '../client/client.service.ts';
 import { clientList, clientShow } from './client-list.ts';
-import { givenAspects, givenSettings, settingsInput, settingsOptions } from './client-settings.ts';
+import { givenOf, settingsInput, settingsOptions } from './client-settings.ts';
 import { type Command, defineCommand, type Output, somethingToChange, table } from './command.ts';
 import { clientRevocation } from './revocation.ts';
 import { actor } from './session.ts';
@@ -46,8 +46,8 @@ const createInput = z
     firstParty: input['first-party'],
     verified: input.verified,
     developer: input.developer,
-    settings: givenSettings(input),
-    ...givenAspects(input),
+    settings: givenOf(input).settings,
+    ...givenOf(input).aspects,
   }));
 
 /** All of them, or the one word that takes them away. */
@@ -74,8 +74,8 @@ const changesInput = z
       ...(input['post-logout-redirect-uri'] === undefined
         ? {}
         : { postLogoutRedirectUris: input['post-logout-redirect-uri'] }),
-      ...givenSettings(input),
-      ...givenAspects(input),
+      ...givenOf(input).settings,
+      ...givenOf(input).aspects,
     },
   }));
 

@@ -5,9 +5,9 @@ import {
   detailTypeChangesSchema,
   newDetailTypeSchema,
 } from '../resource-server/resource-server.ts';
-import { jsonFile } from './client-settings.ts';
 import { type Command, defineCommand, somethingToChange, table } from './command.ts';
 import { actor, type Session } from './session.ts';
+import { jsonFile, yesOrNo } from './values.ts';
 
 const added = newDetailTypeSchema.shape;
 const changed = detailTypeChangesSchema.shape;
@@ -17,11 +17,6 @@ const files = {
   schema: { value: 'FILE', help: 'what a detail looks like, as JSON Schema (2020-12)' },
   words: { value: 'FILE', help: 'what people read of it, as JSON' },
 } as const;
-
-const yesOrNo = z
-  .enum(['true', 'false'])
-  .transform((value) => value === 'true')
-  .optional();
 
 const typesOf = async (session: Session) => new DetailTypes(await session.db());
 

@@ -6,9 +6,9 @@ import {
   newSubjectSchema,
   type TrustedIssuer,
 } from '../issuer/issuer.ts';
-import { jsonFile, seconds } from './client-settings.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { actor } from './session.ts';
+import { jsonFile, seconds } from './values.ts';
 
 const name = { value: 'URI', required: true, help: 'the issuer, as it stands in `iss`' } as const;
 const { subject, clientId, api, scopes, public: isPublic } = newSubjectSchema.shape;

@@ -20,7 +20,12 @@ export { grantTypes, hasGrantType, JWT_BEARER, TOKEN_EXCHANGE } from './client-g
 export { hasPrivatePart, isOfKnownType, isUsableKey, type Jwk } from './jwks.ts';
 export { isPublic } from './metadata.ts';
 export { plainResponseModes, responseModes } from './client-requests.ts';
-export { clientChangesSchema, defaultSettings, isFapiProfile } from './client-settings.ts';
+export {
+  clientChangesSchema,
+  defaultSettings,
+  givenSettingsSchema,
+  isFapiProfile,
+} from './client-settings.ts';
 
 export const clientTypes = ['web', 'spa', 'native', 'machine', 'device'] as const;
 export type ClientType = (typeof clientTypes)[number];

@@ -188,6 +188,7 @@ test('an issuer or a subject that would let in more than was meant is refused', 
   await refused(`issuer add --issuer ${ci} --jwks ${keys} --alg none`, 2, /--alg/);
   await refused(`issuer add --issuer ${ci} --jwks-uri http://ci.example.com/keys`, 1, /https/);
   await refused(`issuer add --issuer ${ci} --jwks-uri https://169.254.169.254/keys`, 1, /inside/);
+  await refused(`issuer add --issuer ${ci} --jwks-uri ${ci}/keys#one`, 1, /fragment/);
   await refused(`issuer add --issuer https://id.example.com --jwks ${keys}`, 1, /server itself/);
   expect(await json('issuer list')).toEqual({ issuers: [] });
   await json(`issuer add --issuer ${ci} --jwks ${keys}`);
