@@ -16,14 +16,14 @@ import {
   type ShownSecret,
 } from './client.ts';
 import { hasSecret } from './client-authentication.ts';
-import { withRedirects } from './client-redirects.ts';
 import { checkSectorDocument } from './client-sector.ts';
-import { withSubjects } from './client-subjects.ts';
 import type { ClientChanges } from './client-settings.ts';
 import { newSecret } from './client-secret.ts';
 import * as store from './client.store.ts';
+import * as secrets from './client-secret.store.ts';
 import { refuse, unknownClient } from './refusal.ts';
 import { deleteClient } from './self-registered.service.ts';
+import { checkChangedSector, endOldSubjects } from './subject-changes.service.ts';
 import { changedRegistration, newRegistration } from './registration.ts';
 
 const MAX_SECRETS = 2;
@@ -86,7 +86,7 @@ export class ClientService {
   async show(id: string): Promise<{ client: Client; secrets: ShownSecret[] }> {
     const client = await store.findClient(this.#db.kysely, id);
     if (client === undefined) throw unknownClient(id);
-    return { client, secrets: await store.listSecrets(this.#db.kysely, id) };
+    return { client, secrets: await secrets.listSecrets(this.#db.kysely, id) };
   }
 
   /** Whether `secret` is one of the client's live secrets; in time that does not depend on how much of it is right. */
@@ -138,7 +138,7 @@ export class ClientService {
         verified: input.verified,
         developer: input.developer,
       });
-      if (secret !== undefined) await store.insertSecret(db, { clientId: id, ...secret });
+      if (secret !== undefined) await secrets.insertSecret(db, { clientId: id, ...secret });
       await this.#resourceServers.checkDetailTypes(db, given.authorizationDetailsTypes as string[]);
       for (const api of input.apis) {
         const server = await this.#resourceServers.getForScopes(db, api.identifier, api.scopes);
@@ -164,7 +164,7 @@ export class ClientService {
     { forced = false } = {},
   ): Promise<void> {
     const { name } = changes;
-    await this.#checkSector(id, changes);
+    await checkChangedSector(this.#db.kysely, id, changes, this.#outboundAllow);
     const ended = await this.#db.transaction(async (db) => {
       const stored = await store.lockClient(db, id);
       const client = stored && (await store.findClient(db, id));
@@ -177,9 +177,9 @@ export class ClientService {
       );
       await this.#resourceServers.checkDetailTypes(db, changes.authorizationDetailsTypes);
       await store.updateClient(db, id, { name, metadata, settings });
-      if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
+      if (!hasSecret(metadata)) await secrets.deleteSecrets(db, id);
       const hasOthers = client.settings.sector !== settings.sector;
-      const ended = hasOthers ? await this.#changeSubjects(db, client, forced) : undefined;
+      const ended = hasOthers ? await endOldSubjects(db, client, forced) : undefined;
       await writeAudit(db, {
         type: 'client.changed',
         outcome: 'success',
@@ -195,34 +195,6 @@ export class ClientService {
       await endLeftClientFamilies(this.#db, id, 'client_tokens_revoked', ended);
   }
 
-  /** Asked of the foreign host before anything is locked. */
-  async #checkSector(id: string, changes: ClientChanges): Promise<void> {
-    if (typeof changes.sectorIdentifierUri !== 'string' && changes.redirectUris === undefined)
-      return;
-    const client = await store.findClient(this.#db.kysely, id);
-    if (client === undefined) throw unknownClient(id);
-    const metadata = withRedirects(withSubjects(client.metadata, changes), changes);
-    await checkSectorDocument(metadata, this.#outboundAllow);
-  }
-
-  /**
-   * What the client knows its people by changes: it would take each of them for somebody else. Gives how many families
-   * ended; undefined where it has no people yet.
-   */
-  async #changeSubjects(db: Db, client: Client, forced: boolean): Promise<number | undefined> {
-    const { id } = client;
-    // Who asks nobody for consent leaves nothing of people who were there once.
-    if (!client.firstParty && !(await store.hasPeople(db, id))) return undefined;
-    if (!forced)
-      throw new AppError(
-        'has_people',
-        'The people of this client would get other subjects, and it would know none of them again. Say --force if that is what you want.',
-        { status: 409 },
-      );
-    await store.endTokens(db, id, CLOCK_SLACK);
-    return endClientFamilies(db, id, 'client_tokens_revoked');
-  }
-
   /**
    * Adds a secret, so that a rotation breaks nobody: two live at once, the new one and the one before it.
    * @throws AppError `unknown_client`, `invalid_client` for one that has no secret
@@ -236,8 +208,9 @@ export class ClientService {
         refuse(
           'This client has no secret: it is a public one, or authenticates with a key of its own.',
         );
-      if ((await store.countSecrets(db, id)) >= MAX_SECRETS) await store.deleteOldestSecret(db, id);
-      await store.insertSecret(db, { clientId: id, ...secret });
+      if ((await secrets.countSecrets(db, id)) >= MAX_SECRETS)
+        await secrets.deleteOldestSecret(db, id);
+      await secrets.insertSecret(db, { clientId: id, ...secret });
       await writeAudit(db, {
         type: 'client.secret_added',
         outcome: 'success',
@@ -333,6 +306,6 @@ export async function createIntrospectionClient(
     firstParty: false,
     verified: true,
   });
-  await store.insertSecret(db, { clientId, ...secret });
+  await secrets.insertSecret(db, { clientId, ...secret });
   return { clientId, clientSecret: secret.value };
 }

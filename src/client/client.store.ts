@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
-import type { Client, ClientSummary, ShownSecret } from './client.ts';
+import type { Client, ClientSummary } from './client.ts';
 import { clientSettingsSchema } from './client-settings.ts';
 
 interface ClientRow {
@@ -95,22 +95,6 @@ export async function listClients(db: Db): Promise<ClientSummary[]> {
   }));
 }
 
-/** What may be shown of the client's secrets, the oldest first. */
-export async function listSecrets(db: Db, clientId: string): Promise<ShownSecret[]> {
-  const rows = await db
-    .selectFrom('client_secrets')
-    .select(['last_four', 'created_at', 'expires_at'])
-    .where('client_id', '=', clientId)
-    .orderBy('created_at')
-    .orderBy('id')
-    .execute();
-  return rows.map((row) => ({
-    lastFour: row.last_four,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at ?? undefined,
-  }));
-}
-
 export interface ClientInsert {
   readonly id: string;
   readonly name: string;
@@ -142,109 +126,6 @@ export async function insertClient(db: Db, client: ClientInsert): Promise<void> 
       tokens_since: null,
     })
     .execute();
-}
-
-/** The row of a metadata document's client, as the document is now. */
-export async function insertDocumentClient(
-  db: Db,
-  {
-    id,
-    name,
-    type,
-    metadata,
-    settings: { sector },
-  }: Pick<Client, 'id' | 'metadata' | 'name' | 'settings' | 'type'>,
-): Promise<void> {
-  await db
-    .insertInto('clients')
-    .values({
-      id,
-      name,
-      type,
-      metadata: JSON.stringify(metadata),
-      // Of policy nothing is its own to say; its sector follows from what it says.
-      settings: JSON.stringify(sector === undefined ? {} : { sector }),
-      registered_by: 'document',
-    })
-    .onConflict((conflict) => conflict.column('id').doNothing())
-    .execute();
-}
-
-/** Notes, once an hour, that the document still says the same. */
-export async function touchDocumentClient(db: Db, id: string): Promise<void> {
-  await db
-    .updateTable('clients')
-    .set({ updated_at: sql<Date>`now()` })
-    .where('id', '=', id)
-    .where('updated_at', '<', sql<Date>`now() - interval '1 hour'`)
-    .execute();
-}
-
-/** The row of a document that was seen within a day. */
-export async function findRecentDocumentClient(db: Db, id: string) {
-  return db
-    .selectFrom('clients')
-    .select(['name', 'type', 'metadata', 'settings'])
-    .where('id', '=', id)
-    .where('updated_at', '>', sql<Date>`now() - interval '1 day'`)
-    .where('disabled_at', 'is', null)
-    .executeTakeFirst();
-}
-
-/** About how many clients of metadata documents, other than this one, the account has decided. */
-export async function countDocuments(db: Db, accountId: string, butFor: string): Promise<number> {
-  const row = await db
-    .selectFrom('consents')
-    .innerJoin('clients', 'clients.id', 'consents.client_id')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where('consents.account_id', '=', accountId)
-    .where('consents.client_id', '<>', butFor)
-    .where('clients.registered_by', '=', 'document')
-    .executeTakeFirstOrThrow();
-  return row.count;
-}
-
-export async function insertSecret(
-  db: Db,
-  secret: { id: string; clientId: string; hash: Buffer; lastFour: string },
-): Promise<void> {
-  await db
-    .insertInto('client_secrets')
-    .values({
-      id: secret.id,
-      client_id: secret.clientId,
-      secret_hash: secret.hash,
-      last_four: secret.lastFour,
-      expires_at: null,
-    })
-    .execute();
-}
-
-/** How many secrets of the client are live. Locks the client, so that two additions at once are counted. */
-export async function countSecrets(db: Db, clientId: string): Promise<number> {
-  await db.selectFrom('clients').select('id').where('id', '=', clientId).forUpdate().execute();
-  const row = await db
-    .selectFrom('client_secrets')
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where('client_id', '=', clientId)
-    .where(({ eb }) =>
-      eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', sql<Date>`now()`)]),
-    )
-    .executeTakeFirstOrThrow();
-  return row.count;
-}
-
-/** Deletes the oldest secret of the client that is live, or does nothing where there is none. */
-export async function deleteOldestSecret(db: Db, clientId: string): Promise<void> {
-  await sql`delete from client_secrets where id = (
-    select id from client_secrets where client_id = ${clientId} order by created_at, id limit 1)`.execute(
-    db,
-  );
-}
-
-/** Deletes every secret of the client. */
-export async function deleteSecrets(db: Db, clientId: string): Promise<void> {
-  await db.deleteFrom('client_secrets').where('client_id', '=', clientId).execute();
 }
 
 /** Opens scopes of an API to a client; scopes that the API does not have are refused by the database. */

@@ -15,6 +15,8 @@ import { checkSectorDocument } from './client-sector.ts';
 import type { Client, ClientType } from './client.ts';
 import { unknownClient } from './refusal.ts';
 import * as store from './client.store.ts';
+import * as secrets from './client-secret.store.ts';
+import * as documents from './document-client.store.ts';
 
 export type { SelfDescription } from './client-dynamic.ts';
 
@@ -57,7 +59,7 @@ export async function insertSelfRegistered(
     verified: false,
     registeredBy: by,
   });
-  if (secret !== undefined) await store.insertSecret(db, { clientId: id, ...secret });
+  if (secret !== undefined) await secrets.insertSecret(db, { clientId: id, ...secret });
   return { clientId: id, clientSecret: secret?.value };
 }
 
@@ -91,8 +93,8 @@ export async function replaceSelfRegistered(
     );
   await store.updateClient(db, id, { name, type, metadata, settings: { ...kept, ...settings } });
   const secret = hasSecret(metadata) && !hasSecret(stored.metadata) ? newSecret() : undefined;
-  if (!hasSecret(metadata)) await store.deleteSecrets(db, id);
-  if (secret !== undefined) await store.insertSecret(db, { clientId: id, ...secret });
+  if (!hasSecret(metadata)) await secrets.deleteSecrets(db, id);
+  if (secret !== undefined) await secrets.insertSecret(db, { clientId: id, ...secret });
   await raiseVersion(db, 'clients');
   return secret?.value;
 }
@@ -104,7 +106,7 @@ export async function replaceSelfRegistered(
  */
 export async function deleteClient(db: Db, id: string, origin: AuditOrigin): Promise<number> {
   if (!(await store.setDeleted(db, id))) throw unknownClient(id);
-  await store.deleteSecrets(db, id);
+  await secrets.deleteSecrets(db, id);
   await writeAudit(db, { type: 'client.deleted', outcome: 'success', clientId: id, ...origin });
   await raiseVersion(db, 'clients');
   return endClientFamilies(db, id, 'client_disabled');
@@ -122,13 +124,13 @@ export async function keepDocumentClient(
   client: Pick<Client, 'id' | 'metadata' | 'name' | 'settings' | 'type'>,
   accountId: string,
 ): Promise<void> {
-  if ((await store.countDocuments(db, accountId, client.id)) >= MOST_DOCUMENTS)
+  if ((await documents.countDocuments(db, accountId, client.id)) >= MOST_DOCUMENTS)
     throw new AppError(
       'too_many_apps',
       'You have let in too many apps that nobody here knows. Remove some first.',
       { status: 429, retryAfter: 60 },
     );
-  await store.insertDocumentClient(db, client);
+  await documents.insertDocumentClient(db, client);
 }
 
 /** Takes over what a document says by now, and that it was seen to say so; gives whether that is something new. */
@@ -142,7 +144,7 @@ export async function updateDocumentClient(
     stored.type === type &&
     isDeepStrictEqual(stored.metadata, JSON.parse(JSON.stringify(metadata)))
   ) {
-    await store.touchDocumentClient(db, stored.id);
+    await documents.touchDocumentClient(db, stored.id);
     return false;
   }
   const locked = await store.lockClient(db, stored.id);
@@ -163,6 +165,6 @@ export async function lastSeenDocumentClient(
   db: Db,
   id: string,
 ): Promise<SelfRegistered | undefined> {
-  const row = await store.findRecentDocumentClient(db, id);
+  const row = await documents.findRecentDocumentClient(db, id);
   return row && { ...row, type: row.type as ClientType };
 }
