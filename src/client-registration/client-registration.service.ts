@@ -133,7 +133,7 @@ export class ClientRegistrationService {
     this.#checkRepeated(client, body);
     const prepared = await this.#prepare(body, origin);
     const clientSecret = await this.#parts.db.transaction(async (tx) => {
-      const secret = await replaceSelfRegistered(tx, id, prepared);
+      const secret = await replaceSelfRegistered(tx, id, prepared).catch(inWordsOfProtocol);
       await writeAudit(tx, {
         type: 'client.changed',
         outcome: 'success',

@@ -1,6 +1,10 @@
 import { type Client, defaultSettings } from '../client/client.ts';
 import type { ClientDocuments } from '../client/client.service.ts';
-import { prepareSelfRegistered, type SelfRegistered } from '../client/self-registered.service.ts';
+import {
+  prepareSelfRegistered,
+  type SelfRegistered,
+  underPolicy,
+} from '../client/self-registered.service.ts';
 import { AppError } from '../errors.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
@@ -73,7 +77,14 @@ export class MetadataDocuments implements ClientDocuments {
     const known = this.#known.get(url);
     const isFresh = known !== undefined && this.#clock() < known.freshUntil;
     const current = isFresh ? known : await this.#fetchOnce(url, stored, known);
-    return current && this.#clientOf(url, current, stored);
+    try {
+      return current && (await this.#clientOf(url, current, stored));
+    } catch (error) {
+      if (!(error instanceof AppError) || error.status >= 500) throw error;
+      remember(this.#failed, url, { until: this.#clock() + 1_000 * PAUSE, error });
+      this.#known.delete(url);
+      return undefined;
+    }
   }
 
   /** Why the document counts for nothing, in words for who publishes it; undefined where nothing is known of that. */
@@ -143,16 +154,19 @@ export class MetadataDocuments implements ClientDocuments {
     return document && { document, fetchedAt: now, freshUntil: now };
   }
 
+  /** @throws AppError `invalid_client` where the document does not go together with what an operator has set */
   async #clientOf(url: string, known: Known, stored: Client | undefined): Promise<Client> {
     const open = await this.#parts.resourceServers.openScopes();
     if (known.made?.stored !== stored || known.made?.open !== open) {
-      const { name, type, metadata, settings } = known.document;
+      const { name, type } = known.document;
+      const { metadata, settings } =
+        stored === undefined ? known.document : underPolicy(known.document, stored);
       const client: Client = {
         id: url,
         name,
         type,
         metadata,
-        settings: { ...(stored?.settings ?? defaultSettings), ...settings },
+        settings: { ...defaultSettings, ...settings },
         resourceServerId: undefined,
         firstParty: false,
         verified: stored?.verified ?? false,

@@ -13,6 +13,7 @@ import type { Registration } from './client-rules.ts';
 import { newSecret } from './client-secret.ts';
 import { checkSectorDocument } from './client-sector.ts';
 import type { Client, ClientType } from './client.ts';
+import { checked } from './registration.ts';
 import { unknownClient } from './refusal.ts';
 import * as store from './client.store.ts';
 import * as secrets from './client-secret.store.ts';
@@ -74,24 +75,40 @@ export function insertAllowedScopes(
 }
 
 /**
+ * What a client says of itself under the policy that an operator has set for it, which it can't say itself out of.
+ * @throws AppError `invalid_client` where the two do not go together
+ */
+export function underPolicy(
+  { metadata, settings }: Registration,
+  { settings: set, allowed }: Pick<Client, 'allowed'> & Pick<Registration, 'settings'>,
+): Registration {
+  const { sector: _, ...policy } = set;
+  return checked({ metadata, settings: { ...policy, ...settings } }, allowed, {});
+}
+
+/**
  * Replaces what it says of itself; policy of ours stays. Gives a secret where it has one from now on.
- * @throws AppError `unknown_client`, `invalid_client_metadata` where its people would get other subjects
+ * @throws AppError `unknown_client`, `invalid_client` where it does not go together with that policy,
+ * `invalid_client_metadata` where its people would get other subjects
  */
 export async function replaceSelfRegistered(
   db: Db,
   id: string,
-  { name, type, metadata, settings }: SelfRegistered,
+  said: SelfRegistered,
 ): Promise<string | undefined> {
   const stored = await store.lockClient(db, id);
-  if (stored === undefined) throw unknownClient(id);
-  const { sector, ...kept } = stored.settings;
-  if (sector !== settings.sector && (await store.hasPeople(db, id)))
+  const client = stored && (await store.findClient(db, id));
+  if (stored === undefined || client === undefined) throw unknownClient(id);
+  const { name, type } = said;
+  const { allowed } = client;
+  const { metadata, settings } = underPolicy(said, { settings: stored.settings, allowed });
+  if (stored.settings.sector !== settings.sector && (await store.hasPeople(db, id)))
     throw new AppError(
       'invalid_client_metadata',
       'The people of this client would get other subjects, and it would know none of them again.',
       { status: 400 },
     );
-  await store.updateClient(db, id, { name, type, metadata, settings: { ...kept, ...settings } });
+  await store.updateClient(db, id, { name, type, metadata, settings });
   const secret = hasSecret(metadata) && !hasSecret(stored.metadata) ? newSecret() : undefined;
   if (!hasSecret(metadata)) await secrets.deleteSecrets(db, id);
   if (secret !== undefined) await secrets.insertSecret(db, { clientId: id, ...secret });

@@ -382,6 +382,7 @@ describe('caching', () => {
       name: async (url: string, stored?: Client) =>
         (await service.find(url, async () => stored))?.name,
       find: (url: string) => service.find(url, async () => undefined),
+      whyNot: (url: string) => service.whyNot(url),
     };
   }
 
@@ -420,6 +421,20 @@ describe('caching', () => {
     cache.pass(3_601);
     expect(await cache.name(url, stored)).toBe('Scribe 2');
     expect(cache.seen.updated).toEqual(['Scribe', 'Scribe 2']);
+  });
+
+  test('SECURITY 30: policy that an operator has set for it holds for whatever its document says', async () => {
+    const { url } = publish();
+    const cache = documents();
+    const stored = (settings: object) =>
+      ({ disabled: false, settings, allowed: new Map() }) as unknown as Client;
+    expect(await cache.name(url, stored({ pkce: 'optional' }))).toBeUndefined();
+    expect(cache.whyNot(url)).toContain('PKCE');
+    cache.pass(11);
+    expect(await cache.name(url, stored({ profile: 'fapi2' }))).toBeUndefined();
+    expect(cache.whyNot(url)).toContain('A public client');
+    cache.pass(11);
+    expect(await cache.name(url, stored({}))).toBe('Scribe');
   });
 
   test('while its host is away, what it said last serves for a day; what it takes back, not at all', async () => {

@@ -534,6 +534,46 @@ describe('management (RFC 7592)', () => {
     );
   });
 
+  test('SECURITY 30: policy that the operator has set for it holds for what it says of itself from then on', async () => {
+    const made = await register(server.issuer);
+    const id = made.body.client_id;
+    const whole = { ...plainApp, client_id: id };
+    await server.services.clients.update(id, { pkce: 'optional' }, 'test');
+    const open = await manage(made, 'PUT', { ...whole, token_endpoint_auth_method: 'none' });
+    expect([open.status, open.body.error]).toEqual([400, 'invalid_client_metadata']);
+    expect((await rowOf(id))?.metadata).toMatchObject({
+      token_endpoint_auth_method: 'client_secret_basic',
+    });
+    expect((await manage(made, 'PUT', whole)).status).toBe(200);
+    expect((await rowOf(id))?.settings).toEqual({ pkce: 'optional' });
+
+    const sound = {
+      ...plainApp,
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: jwksOf(await newKey()),
+      dpop_bound_access_tokens: true,
+      require_pushed_authorization_requests: true,
+      id_token_signed_response_alg: 'ES256',
+    };
+    const fapi = await register(server.issuer, sound);
+    const fapiId = fapi.body.client_id;
+    await server.services.clients.update(fapiId, { profile: 'fapi2' }, 'test');
+    const before = (await rowOf(fapiId))?.metadata;
+    const said = { ...sound, client_id: fapiId };
+    for (const less of [
+      { dpop_bound_access_tokens: false },
+      { require_pushed_authorization_requests: false },
+      { id_token_signed_response_alg: 'RS256' },
+      { token_endpoint_auth_method: 'client_secret_basic', jwks: undefined },
+    ]) {
+      const { status, body } = await manage(fapi, 'PUT', { ...said, ...less });
+      expect([less, status, body.error]).toEqual([less, 400, 'invalid_client_metadata']);
+    }
+    expect((await rowOf(fapiId))?.metadata).toEqual(before);
+    expect((await manage(fapi, 'PUT', said)).status).toBe(200);
+    expect((await rowOf(fapiId))?.metadata).toEqual(before);
+  });
+
   test('a client that gives up its secret has none, and one that wants one gets it once', async () => {
     const made = await register(server.issuer);
     const whole = { ...plainApp, client_id: made.body.client_id };
