@@ -1,5 +1,6 @@
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { addressKey } from '../lib/client-address.ts';
 import type { RequestPages } from './polled-pages.ts';
 
 type DeviceFlow = NonNullable<NonNullable<Configuration['features']>['deviceFlow']>;
@@ -36,7 +37,7 @@ export const deviceRateHook = {
   ): Promise<void> => {
     if (ctx.oidc.route !== 'device_authorization') return;
     try {
-      await perAddress.consume(`${client.clientId} ${ctx.state.address as string}`);
+      await perAddress.consume(`${client.clientId} ${addressKey(ctx.state.address as string)}`);
       await perClient.consume(client.clientId);
     } catch (refused) {
       if (!(refused instanceof RateLimiterRes)) throw refused;

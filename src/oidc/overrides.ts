@@ -178,6 +178,8 @@ export function applyListeners(provider: Provider, sealer: Sealer): void {
 /** Who has authenticated is told of by what was wrong with its request; the authorization endpoint knows nobody. */
 function auditRefusedPush(ctx: KoaContextWithOIDC, error: Error): void {
   if (error.message === 'invalid_client') return auditRefusedClient(ctx, error);
+  // One that came too often leaves nothing, here neither.
+  if (error.message === 'temporarily_unavailable') return;
   currentUnit().auditAlways({
     type: 'request.refused',
     outcome: 'refused',

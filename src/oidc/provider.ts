@@ -37,6 +37,7 @@ import { takeAliasedAssertions } from './mtls.ts';
 import { offlineAccessHook } from './offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy, promptValues } from './policy.ts';
+import { pushedRateHook } from './pushed-limit.ts';
 import { createResourceInfo } from './resources.ts';
 import type { Subjects } from './subjects.ts';
 import { currentUnit } from './unit-of-work.ts';
@@ -150,7 +151,11 @@ function configuration({
     enabledJWA: enabledJwa,
     assertJwtClientAuthClaimsAndHeader: checkAssertion,
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
-    extraParams: { ...offlineAccessHook(clients), ...deviceRateHook },
+    extraParams: {
+      ...offlineAccessHook(clients),
+      ...deviceRateHook,
+      ...pushedRateHook(clients),
+    },
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
     // Which clients are told it in ID tokens is for id-token-claims.ts to say.
     conformIdTokenClaims: false,

@@ -593,7 +593,10 @@ describe('what a device may ask', () => {
     expect((await poll(given.device_code)).body.scope).toBe('albums:read');
   });
 
-  test('not more often than sixty times a minute from one address', async () => {
+  test.each([
+    ['address', () => '203.0.113.50'],
+    ['network of IPv6', (index: number) => `2001:db8:50:1::${index.toString(16)}`],
+  ])('not more often than sixty times a minute from one %s', async (_, addressOf) => {
     const client = await deviceClient();
     const statuses: number[] = [];
     let last: Page | undefined;
@@ -601,7 +604,7 @@ describe('what a device may ask', () => {
     for (let i = 0; i < 61; i++) {
       const response = await fetch(`${server.issuer}/device_authorization`, {
         method: 'POST',
-        headers: { 'x-forwarded-for': '203.0.113.50' },
+        headers: { 'x-forwarded-for': addressOf(i) },
         body,
       });
       statuses.push(response.status);

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Credentials, Seed } from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
-import { authorizationFields, countRows, form, query, send } from '../support/wire.ts';
+import { authorizationFields, basic, countRows, form, query, send } from '../support/wire.ts';
 
 /** SECURITY 27: what nobody has to have proven anything for, and never ends. What is of one request stands in authorization.test.ts. */
 
@@ -172,4 +172,35 @@ describe('SECURITY 27: deep and endless JSON', () => {
     expect(location).not.toContain('server_error');
     if (name !== 'claims') expect(location).toContain('error=invalid_authorization_details');
   });
+});
+
+test('SECURITY 27: requests that are pushed for a public client: as many from one network, and no more', async () => {
+  const seed = new Seed(database.db);
+  const pushed = async () => Number((await countRows(database.db)).pushed_requests);
+  const push = (by: Credentials, address: string, more: Record<string, string> = {}) =>
+    send(server.url, '/par', {
+      method: 'POST',
+      headers: { 'x-forwarded-for': address, ...(by === web ? basic(by) : {}) },
+      body: form({ ...authorizationFields(by).fields, ...more }),
+    });
+  const open = await seed.client({ type: 'spa' });
+  const other = await seed.client({ type: 'spa' });
+  const refused = { limited: 0, index: 0 };
+  const worker = async () => {
+    while (refused.index < 2_010) {
+      const index = refused.index++;
+      const by = index % 2 === 0 ? open : other;
+      const { status } = await push(by, `2001:db8:7:7::${index.toString(16)}`);
+      if (status === 429) refused.limited++;
+      else expect(status).toBe(201);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+  expect([await pushed(), refused.limited]).toEqual([2_000, 10]);
+  const last = await push(open, '2001:db8:7:7::1');
+  expect([last.status, last.json.error]).toEqual([429, 'temporarily_unavailable']);
+  expect(Number(last.headers['retry-after'])).toBeGreaterThan(0);
+  // Others go on, and so does a client from there that proves who it is.
+  expect((await push(open, '2001:db8:7:8::1')).status).toBe(201);
+  expect((await push(web, '2001:db8:7:7::1')).status).toBe(201);
 });
