@@ -15,9 +15,15 @@ export interface SpelledOut {
 const LONGEST = 80;
 const graphemes = new Intl.Segmenter();
 
-/** Nothing that a browser would act on instead of showing it: it would tell something else than what is granted. */
+/**
+ * What a browser would act on, or not show at all: it would tell something else than what is granted. Joiners and selectors
+ * stay: some scripts and pictures can't be written without them.
+ */
 const hidden =
-  /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\u00ad\u200b\u2060-\u2064\ufeff\u{e0000}-\u{e007f}]/gu;
+  /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}\u2800]|(?!\p{Join_Control}|\p{Variation_Selector})\p{Default_Ignorable_Code_Point}/gu;
+/** What shows; a text without any of it is none to read. */
+const visible = /[\p{L}\p{N}\p{P}\p{S}]/u;
+const unreadable = '\ufffd';
 
 export function spellOut({ words: byLanguage, detail }: DetailShown, kit: Kit): SpelledOut {
   const language = kit.locale.split('-', 1)[0] as string;
@@ -73,7 +79,7 @@ function valueAt(detail: unknown, path: string): unknown {
 
 /** A plain value, or a list of such, as it is read; undefined for anything else. */
 function told(value: unknown, kit: Kit): string | undefined {
-  if (typeof value === 'string') return value.replace(/\s+/g, ' ').trim().replace(hidden, '\ufffd');
+  if (typeof value === 'string') return readable(value.replace(/\s+/g, ' ').trim());
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return String(value ? kit.m.yes : kit.m.no);
   if (!Array.isArray(value) || value.length === 0) return undefined;
@@ -81,6 +87,11 @@ function told(value: unknown, kit: Kit): string | undefined {
   return parts.every((part) => part !== undefined)
     ? new Intl.ListFormat(kit.locale, { style: 'short' }).format(parts)
     : undefined;
+}
+
+function readable(text: string): string {
+  const shown = text.replace(hidden, unreadable);
+  return shown === '' || visible.test(shown) ? shown : unreadable;
 }
 
 function cut(value: string): string {
@@ -98,4 +109,4 @@ function flatten(value: unknown, kit: Kit, path = ''): SpelledOut['all'] {
   );
 }
 
-const name = (path: string) => path.replace(hidden, '\ufffd');
+const name = (path: string) => path.replace(hidden, unreadable);

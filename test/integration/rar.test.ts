@@ -358,6 +358,17 @@ describe('what people see is the text that was sent', () => {
     const turned = await atPage([pay({ creditorName: 'A\u202eB\u200bC\nD' })]);
     expect(turned.page.text).toContain('A\ufffdB\ufffdC D');
     expect(turned.page.html).not.toMatch(/[\u202e\u200b]/);
+    // Letters by their kind, that show nothing.
+    for (const blank of ['\u3164', '\uffa0', '\u115f', '\u2800', '\u180e']) {
+      const within = await atPage([pay({ creditorName: `A${blank}B` })]);
+      expect(within.page.text).toContain('A\ufffdB');
+    }
+    for (const nothing of ['\u200d', '\ufe0f\ufe0f']) {
+      const all = await atPage([pay({ creditorName: nothing })]);
+      expect(all.page.text).toContain('to \ufffd');
+    }
+    const joined = await atPage([pay({ creditorName: 'नामक्\u200dष 👩\u200d💻' })]);
+    expect(joined.page.text).toContain('नामक्\u200dष 👩\u200d💻');
     const long = `${'Long '.repeat(40)}End`;
     const cut = await atPage([pay({ creditorName: long })]);
     expect(cut.page.text).toMatch(/to Long Long .{60,80}… /);
