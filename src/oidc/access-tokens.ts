@@ -14,8 +14,13 @@ export const accessTokenClaims: NonNullable<Configuration['extraTokenClaims']> =
   const given = claimsGiven(token);
   if (given !== undefined) return given;
   if (token.kind !== 'AccessToken') return undefined;
-  const { AuthorizationCode: code, RefreshToken: refresh } = ctx.oidc.entities;
-  const { acr, authTime } = (code ?? refresh ?? {}) as SignedIn;
+  const {
+    AuthorizationCode: code,
+    RefreshToken: refresh,
+    DeviceCode: device,
+    BackchannelAuthenticationRequest: asked,
+  } = ctx.oidc.entities;
+  const { acr, authTime } = (code ?? refresh ?? device ?? asked ?? {}) as SignedIn;
   return {
     ...(acr === undefined ? {} : { acr }),
     ...(authTime === undefined ? {} : { auth_time: authTime }),

@@ -8,6 +8,7 @@ import type { Account } from '../account/account.ts';
 import { AppError } from '../errors.ts';
 import { tooMany } from './device.ts';
 import { POLL_INTERVAL } from './polled-requests.ts';
+import { useRequestUp } from './request-objects.ts';
 import { currentUnit } from './unit-of-work.ts';
 
 type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;
@@ -57,7 +58,10 @@ export function createCiba(people: AskedPeople): Ciba {
         throw new errors.InvalidRequest('request_context is not supported');
     },
     /** The first that is called once it is known who is meant; user codes themselves are off. */
-    verifyUserCode: (ctx, account) => countRequest(ctx, account.accountId, people),
+    async verifyUserCode(ctx, account) {
+      await useRequestUp(ctx);
+      await countRequest(ctx, account.accountId, people);
+    },
     triggerAuthenticationDevice(ctx) {
       // The mail is in the commit: see `addCibaRequest`.
       Object.assign(ctx.body as object, { interval: POLL_INTERVAL });

@@ -1,6 +1,7 @@
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { epochSeconds } from '../lib/time.ts';
 import { isFapi, MAX_AHEAD } from './assertions.ts';
+import { useIdOnce } from './replays.ts';
 
 type CheckRequestObject = NonNullable<
   NonNullable<NonNullable<Configuration['features']>['requestObjects']>['assertJwtClaimsAndHeader']
@@ -33,7 +34,29 @@ export const checkRequestObject: CheckRequestObject = async (ctx, claims, header
   for (const claim of requiredClaims(ctx, client))
     if (claims[claim] === undefined) refuse(`the request object is missing the '${claim}' claim`);
   checkTimes(claims as unknown as Times);
+  if (ctx.oidc.route === 'backchannel_authentication') noteId(ctx, claims);
 };
+
+/** Of the request that is under way, what its id is, and until when it is good. */
+const ids = new WeakMap<object, { readonly jti: string; readonly exp: number }>();
+
+function noteId(ctx: KoaContextWithOIDC, { jti, exp }: { jti?: unknown; exp?: unknown }): void {
+  if (typeof jti !== 'string' || jti === '') refuse("the 'jti' claim must be a string");
+  ids.set(ctx, { jti, exp: exp as number });
+}
+
+/**
+ * A signed request asks a person once (CIBA Core, section 7.1.1): whoever has come by it and by what its client
+ * authenticates with asks nobody again. Called once nothing else is wrong with it.
+ * @throws InvalidRequestObject
+ */
+export async function useRequestUp(ctx: KoaContextWithOIDC): Promise<void> {
+  const id = ids.get(ctx);
+  const clientId = ctx.oidc.client?.clientId as string;
+  if (id === undefined) return;
+  if (!(await useIdOnce(`request ${clientId.length} ${clientId} ${id.jti}`, Math.ceil(id.exp))))
+    refuse('the request object was used before');
+}
 
 interface Times {
   readonly exp: number;

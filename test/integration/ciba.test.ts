@@ -568,8 +568,12 @@ describe('clients', () => {
         .setNotBefore('0s')
         .setExpirationTime('1m')
         .sign(signer);
-    const good = await post(server.issuer, '/ciba', client, { request: await signed() });
+    const sent = { request: await signed() };
+    const good = await post(server.issuer, '/ciba', client, sent);
     expect(good.status).toBe(200);
+    // SECURITY JWT: it asks a person once, whichever process it comes to.
+    const again = await post(another.url, '/ciba', client, sent);
+    expect([again.status, again.body.error]).toEqual([400, 'invalid_request']);
     // It has named its client in the signed request alone.
     const page = await open(browserFrom(), await linkTo(account), account);
     expect(page.title).toContain('Till asks for your answer');

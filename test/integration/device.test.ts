@@ -146,7 +146,13 @@ test('a person enters the code, signs in and allows; the device gets tokens for 
   expect(body).toMatchObject({ token_type: 'Bearer', scope: 'albums:read' });
   expect(Object.keys(body)).toContain('id_token');
   const told = await post(server.issuer, '/introspect', api, { token: body.access_token });
-  expect(told.body).toMatchObject({ active: true, aud: albums, sub: account.id });
+  expect(told.body).toMatchObject({
+    active: true,
+    aud: albums,
+    sub: account.id,
+    acr: 'urn:vouchsafe:acr:1fa',
+    auth_time: expect.any(Number),
+  });
   expect((await refresh(server.issuer, tv, body.refresh_token)).status).toBe(200);
   expect((await poll(given.device_code)).body.error).toBe('invalid_grant');
   expect(await rowOf(given)).toMatchObject({
