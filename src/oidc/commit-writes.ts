@@ -1,5 +1,5 @@
-import type { AuditWrite } from '../audit/audit.ts';
 import { isReplay, REPLAY_MAIL } from '../email/email.ts';
+import { addAudit } from './audit-writes.ts';
 import { addPolledRequests } from './polled-writes.ts';
 import { Expression, type StatementBuilder } from './statement.ts';
 import type { Always, Outcome, SessionWrite, TokenWrite } from './writes.ts';
@@ -32,25 +32,6 @@ const pushedColumns = {
   expires_at: 'timestamptz',
 };
 const outboxColumns = { id: 'text', kind: 'text', payload_sealed: 'bytea', about: 'jsonb' };
-const auditColumns = {
-  id: 'text',
-  type: 'text',
-  outcome: 'text',
-  account_id: 'text',
-  client_id: 'text',
-  grant_id: 'text',
-  actor: 'text',
-  request_id: 'text',
-  reason: 'text',
-  data: 'jsonb',
-};
-const auditPeopleColumns = {
-  event_id: 'text',
-  account_id: 'text',
-  address: 'text',
-  user_agent: 'text',
-  email: 'text',
-};
 
 /** Every write of the outcome hangs on the last gate. */
 export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
@@ -263,40 +244,4 @@ function addReplayMail(b: StatementBuilder, index: number, reason: string): void
          'reason', ${b.param(reason, 'text')}, 'at', to_char(now() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
      from killed_${index} on conflict (id) do nothing returning 1`,
   );
-}
-
-function addAudit(
-  b: StatementBuilder,
-  name: string,
-  events: readonly AuditWrite[],
-  condition: string,
-): void {
-  if (events.length === 0) return;
-  const rows = events.map((event) => ({
-    id: event.id,
-    type: event.type,
-    outcome: event.outcome,
-    account_id: event.accountId,
-    client_id: event.clientId,
-    grant_id: event.grantId,
-    actor: event.actor,
-    request_id: event.requestId,
-    reason: event.reason,
-    data: event.data,
-  }));
-  b.insert(`${name}_audit`, 'audit_events', auditColumns, rows, condition);
-  const people = events
-    .filter(
-      (event) =>
-        event.address !== undefined || event.userAgent !== undefined || event.email !== undefined,
-    )
-    .map((event) => ({
-      event_id: event.id,
-      account_id: event.accountId,
-      address: event.address,
-      user_agent: event.userAgent,
-      email: event.email,
-    }));
-  if (people.length > 0)
-    b.insert(`${name}_audit_people`, 'audit_people', auditPeopleColumns, people, condition);
 }
