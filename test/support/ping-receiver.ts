@@ -1,11 +1,7 @@
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { getCACertificates, setDefaultCACertificates } from 'node:tls';
-import { certificate } from './certificates.ts';
+import { startTrustedHost } from './trusted-host.ts';
 
 export interface ReceivedPing {
   readonly authorization: string | undefined;
@@ -29,17 +25,7 @@ const isRedirect = (status = 204) => status >= 300 && status < 400;
 export async function openPingReceiver(): Promise<PingReceiver> {
   let answers = [204];
   const received: ReceivedPing[] = [];
-  const authority = certificate({
-    subject: [['CN', 'Authority of clients that are pinged']],
-    ca: true,
-  });
-  const { cert, key } = certificate({ issuer: authority, names: { dns: 'localhost' } });
-  const trustedBefore = getCACertificates('default');
-  setDefaultCACertificates([...trustedBefore, authority.cert]);
-  const folder = mkdtempSync(join(tmpdir(), 'vouchsafe-ping-'));
-  const authorityFile = join(folder, 'authority.pem');
-  writeFileSync(authorityFile, authority.cert);
-  const http = createServer({ cert, key }, (request, response) => {
+  const host = await startTrustedHost((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
@@ -54,18 +40,16 @@ export async function openPingReceiver(): Promise<PingReceiver> {
       response.end(status === 200 ? '{"what":"ever"}' : undefined);
     });
   });
-  http.listen(0, 'localhost');
-  await once(http, 'listening');
+  const folder = mkdtempSync(join(tmpdir(), 'vouchsafe-ping-'));
+  const authorityFile = join(folder, 'authority.pem');
+  writeFileSync(authorityFile, host.authority);
   return {
-    uri: `https://localhost:${(http.address() as AddressInfo).port}/ciba-ping`,
+    uri: `${host.origin}/ciba-ping`,
     received,
     authorityFile,
     answerWith: (...given) => void (answers = given),
     async close() {
-      http.closeAllConnections();
-      http.close();
-      await once(http, 'close');
-      setDefaultCACertificates(trustedBefore);
+      await host.stop();
       rmSync(folder, { recursive: true });
     },
   };
