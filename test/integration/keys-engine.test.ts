@@ -57,6 +57,7 @@ beforeEach(async () => {
     resourceServers,
     sealer,
     pages: { error: page, signOut: page, signedOut: page },
+    clientDocuments: { enabled: false, whyNot: () => undefined },
     // What it has besides is asked by requests that are not made here.
   } as unknown as ConstructorParameters<typeof Engine>[0];
   engine = new Engine(options, new KeyService(own, sealer), { clock: () => clock });
