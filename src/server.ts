@@ -133,6 +133,7 @@ export async function createServer({
   );
   app.use(createVerifyRoutes({ ...services, config }));
   app.use(createSetupRoutes({ ...services, config }));
+  app.use(limitBegun());
   app.use(createDeviceRoutes({ ...services, config, sealer }));
   app.use(createAskedRoutes({ ...services, config }));
   const signIn = createConsoleSignIn({ config, engine, renderer });
@@ -143,7 +144,6 @@ export async function createServer({
   app.use(presentJwts({ verify: services.verifyJwt, readBody }));
   app.use(refuseUnsoundRequests(readBody));
   app.use(refuseBrokenAssertions());
-  app.use(limitBegun());
   app.use(engine.middleware());
 
   const answer = createLanes({

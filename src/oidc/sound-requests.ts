@@ -10,8 +10,7 @@ const bounds = { depth: 16, values: 5_000, text: 65_536, total: 65_536 };
 const UNSOUND = 'unsound';
 
 /** As the engine's router reads paths: in any case, and with a slash behind it. */
-const posted = /^\/(par|device_authorization|ciba)\/?$/i;
-const brought = /^\/authorize\/?$/i;
+const taking = /^\/(authorize|par|device_authorization|ciba)\/?$/i;
 
 /**
  * Looks at request objects (RFC 9101) before the engine does, which makes texts of their members before it has looked at
@@ -20,18 +19,13 @@ const brought = /^\/authorize\/?$/i;
  */
 export function refuseUnsoundRequests(readBody: (ctx: Context) => Promise<string>): Middleware {
   return async (ctx, next) => {
-    if (ctx.method === 'GET' && brought.test(ctx.path)) {
-      const { request } = ctx.query;
-      if (typeof request === 'string' && !isSound(request))
-        ctx.query = { ...ctx.query, request: UNSOUND };
-    } else if (
-      ctx.method === 'POST' &&
-      posted.test(ctx.path) &&
-      ctx.is('application/x-www-form-urlencoded')
-    ) {
-      // A string, so that the engine parses it itself and still sees what came twice.
+    if (!taking.test(ctx.path)) return next();
+    const { request } = ctx.query;
+    if (typeof request === 'string' && !isSound(request))
+      ctx.query = { ...ctx.query, request: UNSOUND };
+    // A string, so that the engine parses it itself and still sees what came twice.
+    if (ctx.method === 'POST' && ctx.is('application/x-www-form-urlencoded'))
       (ctx.req as HandedOn).body = withSoundRequest(await readBody(ctx));
-    }
     return next();
   };
 }

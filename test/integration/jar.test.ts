@@ -332,8 +332,18 @@ describe('SECURITY JWT: what is no signed request of this client', () => {
           path === '/par' ? 'invalid_request_object' : expect.any(String),
         ]);
       }
-      if (request.length < 8_000)
-        expect(answered(await bring(client, request))?.error).toBe('invalid_request_object');
+      if (request.length > 8_000) continue;
+      expect(answered(await bring(client, request))?.error).toBe('invalid_request_object');
+      const query = new URLSearchParams({
+        client_id: client.clientId,
+        redirect_uri: redirectUri,
+        request,
+      });
+      const head = await fetch(`${server.url}/authorize?${query.toString()}`, {
+        method: 'HEAD',
+        redirect: 'manual',
+      });
+      expect(head.status).toBe(303);
     }
   });
 

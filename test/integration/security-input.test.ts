@@ -204,3 +204,22 @@ test('SECURITY 27: requests that are pushed for a public client: as many from on
   expect((await push(open, '2001:db8:7:8::1')).status).toBe(201);
   expect((await push(web, '2001:db8:7:7::1')).status).toBe(201);
 });
+
+test('SECURITY 27: whoever has a code of a device begins no more of them either', async () => {
+  const tv = await new Seed(database.db).client({ type: 'device', redirectUris: [] });
+  const given = await send(server.url, '/device_authorization', {
+    method: 'POST',
+    body: form({ client_id: tv.clientId, scope: 'openid' }),
+  });
+  const enter = (address: string) =>
+    send(server.url, '/device', {
+      method: 'POST',
+      headers: { accept: 'text/html', 'x-forwarded-for': address },
+      body: form({ code: given.json.user_code as string }),
+    });
+  expect((await enter('203.0.113.9')).status).toBe(303);
+  const before = await interactions();
+  // Where as many were begun above.
+  expect(await enter('203.0.113.7')).toMatchObject({ status: 429, location: undefined });
+  expect(await interactions()).toBe(before);
+});
