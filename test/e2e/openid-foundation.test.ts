@@ -171,16 +171,23 @@ describe('the browser script', () => {
     expect(arrived).toHaveLength(length);
   });
 
-  test.each(['oidcc-rp-initiated-logout-no-params', 'oidcc-rp-initiated-logout-only-state'])(
-    '%s: signs out, and stays here',
-    async (module) => {
-      const asked = authorization();
-      await follow(page, scriptFor(module), asked.url);
-      await follow(page, scriptFor(module), `${settings.issuer}/logout?state=x`);
-      const answer = await page.goto(authorization({ prompt: 'none' }).url);
-      expect(answer?.url()).toContain('error=login_required');
-    },
-  );
+  test.each([
+    ['oidcc-rp-initiated-logout-no-params', () => ({})],
+    ['oidcc-rp-initiated-logout-only-state', () => ({ state: 'x' })],
+    [
+      'oidcc-rp-initiated-logout-no-id-token-hint',
+      () => ({
+        post_logout_redirect_uri: `${settings.suite}test/a/vouchsafe/post_logout_redirect`,
+      }),
+    ],
+  ])('%s: signs out, and stays here', async (module, parameters) => {
+    const asked = authorization();
+    await follow(page, scriptFor(module), asked.url);
+    const query = new URLSearchParams(parameters() as Record<string, string>);
+    await follow(page, scriptFor(module), `${settings.issuer}/logout?${query}`);
+    const answer = await page.goto(authorization({ prompt: 'none' }).url);
+    expect(answer?.url()).toContain('error=login_required');
+  });
 
   test('signs out, and is back at the suite', async () => {
     const asked = authorization();
@@ -204,6 +211,34 @@ describe('the browser script', () => {
     });
     await follow(page, scriptFor(module), `${settings.issuer}/logout?${query}`);
     expect(page.url()).toMatch(new RegExp(`^${settings.issuer}/`));
+  });
+});
+
+describe('dynamic.json', () => {
+  test.each([
+    ['oidcc-registration-policy-uri', 'policy_uri'],
+    ['oidcc-registration-tos-uri', 'tos_uri'],
+    ['oidcc-registration-logo-uri', 'logo_uri'],
+  ])('%s: a client that registers itself, on the page that is kept', async (module, member) => {
+    const plan = await readPlan('dynamic.json');
+    // Nobody is sent there: a stranger's client may not be on this machine, as the stand-in is.
+    const redirect_uri = 'https://localhost.emobix.co.uk:8443/test/a/vouchsafe/callback';
+    const api = await browser.newContext({ ignoreHTTPSErrors: true });
+    const registered = await api.request.post(`${settings.issuer}/register`, {
+      data: {
+        redirect_uris: [redirect_uri],
+        [member]: new URL(`/${member}`, redirect_uri).href,
+      },
+    });
+    expect(registered.status()).toBe(201);
+    const { client_id } = (await registered.json()) as { client_id: string };
+    const { length } = arrived;
+    await follow(
+      await newPage(),
+      plan.override[module]?.browser ?? [],
+      authorization({ client_id, redirect_uri }).url,
+    );
+    expect(arrived).toHaveLength(length);
   });
 });
 
@@ -255,6 +290,30 @@ describe.each([
       expectedState: 'there',
     });
     await expect(grant).rejects.toMatchObject({ error: 'access_denied' });
+  });
+
+  test('par-ensure-reused-request-uri-prior-to-auth-completion-succeeds: seen twice, answered once', async () => {
+    const anew = await newPage();
+    const { href } = await pushed(oidc.randomPKCECodeVerifier());
+    const [first, ...rest] =
+      plan.override[
+        'fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds'
+      ]?.browser ?? [];
+    expect(first?.['match-limit']).toBe(1);
+    const { length } = arrived;
+    await follow(anew, first === undefined ? [] : [first], href);
+    expect(arrived).toHaveLength(length);
+    await follow(anew, rest, href);
+    expect(arrived).toHaveLength(length + 1);
+  });
+
+  test('ensure-unsigned-authorization-request-without-using-par-fails: is told so at the suite', async () => {
+    const module =
+      'fapi2-security-profile-final-ensure-unsigned-authorization-request-without-using-par-fails';
+    const { url } = authorization({ client_id: plan.client.client_id, state: 'there' });
+    await follow(page, plan.override[module]?.browser ?? plan.browser, url);
+    const answer = Object.fromEntries(arrived.at(-1)?.searchParams ?? []);
+    expect(answer).toMatchObject({ error: 'invalid_request', state: 'there' });
   });
 
   test('happy-flow: tokens that are bound, and userinfo by them', async () => {

@@ -17,6 +17,8 @@ interface Task {
 
 export interface BrowserEntry {
   readonly match: string;
+  /** How often it is taken; then the next entry is. */
+  readonly 'match-limit'?: number;
   readonly tasks: readonly Task[];
 }
 
@@ -40,6 +42,9 @@ const optionalPicture = (text: string): Command => [
   ...picture(text).slice(0, -1),
   'update-image-placeholder-optional',
 ];
+
+/** Looks for it, and keeps nothing. */
+const look = (text: string): Command => picture(text).slice(0, -1);
 
 const go: Command = ['click', 'css', 'button.go'];
 
@@ -89,6 +94,30 @@ export class Pages {
         commands: [picture(text)],
       },
     ]);
+  }
+
+  /** Signs in, looks at the page where people decide, and leaves it at that. */
+  consentPage(text: string): BrowserEntry {
+    return this.#entry('/authorize*', [
+      ...this.#signIn([]),
+      {
+        task: 'Find the page that asks',
+        match: `${this.#issuer}/interaction/*`,
+        commands: [picture(text)],
+      },
+    ]);
+  }
+
+  /** Leaves the page where people sign in as it is, and signs in when it comes there for the second time. */
+  secondVisit(text: string): readonly BrowserEntry[] {
+    const first = this.#entry('/authorize*', [
+      {
+        task: 'Look at the sign-in page',
+        match: `${this.#issuer}/interaction/*`,
+        commands: [look(text)],
+      },
+    ]);
+    return [{ ...first, 'match-limit': 1 }, this.signInAgain(text)];
   }
 
   /** Signs out, and is back at the suite. */

@@ -20,26 +20,23 @@ const refusedRedirects = [
   'oidcc-redirect-uri-query-added',
   'oidcc-redirect-uri-query-mismatch',
   'fapi2-security-profile-final-ensure-registered-redirect-uri',
-  'fapi2-security-profile-final-ensure-unsigned-authorization-request-without-using-par-fails',
   'fapi2-security-profile-final-par-attempt-reuse-request_uri',
   'fapi2-security-profile-final-par-attempt-to-use-expired-request_uri',
   'fapi2-security-profile-final-par-attempt-to-use-request_uri-for-different-client',
 ];
 const signInAgain = ['oidcc-prompt-login', 'oidcc-max-age-1'];
 const denied = ['fapi2-security-profile-final-user-rejects-authentication'];
-const documents = [
-  'oidcc-registration-logo-uri',
-  'oidcc-registration-policy-uri',
-  'oidcc-registration-tos-uri',
+const visitedTwice = [
+  'fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds',
 ];
 const refusedLogouts = [
   'oidcc-rp-initiated-logout-bad-post-logout-redirect-uri',
   'oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri',
   'oidcc-rp-initiated-logout-modified-id-token-hint',
   'oidcc-rp-initiated-logout-bad-id-token-hint',
-  'oidcc-rp-initiated-logout-no-id-token-hint',
 ];
 const logoutsHere = [
+  'oidcc-rp-initiated-logout-no-id-token-hint',
   'oidcc-rp-initiated-logout-no-params',
   'oidcc-rp-initiated-logout-no-post-logout-redirect-uri',
   'oidcc-rp-initiated-logout-only-state',
@@ -53,8 +50,11 @@ function overrides(pages: Pages): Overrides {
   return Object.fromEntries([
     ...each(refusedRedirects, [pages.errorPage(error)]),
     ...each(signInAgain, [pages.signInAgain('Sign in')]),
+    ...each(visitedTwice, pages.secondVisit('Sign in')),
     ...each(denied, [pages.denial()]),
-    ...each(documents, [pages.signInPage('Sign in')]),
+    ...each(['oidcc-registration-logo-uri'], [pages.signInPage('Sign in')]),
+    ...each(['oidcc-registration-policy-uri'], [pages.consentPage('Privacy notice')]),
+    ...each(['oidcc-registration-tos-uri'], [pages.consentPage('Terms')]),
     ...each(refusedLogouts, [pages.authorization(), pages.signOutRefused(error)]),
     ...each(logoutsHere, [pages.authorization(), pages.signOutHere('signed out')]),
   ]);

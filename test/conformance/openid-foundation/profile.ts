@@ -43,6 +43,9 @@ export async function startProfile(
     MTLS_PORT: String(settings.mtlsPort),
     OUTBOUND_ALLOW: new URL(settings.suite).hostname,
     SMTP_URL: approver.mailUrl,
+    // Each module of the dynamic plan registers a client or two.
+    CLIENT_REGISTRATION: 'open',
+    CLIENT_REGISTRATION_PER_ADDRESS: '1000',
   };
   const server = spawnServer(env);
   const ended = new Promise<void>((resolve) => server.once('exit', () => resolve()));
