@@ -55,7 +55,7 @@ export function createWork(
             [ASK_MAIL]: createAskMailHandler(mailer, house, createAskFinder(db)),
             [REPLAY_MAIL]: createReplayMailHandler(mailer, house, {
               account: (id) => accounts.find(id),
-              app: async (id) => (await clients.find(id))?.name,
+              app: async (id) => (await clients.findStored(id))?.name,
             }),
           },
   });

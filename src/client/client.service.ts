@@ -74,6 +74,11 @@ export class ClientService {
       : this.#cache.get(id);
   }
 
+  /** The same as it is stored, whatever its document says by now: nobody is called, and nothing is found that has no row. */
+  findStored(id: string): Promise<Client | undefined> {
+    return isClientId(id) ? this.#cache.get(id) : Promise.resolve(undefined);
+  }
+
   /** Every client as it is stored, by name; also the credentials with which APIs introspect. */
   async list(): Promise<ClientSummary[]> {
     return store.listClients(this.#db.kysely);

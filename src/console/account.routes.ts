@@ -94,7 +94,7 @@ async function describe(ctx: Context, parts: AccountRoutesParts): Promise<Pages[
   const gone =
     removed === undefined || apps.some(({ app }) => app.id === removed)
       ? undefined
-      : await parts.clients.find(removed);
+      : await parts.clients.findStored(removed);
   return {
     account: { email: account.email, name: account.name, emailVerified: account.emailVerified },
     secondFactor:

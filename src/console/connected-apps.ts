@@ -15,7 +15,7 @@ export async function listConnectedApps(
   const apis = await resourceServers.list();
   const apps = await Promise.all(
     consents.map(async (consent): Promise<ConnectedApp[]> => {
-      const client = await clients.find(consent.clientId);
+      const client = await clients.findStored(consent.clientId);
       // Deleted since the list was read: its consent went with it.
       if (client === undefined) return [];
       const open = apis.filter(

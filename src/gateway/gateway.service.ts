@@ -150,7 +150,7 @@ export class GatewayService {
     const client = basic && (await clients.authenticate(basic));
     if (client?.resourceServerId === apiId) return resourceServers.findById(apiId);
     // The audit names only who there is.
-    const named = basic && (await clients.find(basic.clientId));
+    const named = basic && (await clients.findStored(basic.clientId));
     await noteAudit(db, {
       type: 'client.authentication',
       outcome: 'refused',

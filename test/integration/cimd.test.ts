@@ -17,6 +17,7 @@ import { until } from '../support/process.ts';
 import { exchange, isActive, post, refresh, revoke } from '../support/protocol.ts';
 import { ask, enterPassword } from '../support/relying-party.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { send } from '../support/wire.ts';
 
 /** Client ID metadata documents (draft-ietf-oauth-client-id-metadata-document-02). */
 
@@ -211,6 +212,46 @@ describe('consent', () => {
     expect(again.title).toContain('Let Scribe use your account?');
     const silent = open(url, { redirect_uri: loopback, prompt: 'none' }, browser);
     expect((await silent.page).params.get('error')).toBe('consent_required');
+  });
+});
+
+describe('what is no request of the app’s', () => {
+  test('SECURITY 9: a gateway that is none calls nobody, whatever it says that it is', async () => {
+    const { url } = publish();
+    const { client } = await server.services.clients.show(apiCredentials.clientId);
+    const basic = Buffer.from(`${encodeURIComponent(url)}:x`).toString('base64');
+    const answer = await send(server.issuer, `/gateway/${client.resourceServerId}/nginx`, {
+      headers: {
+        'x-gateway-authorization': `Basic ${basic}`,
+        'x-original-method': 'GET',
+        'x-original-uri': '/',
+      },
+    });
+    expect(answer.status).toBe(407);
+    expect(host.requests).toEqual([]);
+  });
+
+  test('a person sees what they let in, and takes it back, though its document is gone', async () => {
+    const { url, path } = publish();
+    const { browser } = await signIn(url);
+    const elsewhere = publish();
+    host.answer(path, (_request, response) => void response.writeHead(404).end());
+    const later = await startServer(database, {
+      CLIENT_REGISTRATION: 'open',
+      OUTBOUND_ALLOW: 'localhost',
+    });
+    try {
+      host.requests.length = 0;
+      const page = await browser.get(`${later.issuer}/account`);
+      expect(page.text).toContain('Scribe');
+      expect(page.html).toContain(`/account/apps/${encodeURIComponent(url)}/remove`);
+      // Nothing is said of an app that was never here, whoever made the link.
+      const link = `${later.issuer}/account?removed=${encodeURIComponent(elsewhere.url)}`;
+      expect((await browser.get(link)).text).toBe(page.text);
+      expect(host.requests).toEqual([]);
+    } finally {
+      await later.close();
+    }
   });
 });
 
