@@ -5,30 +5,25 @@ import Provider, {
   type KoaContextWithOIDC,
 } from 'oidc-provider';
 import { clientAuthMethods, plainResponseModes } from '../client/client.ts';
-import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import { languageTags } from '../http/messages.ts';
 import { issuerPath } from '../http/request.ts';
-import type { Sealer } from '../lib/seal.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
-import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './acr.ts';
-import type { ClientDocumentsTold } from './client-documents.ts';
 import { markBegun } from './begun-here.ts';
 import { createAdapter } from './adapter.ts';
 import { enabledJwa } from './algorithms.ts';
 import { assertionSigningAlgs, checkAssertion, isFapi } from './assertions.ts';
-import { accountOfNobody, type AskedPeople } from './ciba.ts';
+import { accountOfNobody } from './ciba.ts';
 import { claimsBut, identityClaims } from './claims.ts';
 import { otherSubject } from './claims-parameter.ts';
 import type { ClientKeySets } from './client-key-sets.ts';
 import { consoleClients } from './console-clients.ts';
 import { deviceRateHook } from './device.ts';
 import { checkProofAtUserinfo } from './dpop.ts';
-import type { EnginePages } from './engine-pages.ts';
 import { createLoadExistingGrant } from './families.ts';
-import { createFeatures, type TellOf } from './features.ts';
+import { createFeatures, type FeatureOptions } from './features.ts';
 import { type GrantParts, registerGrants } from './grants/grants.ts';
 import { engineKey } from './key-material.ts';
 import type { KeySet } from './keys.ts';
@@ -39,22 +34,13 @@ import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy, promptValues } from './policy.ts';
 import { pushedRateHook } from './pushed-limit.ts';
 import { createResourceInfo } from './resources.ts';
-import type { Subjects } from './subjects.ts';
 import { currentUnit } from './unit-of-work.ts';
 
-export interface ProviderOptions {
-  readonly clientDocuments: ClientDocumentsTold;
+export interface ProviderOptions extends FeatureOptions {
   readonly config: Config;
   readonly keys: KeySet;
-  readonly clients: ClientService;
-  readonly resourceServers: ResourceServerService;
-  readonly sealer: Sealer;
   readonly outbound: Outbound;
   readonly keySets: ClientKeySets;
-  readonly pages: EnginePages;
-  readonly tellOf: TellOf;
-  readonly subjects: Subjects;
-  readonly askedPeople: AskedPeople;
   readonly grants: GrantParts;
 }
 
@@ -76,19 +62,8 @@ export function createProvider(options: ProviderOptions): Provider {
   return provider;
 }
 
-function configuration({
-  clientDocuments,
-  config,
-  keys,
-  clients,
-  resourceServers,
-  sealer,
-  outbound,
-  pages,
-  tellOf,
-  subjects,
-  askedPeople,
-}: ProviderOptions): Configuration {
+function configuration(options: ProviderOptions): Configuration {
+  const { config, keys, clients, resourceServers, sealer, outbound, pages, subjects } = options;
   const https = !config.loopback;
   return {
     adapter: createAdapter(clients, sealer),
@@ -124,16 +99,7 @@ function configuration({
       code_verification: '/device',
       backchannel_authentication: '/ciba',
     },
-    features: createFeatures({
-      clientDocuments,
-      clients,
-      resourceServers,
-      sealer,
-      pages,
-      tellOf,
-      subjects,
-      askedPeople,
-    }),
+    features: createFeatures(options),
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...clientAuthMethods, 'none'],
     discovery: {
