@@ -307,6 +307,16 @@ describe.each([
     expect(arrived).toHaveLength(length + 1);
   });
 
+  test('par-attempt-reuse-request_uri: answered, and then a page of ours', async () => {
+    const { href } = await pushed(oidc.randomPKCECodeVerifier());
+    const script =
+      plan.override['fapi2-security-profile-final-par-attempt-reuse-request_uri']?.browser ?? [];
+    const { length } = arrived;
+    for (const entry of script) await follow(page, [entry], href);
+    expect(arrived).toHaveLength(length + 1);
+    expect(script).toHaveLength(2);
+  });
+
   test('ensure-unsigned-authorization-request-without-using-par-fails: is told so at the suite', async () => {
     const module =
       'fapi2-security-profile-final-ensure-unsigned-authorization-request-without-using-par-fails';

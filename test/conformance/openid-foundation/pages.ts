@@ -108,6 +108,11 @@ export class Pages {
     ]);
   }
 
+  /** At the first visit; at the next one the entry after it is taken. */
+  once(entry: BrowserEntry): BrowserEntry {
+    return { ...entry, 'match-limit': 1 };
+  }
+
   /** Leaves the page where people sign in as it is, and signs in when it comes there for the second time. */
   secondVisit(text: string): readonly BrowserEntry[] {
     const first = this.#entry('/authorize*', [
@@ -117,7 +122,7 @@ export class Pages {
         commands: [look(text)],
       },
     ]);
-    return [{ ...first, 'match-limit': 1 }, this.signInAgain(text)];
+    return [this.once(first), this.signInAgain(text)];
   }
 
   /** Signs out, and is back at the suite. */

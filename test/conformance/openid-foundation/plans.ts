@@ -20,12 +20,12 @@ const refusedRedirects = [
   'oidcc-redirect-uri-query-added',
   'oidcc-redirect-uri-query-mismatch',
   'fapi2-security-profile-final-ensure-registered-redirect-uri',
-  'fapi2-security-profile-final-par-attempt-reuse-request_uri',
   'fapi2-security-profile-final-par-attempt-to-use-expired-request_uri',
   'fapi2-security-profile-final-par-attempt-to-use-request_uri-for-different-client',
 ];
 const signInAgain = ['oidcc-prompt-login', 'oidcc-max-age-1'];
 const denied = ['fapi2-security-profile-final-user-rejects-authentication'];
+const usedTwice = ['fapi2-security-profile-final-par-attempt-reuse-request_uri'];
 const visitedTwice = [
   'fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds',
 ];
@@ -50,6 +50,7 @@ function overrides(pages: Pages): Overrides {
   return Object.fromEntries([
     ...each(refusedRedirects, [pages.errorPage(error)]),
     ...each(signInAgain, [pages.signInAgain('Sign in')]),
+    ...each(usedTwice, [pages.once(pages.authorization()), pages.errorPage(error)]),
     ...each(visitedTwice, pages.secondVisit('Sign in')),
     ...each(denied, [pages.denial()]),
     ...each(['oidcc-registration-logo-uri'], [pages.signInPage('Sign in')]),
