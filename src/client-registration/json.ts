@@ -7,17 +7,25 @@ const MOST_DEPTH = 8;
 const object = z.record(z.string(), z.unknown());
 
 /**
- * The JSON object in the text, nested no deeper than what we read.
+ * The JSON object in the text, nested no deeper than what we read, and of characters alone.
  * @throws AppError `invalid_client_metadata`
  */
 export function parseObject(text: string): Record<string, unknown> {
   if (depthOf(text) > MOST_DEPTH)
     refuse('invalid_client_metadata', 'The object is nested too deep.');
   try {
-    return object.parse(JSON.parse(text));
+    return object.parse(JSON.parse(text, sound));
   } catch {
     return refuse('invalid_client_metadata', 'This is no JSON object.');
   }
+}
+
+/** PostgreSQL keeps neither NUL nor half a character (RFC 8259, section 8.2, warns of the latter). */
+function sound(name: string, value: unknown): unknown {
+  for (const text of [name, value])
+    if (typeof text === 'string' && (text.includes('\0') || !text.isWellFormed()))
+      throw new TypeError('not a text');
+  return value;
 }
 
 /** A string that does not end goes to the end of the text: no quote in it leads to another pass over the rest. */

@@ -290,6 +290,20 @@ describe('SECURITY 30: what a client may not say never takes effect', () => {
     ]);
   });
 
+  test('characters that are none are in no member of it, at whatever depth', async () => {
+    const { keys } = jwksOf(await newKey());
+    for (const none of ['a\u0000b', 'a\ud800b'])
+      for (const said of [
+        { software_id: none },
+        { software_version: none },
+        { jwks: { keys: [{ ...keys[0], kid: none }] } },
+        { jwks: { keys: [{ ...keys[0], [none]: 1 }] } },
+      ]) {
+        const { status, body } = await register(server.issuer, { ...plainApp, ...said });
+        expect([said, status, body.error]).toEqual([said, 400, 'invalid_client_metadata']);
+      }
+  });
+
   test('`__proto__` in JSON is a key like others', async () => {
     const text = `{"__proto__":{"verified":true},"redirect_uris":["https://app.example.com/callback"]}`;
     const { body } = await register(server.issuer, text);
