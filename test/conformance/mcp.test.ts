@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import type { Browser } from 'playwright-core';
 import { createIntrospectionClient } from '../../src/client/client.service.ts';
 import { newResourceServerSchema } from '../../src/resource-server/resource-server.ts';
@@ -117,12 +118,6 @@ async function complete(
   return { words, authorizationUrl };
 }
 
-const claimsOf = (jwt: string) =>
-  JSON.parse(Buffer.from(jwt.split('.')[1] as string, 'base64url').toString()) as Record<
-    string,
-    unknown
-  >;
-
 describe('COMPATIBILITY 19: with a client ID metadata document', () => {
   let world: World;
   beforeAll(async () => {
@@ -156,7 +151,7 @@ describe('COMPATIBILITY 19: with a client ID metadata document', () => {
     expect(words).toContain('the notes that you keep here');
     expect(words).toContain(`${new URL(url).host} says that this is Quillet Desktop`);
     expect(words).toContain('It runs on your own device');
-    expect(claimsOf(state.kept?.access_token as string)).toMatchObject({
+    expect(decodeJwt(state.kept?.access_token as string)).toMatchObject({
       iss: world.server.issuer,
       aud: world.mcp.url,
       client_id: url,

@@ -12,7 +12,7 @@ import { type Credentials, post, refresh, Seed } from '../support/protocol.ts';
 import { ask, enterPassword, redeem } from '../support/relying-party.ts';
 import { startServer, type TestAccount, type TestServer, totpCode } from '../support/server.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
-import { SignJWT } from 'jose';
+import { decodeJwt, SignJWT } from 'jose';
 
 /** OpenID Connect Client-Initiated Backchannel Authentication Core 1.0, with poll and ping. */
 
@@ -154,9 +154,7 @@ test('a person is mailed, signs in, sees who asks for what, and allows; the clie
   const { status, body } = await poll(asked);
   expect(status).toBe(200);
   expect(body.scope).toBe('pay');
-  const idToken = JSON.parse(
-    Buffer.from(String(body.id_token).split('.')[1] as string, 'base64url').toString(),
-  ) as Record<string, unknown>;
+  const idToken = decodeJwt(String(body.id_token));
   expect(idToken).toMatchObject({ sub: account.id, aud: bank.clientId, amr: ['pwd'] });
   expect((await refresh(server.issuer, bank, body.refresh_token)).status).toBe(200);
   expect((await poll(asked)).body.error).toBe('invalid_grant');
@@ -353,9 +351,7 @@ describe('who answers', () => {
     const next = await browser.submit(page, { code: await totpCode(account.seed as string) });
     await browser.submit(next, {}, 'allow');
     const { body } = await poll(asked);
-    const claims = JSON.parse(
-      Buffer.from(String(body.id_token).split('.')[1] as string, 'base64url').toString(),
-    ) as Record<string, unknown>;
+    const claims = decodeJwt(String(body.id_token));
     expect(claims).toMatchObject({ acr: 'urn:vouchsafe:acr:2fa' });
   });
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
 import type { NewClient } from '../../src/client/client.ts';
 import { acr } from '../../src/oidc/acr.ts';
@@ -91,14 +92,12 @@ describe('COMPATIBILITY 7: identity claims in the ID token', () => {
     for (const name of ['email', 'email_verified', 'preferred_username'])
       expect(tokens.idToken).not.toHaveProperty(name);
     const { body } = await refresh(server.issuer, reader, tokens.refresh_token as string);
-    const [, payload = ''] = (body.id_token as string).split('.');
-    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString()) as object;
+    const claims = decodeJwt(body.id_token as string);
     expect(claims).toMatchObject({ name: 'Imani Okoro' });
     expect(claims).not.toHaveProperty('email');
     // Less is asked for: less is told.
     const less = await refresh(server.issuer, reader, body.refresh_token, { scope: 'openid' });
-    const [, second = ''] = (less.body.id_token as string).split('.');
-    expect(JSON.parse(Buffer.from(second, 'base64url').toString())).not.toHaveProperty('name');
+    expect(decodeJwt(less.body.id_token as string)).not.toHaveProperty('name');
   });
 });
 

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { decodeJwt } from 'jose';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
 import type { Browser, Page } from './browser.ts';
 import { appRedirectUri, type TestAccount, type TestServer } from './server.ts';
@@ -79,11 +80,7 @@ export async function redeem(
     body,
   });
   const answer = (await response.json()) as Tokens & { id_token?: string };
-  const idToken =
-    answer.id_token === undefined
-      ? {}
-      : (JSON.parse(
-          Buffer.from(answer.id_token.split('.')[1] as string, 'base64url').toString(),
-        ) as Record<string, unknown>);
+  const idToken: Record<string, unknown> =
+    answer.id_token === undefined ? {} : decodeJwt(answer.id_token);
   return { ...answer, status: response.status, idToken };
 }
