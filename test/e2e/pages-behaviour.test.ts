@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { pageStates } from '../support/page-fixtures.ts';
 import { launchBrowser, type ServedPages, servePages } from '../support/pages-in-browser.ts';
+import { until } from '../support/process.ts';
 
 // What the pages do when they are used: what is posted, and what the small script adds.
 let pages: ServedPages;
@@ -30,7 +31,8 @@ async function open(name: string, options: BrowserContextOptions = {}): Promise<
 
 /** What was posted, once it has arrived. */
 async function posted(): Promise<(typeof pages.posted)[number] | undefined> {
-  await page.waitForFunction("document.title === 'Posted'");
+  // Between two pages there is no title.
+  await until(async () => (await page.title().catch(() => '')) === 'Posted');
   return pages.posted[0];
 }
 

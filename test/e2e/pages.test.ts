@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { pageStates } from '../support/page-fixtures.ts';
 import { launchBrowser, type ServedPages, servePages } from '../support/pages-in-browser.ts';
+import { until } from '../support/process.ts';
 import { expectNoOverflow, findings } from '../support/sound-pages.ts';
 
 // Every page in every state, in a real browser, under the policy that the server sends.
@@ -65,11 +66,10 @@ describe.each(cases)('%s', (name, refused) => {
       refused ? /^Error: .+ · Vouchsafe$/ : /^(?!Error).+ · Vouchsafe$/,
     );
     // autofocus acts when the page is first drawn, which may be after its load event
-    await page.waitForFunction(
-      refused
-        ? "document.activeElement.id === 'summary'"
-        : "document.getElementById('summary') === null",
-    );
+    const isDrawn = refused
+      ? "document.activeElement.id === 'summary'"
+      : "document.getElementById('summary') === null";
+    await until(() => page.evaluate<boolean>(isDrawn));
 
     await look(name);
     const folds = page.locator('details');
