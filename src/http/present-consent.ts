@@ -100,6 +100,7 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
   const { m } = kit;
   const { name, id } = model.app;
   const { already } = model;
+  const rows = model.asksNothing ? [] : askedRows(model, kit);
   return {
     title: model.request
       ? requestTitle(name, model.request, kit)
@@ -119,7 +120,9 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
     privacyUrl: web(model.privacyUrl),
     termsUrl: web(model.termsUrl),
     facts: model.request && requestFacts(model.app, model.request, kit),
-    rows: model.asksNothing ? [] : askedRows(model, kit),
+    rows,
+    /** Nothing of it is left to take back: a payment, once allowed, was made. */
+    passes: rows.length > 0 && rows.every(({ aside }) => aside === m.consent.eachTime),
     already: already ? allowedRows(already, kit) : [],
   };
 }

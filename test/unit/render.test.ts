@@ -71,6 +71,15 @@ test('an app’s links are left out unless they are web addresses', () => {
   );
 });
 
+test('what is allowed once and no more is not said to be taken back', () => {
+  const consents = pageStates.filter(({ page }) => page === 'consent');
+  const said = (state: string) => {
+    const model = consents.find((one) => one.state === state)?.model as Pages['consent'];
+    return renderer.page('consent', model).includes('You can take this back at any time.');
+  };
+  expect([said('payment'), said('details')]).toEqual([false, true]);
+});
+
 describe('the templates', () => {
   const files = readdirSync(VIEWS, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.eta'))
