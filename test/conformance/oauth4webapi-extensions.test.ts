@@ -9,6 +9,7 @@ import { addDetailType, payment } from '../support/detail-types.ts';
 import { accessTokenType, allow, exchangeGrant, trustedIssuers } from '../support/exchange.ts';
 import { type HttpsServer, startHttpsServer } from '../support/https-server.ts';
 import { type Made, OauthApp } from '../support/oauth-app.ts';
+import { until } from '../support/process.ts';
 import { type ClientKey, jwksOf, newKey, now, sign } from '../support/proofs.ts';
 import type { Credentials } from '../support/protocol.ts';
 import { type Person, signedIn, walk } from '../support/walk.ts';
@@ -35,6 +36,12 @@ beforeAll(async () => {
   ordersApi = await server.seed.api(orders);
   await server.seed.api(stock, 'jwt');
   await addDetailType(server.database.db, orders, payment);
+  // The server is another process: it hears of it within two seconds.
+  await until(async () => {
+    const response = await fetch(`${server.issuer}/.well-known/openid-configuration`);
+    const metadata = (await response.json()) as Record<string, unknown>;
+    return [metadata.authorization_details_types_supported].flat().includes(payment.type);
+  });
   plain = await OauthApp.register(server, basic);
   browser = await signedIn(new Browser(), (await plain.ask()).url, person);
 }, 60_000);
