@@ -10,7 +10,7 @@ import type {
 import { asAsked, type ClaimValue, claimsOf, identityClaims } from '../oidc/claims.ts';
 import { mayAskFor, readDetails } from '../oidc/authorization-details.ts';
 import { nameOfDetail } from '../oidc/granted-details.ts';
-import type { AccountRecord, ConsentRecord } from '../oidc/records.ts';
+import type { AccountRecord, ConsentRecord } from '../unit-of-work/records.ts';
 import {
   type AuthorizationDetail,
   type DetailType,

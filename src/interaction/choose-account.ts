@@ -1,6 +1,6 @@
 import { AppError } from '../errors.ts';
 import { renderPage } from '../http/render-page.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { finishChoice } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
 import { switchUrl, type Visit } from './visit.ts';

@@ -3,9 +3,9 @@ import type { Middleware } from 'koa';
 import { wayHome } from '../http/errors.ts';
 import { renderPage } from '../http/render-page.ts';
 import { sha256 } from '../lib/hash.ts';
-import { findRequestByLink } from '../oidc/polled-reads.ts';
+import { findRequestByLink } from '../unit-of-work/polled-reads.ts';
 import { beginAnswer } from '../oidc/polled-start.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import type { InteractionParts } from './parts.ts';
 import { redirect } from './visit.ts';
 

@@ -7,8 +7,8 @@ import { renderPage } from '../http/render-page.ts';
 import { hostOf, skipsConsent } from '../oidc/apps.ts';
 import { nameOfDetail } from '../oidc/granted-details.ts';
 import { CONFIRM_REQUEST } from '../oidc/polled-prompts.ts';
-import type { AccountRecord } from '../oidc/records.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import type { AccountRecord } from '../unit-of-work/records.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import {
   type Answer,
   type Asked,

@@ -4,7 +4,7 @@ import { languageOf } from '../http/language.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { readCode } from './fields.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';

@@ -6,7 +6,7 @@ import { acrOf } from '../oidc/acr.ts';
 import { endBrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import type { DecidedHere } from '../oidc/granted-details.ts';
 import { wantedSubjects } from '../oidc/claims-parameter.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { InteractionParts } from './parts.ts';
 import { findPolled } from './polled.ts';

@@ -9,7 +9,7 @@ import type { Renderer } from '../http/render.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { Engine } from '../oidc/engine.ts';
-import type { Subjects } from '../oidc/subjects.ts';
+import type { Subjects } from '../unit-of-work/subjects.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import type { KnownDevices } from './known-device.ts';
 

@@ -1,9 +1,9 @@
 import { sameNetwork } from '../account/limits.service.ts';
 import type { Pages } from '../http/pages.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { type AskedRequest, isHandle } from '../oidc/polled-requests.ts';
+import { type AskedRequest, isHandle } from '../unit-of-work/polled-requests.ts';
 import { openSecrets, writeUserCode } from '../oidc/polled-secrets.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import type { Interaction, Visit } from './visit.ts';
 
 /** The request that a program polls for and this interaction is to answer; undefined for an authorization request. */

@@ -2,7 +2,7 @@ import type { FactorGuess } from '../account/limits.service.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { readCode } from './fields.ts';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { ASKED_ACCOUNT } from '../oidc/polled-prompts.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { type InteractionParts, pathOfAll } from './parts.ts';
 import { isLimit, limited, withinLimits } from './limited.ts';

@@ -6,7 +6,7 @@ import { askLanguage } from '../http/language.ts';
 import type { App } from '../http/pages.ts';
 import { toApp } from '../oidc/apps.ts';
 import { isBegunHere } from '../oidc/begun-here.ts';
-import { currentUnit } from '../oidc/unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
 import { replaceProgress } from './interaction.store.ts';
 import { parseProgress, type Progress } from './progress.ts';

@@ -4,15 +4,15 @@ import type { Database } from '../db/database.ts';
 import { Together } from '../db/together.ts';
 import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
-import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../oidc/live-token.ts';
-import { findTokenWorths, isMachineJwtLive } from '../oidc/token-reads.ts';
-import type { PresentedJwt, TokenWorth } from '../oidc/records.ts';
-import type { Subjects } from '../oidc/subjects.ts';
+import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../unit-of-work/live-token.ts';
+import { findTokenWorths, isMachineJwtLive } from '../unit-of-work/token-reads.ts';
+import type { PresentedJwt, TokenWorth } from '../unit-of-work/records.ts';
+import type { Subjects } from '../unit-of-work/subjects.ts';
 import type { VerifyJwt } from '../oidc/verify-jwt.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { type Answer, type Asker, describe, inactive, mayBeTold } from './introspection.ts';
 
-export type { LiveToken } from '../oidc/live-token.ts';
+export type { LiveToken } from '../unit-of-work/live-token.ts';
 
 export interface IntrospectionParts {
   readonly db: Database;

@@ -1,4 +1,4 @@
-import type { LiveToken } from '../oidc/live-token.ts';
+import type { LiveToken } from '../unit-of-work/live-token.ts';
 
 /** Who asks about a token. */
 export interface Asker {

@@ -6,11 +6,11 @@ import { clientMetadata } from './clients.ts';
 import { familyAdapter } from './family-adapter.ts';
 import { polledAdapter } from './polled-adapter.ts';
 import { pushedRequestAdapter, withoutPushedId, withPushedId } from './pushed-requests.ts';
-import type { Payload } from './records.ts';
+import type { Payload } from '../unit-of-work/records.ts';
 import { refusals } from './refusals.ts';
 import { sessionAdapter } from './session-adapter.ts';
 import { kinds, tokenAdapter } from './token-adapter.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /**
  * The engine's storage interface over the unit of work. It translates between the engine's payloads and our records,

@@ -2,7 +2,7 @@ import type { Middleware } from 'koa';
 import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { isFapiProfile } from '../client/client.ts';
 import { epochSeconds } from '../lib/time.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 type CheckAssertion = NonNullable<Configuration['assertJwtClientAuthClaimsAndHeader']>;
 

@@ -4,7 +4,7 @@ import type { Outbound } from '../outbound/outbound.service.ts';
 import type { OutboxHandler } from '../outbox/outbox.ts';
 import { type ClientLogout, clientLogoutSchema } from '../session/session.ts';
 import { tellClient } from '../session/session.service.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** OpenID Connect Back-Channel Logout 1.0: clients are told from the outbox, never from within a request. */
 

@@ -2,8 +2,8 @@ import type { Context } from 'koa';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { fromEpoch } from '../lib/time.ts';
-import type { AccountRecord } from './records.ts';
-import { currentUnit } from './unit-of-work.ts';
+import type { AccountRecord } from '../unit-of-work/records.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** Who is signed in in the browser that asks, since when and how. */
 export interface BrowserSession {

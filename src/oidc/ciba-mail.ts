@@ -3,7 +3,7 @@ import type { Database } from '../db/database.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { OutboxWrite } from '../outbox/outbox.ts';
 import { outboxWrite } from '../outbox/outbox.service.ts';
-import { prepared } from './statement.ts';
+import { prepared } from '../unit-of-work/statement.ts';
 
 /** The kind of outbox row that becomes the mail in which a person is asked for an answer. */
 export const ASK_MAIL = 'ask_mail';

@@ -6,7 +6,7 @@ import type { Sealer } from '../lib/seal.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
 import type { OutboxHandler, OutboxWrite } from '../outbox/outbox.ts';
 import { outboxWrite } from '../outbox/outbox.service.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** CIBA's ping (section 10.2): a client is told from the outbox that there is an answer, never from within a request. */
 

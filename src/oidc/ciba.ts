@@ -7,9 +7,9 @@ import {
 import type { Account } from '../account/account.ts';
 import { AppError } from '../errors.ts';
 import { tooMany } from './device.ts';
-import { POLL_INTERVAL } from './polled-requests.ts';
+import { POLL_INTERVAL } from '../unit-of-work/polled-requests.ts';
 import { useRequestUp } from './request-objects.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 type Ciba = NonNullable<NonNullable<Configuration['features']>['ciba']>;
 

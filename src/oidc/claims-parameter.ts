@@ -7,7 +7,7 @@ import {
 } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import { mayHaveClaim } from './allow-list.ts';
-import type { Subjects } from './subjects.ts';
+import type { Subjects } from '../unit-of-work/subjects.ts';
 
 /** What a request says of a single claim (OpenID Connect Core, section 5.5.1). */
 interface ClaimRequest {

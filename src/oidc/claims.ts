@@ -1,5 +1,5 @@
 import { epochSeconds } from '../lib/time.ts';
-import type { AccountRecord } from './records.ts';
+import type { AccountRecord } from '../unit-of-work/records.ts';
 
 /** The claims behind each identity scope (OpenID Connect Core, section 5.4), as far as an account has them. */
 export const identityClaims: Record<'profile' | 'email' | 'groups', string[]> = {

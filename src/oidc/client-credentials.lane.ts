@@ -6,10 +6,10 @@ import type { Lane } from '../http/lane.ts';
 import { sha256 } from '../lib/hash.ts';
 import { tokenWrite } from './token-adapter.ts';
 import { isFapi } from './assertions.ts';
-import type { Payload } from './records.ts';
+import type { Payload } from '../unit-of-work/records.ts';
 import type { ResourceInfo } from './resources.ts';
-import { insertMachineTokens } from './token-writes.ts';
-import type { TokenWrite } from './writes.ts';
+import { insertMachineTokens } from '../unit-of-work/token-writes.ts';
+import type { TokenWrite } from '../unit-of-work/writes.ts';
 
 const fields = new Set(['grant_type', 'scope', 'resource', 'client_id', 'client_secret']);
 

@@ -12,8 +12,8 @@ import { withinAllowList } from './allow-list.ts';
 import { skipsConsent } from './apps.ts';
 import { isConsoleClient } from './console-clients.ts';
 import { grantedDetails, isDecidedHere } from './granted-details.ts';
-import type { FamilyRecord } from './records.ts';
-import { currentUnit } from './unit-of-work.ts';
+import type { FamilyRecord } from '../unit-of-work/records.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 interface Decision {
   readonly granted: Permissions;

@@ -3,9 +3,9 @@ import type { Client } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { withinAllowList } from './allow-list.ts';
-import type { FamilyRecord } from './records.ts';
+import type { FamilyRecord } from '../unit-of-work/records.ts';
 import { currentRoute } from './refusals.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** Families are written when a request is accepted (families.ts), never by the engine. */
 export function familyAdapter(clients: ClientService): Partial<Adapter> {

@@ -10,12 +10,12 @@ import { createDeviceFlow } from './device.ts';
 import { type ClientDocumentsTold, createClientDocuments } from './client-documents.ts';
 import { createDpop } from './dpop.ts';
 import type { EnginePages } from './engine-pages.ts';
-import type { LiveToken } from './live-token.ts';
+import type { LiveToken } from '../unit-of-work/live-token.ts';
 import { mutualTls } from './mtls.ts';
 import { checkRequestObject } from './request-objects.ts';
 import { createResourceIndicators } from './resources.ts';
-import type { Subjects } from './subjects.ts';
-import { currentUnit } from './unit-of-work.ts';
+import type { Subjects } from '../unit-of-work/subjects.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 export interface FeatureOptions {
   readonly clientDocuments: ClientDocumentsTold;

@@ -3,7 +3,12 @@ import { isClientId } from '../client/client.ts';
 import { isUnavailable, type Database } from '../db/database.ts';
 import { AppError, unavailable } from '../errors.ts';
 import { requestOrigin } from '../http/request.ts';
-import { type CommitResult, type Loss, UnitOfWork, withUnit } from './unit-of-work.ts';
+import {
+  type CommitResult,
+  type Loss,
+  UnitOfWork,
+  withUnit,
+} from '../unit-of-work/unit-of-work.ts';
 
 /** Where programs ask: an error answer there drops the outcome of the request. */
 const machineRoutes = new Set([

@@ -12,13 +12,13 @@ import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { saveAcceptedFamily } from './families.ts';
 import { applyIdTokenClaims } from './id-token-claims.ts';
 import { refusalOf } from './grants/refusal.ts';
-import { prefixes } from './live-token.ts';
+import { prefixes } from '../unit-of-work/live-token.ts';
 import { refuseOddPorts } from './loopback-ports.ts';
 import { applyPolledListeners, applyPolledOverrides } from './polled-overrides.ts';
 import { useIdsOnce } from './replays.ts';
 import { successorId } from './successor.ts';
 import { nameUnauthorizedGrants } from './unauthorized-grants.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 interface Generates {
   generateTokenId: (this: { format?: string }) => string;

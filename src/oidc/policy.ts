@@ -6,7 +6,7 @@ import { askedAccount, confirmRequest } from './polled-prompts.ts';
 import { create, selectAccount } from './prompts.ts';
 import { acrRequest } from './claims-parameter.ts';
 import { undecidedDetails } from './granted-details.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 const { Check, base } = interactionPolicy;
 

@@ -10,7 +10,7 @@ import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../lib/time.ts';
 import { askMail } from './ciba-mail.ts';
 import { pingWrite } from './ciba-ping.ts';
-import { GRACE_SECONDS } from './commit.ts';
+import { GRACE_SECONDS } from '../unit-of-work/commit.ts';
 import {
   type AskedRequest,
   handlePrefix,
@@ -19,11 +19,11 @@ import {
   type PolledKind,
   type PolledRead,
   polledKinds,
-} from './polled-requests.ts';
+} from '../unit-of-work/polled-requests.ts';
 import { openSecrets, sealSecrets, userCodeMac } from './polled-secrets.ts';
-import type { Payload } from './records.ts';
+import type { Payload } from '../unit-of-work/records.ts';
 import { currentRoute } from './refusals.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /**
  * The storage of requests that are polled for. The token endpoint finds one by what the program holds, of which only a hash

@@ -1,7 +1,7 @@
 import type Provider from 'oidc-provider';
 import type { Sealer } from '../lib/seal.ts';
 import { applyPing } from './ciba-ping.ts';
-import { POLL_INTERVAL, polledKinds } from './polled-requests.ts';
+import { POLL_INTERVAL, polledKinds } from '../unit-of-work/polled-requests.ts';
 
 interface Generates {
   generateTokenId: () => string;

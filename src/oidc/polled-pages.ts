@@ -4,8 +4,8 @@ import type { ErrorKind } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
 import { toApp } from './apps.ts';
-import type { AskedRequest } from './polled-requests.ts';
-import { currentUnit } from './unit-of-work.ts';
+import type { AskedRequest } from '../unit-of-work/polled-requests.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** The last page of a request that a program polls for. */
 export interface RequestPages {

@@ -1,6 +1,10 @@
 import { createHmac } from 'node:crypto';
 import type { Sealer } from '../lib/seal.ts';
-import { type AskedRequest, type PolledSecrets, sealedPlace } from './polled-requests.ts';
+import {
+  type AskedRequest,
+  type PolledSecrets,
+  sealedPlace,
+} from '../unit-of-work/polled-requests.ts';
 
 /** User codes are short: whoever has a dump, and a plain hash, has the code. */
 const purpose = 'user codes';

@@ -6,8 +6,8 @@ import { issuerPath } from '../http/request.ts';
 import { markBegun } from './begun-here.ts';
 import { cookieOptions, signedCookies } from './browser-session.ts';
 import { ttl } from './lifetimes.ts';
-import type { AskedRequest } from './polled-requests.ts';
-import { currentUnit } from './unit-of-work.ts';
+import type { AskedRequest } from '../unit-of-work/polled-requests.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /**
  * Begins to answer a request in this browser; gives where to send it. The engine takes up from there as after a sign-in in

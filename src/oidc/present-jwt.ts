@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 import type { HandedOn } from '../http/lane.ts';
-import { isJwt } from './live-token.ts';
-import type { PresentedJwt } from './records.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { isJwt } from '../unit-of-work/live-token.ts';
+import type { PresentedJwt } from '../unit-of-work/records.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import type { VerifyJwt } from './verify-jwt.ts';
 
 /**

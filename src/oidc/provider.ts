@@ -34,7 +34,7 @@ import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy, promptValues } from './policy.ts';
 import { pushedRateHook } from './pushed-limit.ts';
 import { createResourceInfo } from './resources.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 export interface ProviderOptions extends FeatureOptions {
   readonly config: Config;

@@ -1,9 +1,9 @@
 import Provider, { type Adapter, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../db/database.ts';
 import { epochSeconds, fromEpoch } from '../lib/time.ts';
-import type { Payload } from './records.ts';
-import { prepared } from './statement.ts';
-import { currentUnit } from './unit-of-work.ts';
+import type { Payload } from '../unit-of-work/records.ts';
+import { prepared } from '../unit-of-work/statement.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /**
  * Pushed authorization requests (RFC 9126). What stands for one in `request_uri` is stored as a hash alone, also where the

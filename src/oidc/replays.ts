@@ -1,7 +1,7 @@
 import Provider, { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { sha256 } from '../lib/hash.ts';
-import { prepared } from './statement.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { prepared } from '../unit-of-work/statement.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 const insertReplay = prepared(
   `insert into replays (id_hash, expires_at) values ($1, to_timestamp($2)) on conflict (id_hash) do nothing returning true as first`,

@@ -1,9 +1,9 @@
 import type { Adapter } from 'oidc-provider';
 import { randomToken } from '../lib/hash.ts';
 import { currentRoute } from './refusals.ts';
-import type { SessionRecord } from './records.ts';
+import type { SessionRecord } from '../unit-of-work/records.ts';
 import { sessionPayload, sessionWrite } from './session-record.ts';
-import { currentUnit } from './unit-of-work.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** The storage of browsers' sessions. */
 export const sessionAdapter: Partial<Adapter> = {

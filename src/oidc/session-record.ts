@@ -1,7 +1,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import { epochSeconds, fromEpoch } from '../lib/time.ts';
 import { isConsoleClient } from './console-clients.ts';
-import type { Payload, SessionClientRecord, SessionRecord } from './records.ts';
+import type { Payload, SessionClientRecord, SessionRecord } from '../unit-of-work/records.ts';
 
 /** Between the engine's sessions and our rows. */
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Database } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { Subjects } from './subjects.ts';
+import { Subjects } from '../unit-of-work/subjects.ts';
 import { findSubjectKey, insertSubjectKey, isKeyInUse, keyPlace } from './subjects.store.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Sealer } from '../lib/seal.ts';
-import type { FamilyRecord } from './records.ts';
+import type { FamilyRecord } from '../unit-of-work/records.ts';
 
 /**
  * The id of the refresh token that follows the presented one. It is derived, so that the same client's own repetition

@@ -2,13 +2,13 @@ import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { defaultSettings } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { fromEpoch } from '../lib/time.ts';
-import { GRACE_SECONDS } from './commit.ts';
-import { prefixes } from './live-token.ts';
+import { GRACE_SECONDS } from '../unit-of-work/commit.ts';
+import { prefixes } from '../unit-of-work/live-token.ts';
 import { jwtPayload } from './present-jwt.ts';
-import type { Payload, TokenKind, TokenRecord } from './records.ts';
+import type { Payload, TokenKind, TokenRecord } from '../unit-of-work/records.ts';
 import { currentRoute } from './refusals.ts';
-import type { TokenRead } from './token-reads.ts';
-import { currentUnit } from './unit-of-work.ts';
+import type { TokenRead } from '../unit-of-work/token-reads.ts';
+import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** The engine's names of tokens that have rows. */
 export const kinds: Record<string, Exclude<TokenKind, 'jwt'>> = {

@@ -1,7 +1,7 @@
 import { type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import { signingAlgs } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
-import type { PresentedJwt } from './records.ts';
+import type { PresentedJwt } from '../unit-of-work/records.ts';
 
 /** Gives what a JWT access token of ours says whose signature and times are right; undefined for any other text. */
 export type VerifyJwt = (token: string) => Promise<PresentedJwt | undefined>;

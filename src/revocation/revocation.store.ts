@@ -35,7 +35,7 @@ const grantsOf = (column: string, value: string) =>
   each('g', `select g.id from grants g where g.${column} = ${value}`);
 
 /**
- * What has ended in a span of time, read from the very columns that decide introspection (src/oidc/reads.ts, `live`):
+ * What has ended in a span of time, read from the very columns that decide introspection (src/unit-of-work/reads.ts, `live`):
  * the denylist; families that were revoked, have come to their end, or whose account was disabled; sessions that have
  * ended, for what is bound to them; clients whose tokens ended. While a client is disabled, its time goes on for a little:
  * another process may not have heard of it.

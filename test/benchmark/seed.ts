@@ -6,8 +6,8 @@ import { Database } from '../../src/db/database.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../../src/lib/time.ts';
 import { tokenWrite } from '../../src/oidc/token-adapter.ts';
-import { prefixes } from '../../src/oidc/live-token.ts';
-import { UnitOfWork } from '../../src/oidc/unit-of-work.ts';
+import { prefixes } from '../../src/unit-of-work/live-token.ts';
+import { UnitOfWork } from '../../src/unit-of-work/unit-of-work.ts';
 import { newResourceServerSchema } from '../../src/resource-server/resource-server.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import {

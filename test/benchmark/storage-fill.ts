@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import { prefixes } from '../../src/oidc/live-token.ts';
+import { prefixes } from '../../src/unit-of-work/live-token.ts';
 import { api, type Credentials, type IssuedToken } from './protocol.ts';
 
 /**

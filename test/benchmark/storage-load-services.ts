@@ -3,9 +3,9 @@ import type { Database } from '../../src/db/database.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../../src/lib/time.ts';
 import { tokenWrite } from '../../src/oidc/token-adapter.ts';
-import { prefixes } from '../../src/oidc/live-token.ts';
-import type { Payload } from '../../src/oidc/records.ts';
-import { UnitOfWork } from '../../src/oidc/unit-of-work.ts';
+import { prefixes } from '../../src/unit-of-work/live-token.ts';
+import type { Payload } from '../../src/unit-of-work/records.ts';
+import { UnitOfWork } from '../../src/unit-of-work/unit-of-work.ts';
 import { api, benchmarkMasterKey, type Credentials } from './protocol.ts';
 import type { Rates } from './storage-load.ts';
 

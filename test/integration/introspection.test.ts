@@ -8,7 +8,7 @@ import { sql } from 'kysely';
 import { ClientService } from '../../src/client/client.service.ts';
 import { VersionWatch } from '../../src/db/versions.ts';
 import { IntrospectionService } from '../../src/introspection/introspection.service.ts';
-import { Subjects } from '../../src/oidc/subjects.ts';
+import { Subjects } from '../../src/unit-of-work/subjects.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';

@@ -9,7 +9,7 @@ import { reseal } from '../../src/db/reseal.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { KeyService } from '../../src/oidc/keys.service.ts';
 import { openSubjects } from '../../src/oidc/subjects.service.ts';
-import { Subjects } from '../../src/oidc/subjects.ts';
+import { Subjects } from '../../src/unit-of-work/subjects.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { certificate } from '../support/certificates.ts';

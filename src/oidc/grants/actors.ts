@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { errors } from 'oidc-provider';
 import type { ExchangeRule } from '../../exchange/exchange.ts';
-import type { LiveToken } from '../live-token.ts';
+import type { LiveToken } from '../../unit-of-work/live-token.ts';
 import { refusal } from './refusal.ts';
 
 /** As in `act` and `may_act` (RFC 8693, sections 4.1 and 4.4): a client of ours, by its id. */

@@ -4,7 +4,7 @@ import { JWT_BEARER } from '../../client/client.ts';
 import { fits, type TrustedSubject } from '../../issuer/issuer.ts';
 import { useIdOnce } from '../replays.ts';
 import type { ResourceInfo } from '../resources.ts';
-import { currentUnit } from '../unit-of-work.ts';
+import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 import { type Assertion, invalid, verifyAssertion } from './assertion.ts';
 import { giveClaims } from './given-claims.ts';
 import type { GrantSurroundings } from './grants.ts';

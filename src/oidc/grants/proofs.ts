@@ -1,7 +1,7 @@
 import { createHash, type X509Certificate } from 'node:crypto';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import { clientCertificate } from '../../http/client-certificate.ts';
-import type { LiveToken } from '../live-token.ts';
+import type { LiveToken } from '../../unit-of-work/live-token.ts';
 import {
   checkDpopReplay,
   checkDpopRequired,

@@ -4,11 +4,11 @@ import { TOKEN_EXCHANGE } from '../../client/client.ts';
 import type { ExchangeRule } from '../../exchange/exchange.ts';
 import { sha256 } from '../../lib/hash.ts';
 import { epochSeconds, fromEpoch } from '../../lib/time.ts';
-import type { LiveToken } from '../live-token.ts';
+import type { LiveToken } from '../../unit-of-work/live-token.ts';
 import type { ResourceInfo } from '../resources.ts';
 import { tokenWrite } from '../token-adapter.ts';
-import { currentUnit } from '../unit-of-work.ts';
-import type { TokenSource } from '../writes.ts';
+import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
+import type { TokenSource } from '../../unit-of-work/writes.ts';
 import { actOf, checkActor, checkMayAct } from './actors.ts';
 import {
   ACCESS_TOKEN,
