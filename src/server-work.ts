@@ -9,7 +9,7 @@ import { SmtpMailer } from './email/mailer.ts';
 import { createLogoutHandler } from './oidc/backchannel-logout.ts';
 import { ASK_MAIL, createAskFinder } from './oidc/ciba-mail.ts';
 import { createPingHandler, PING } from './oidc/ciba-ping.ts';
-import { createKeyRotation } from './oidc/key-rotation.ts';
+import { createKeyRotation } from './keys/key-rotation.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
 import { OutboxWorker } from './outbox/worker.ts';

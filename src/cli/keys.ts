@@ -8,7 +8,7 @@ import {
   type KeyInfo,
   KeyService,
   type RemovedKey,
-} from '../oidc/keys.service.ts';
+} from '../keys/keys.service.ts';
 import { type Command, defineCommand, type Output, table } from './command.ts';
 import { actor, type Session } from './session.ts';
 

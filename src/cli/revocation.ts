@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ConsentService } from '../consent/consent.service.ts';
 import { AppError } from '../errors.ts';
 import { type Family, listFamilies, revokeFamily } from '../grant/grant.service.ts';
-import { KeyService } from '../oidc/keys.service.ts';
+import { KeyService } from '../keys/keys.service.ts';
 import { revokeToken } from '../revocation/token.service.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { actor } from './session.ts';

@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import { endFamilies } from '../grant/grant.service.ts';
 import { sha256 } from '../lib/hash.ts';
 import { fromEpoch } from '../lib/time.ts';
-import type { KeyService } from '../oidc/keys.service.ts';
+import type { KeyService } from '../keys/keys.service.ts';
 import * as store from './token.store.ts';
 
 /** What came of it: a token that others are made from takes its family with it. */

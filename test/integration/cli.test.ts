@@ -4,8 +4,8 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { generate } from 'otplib';
 import { Sealer } from '../../src/lib/seal.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
-import { openSubjects } from '../../src/oidc/subjects.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
+import { openSubjects } from '../../src/keys/subject-keys.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {
   type CliResult,

@@ -10,8 +10,8 @@ import {
   KEY_LEAD,
   KEY_SILENCE,
   LONGEST_TOKEN,
-} from '../../src/oidc/keys.ts';
-import { JWKS_MAX_AGE, KeyService } from '../../src/oidc/keys.service.ts';
+} from '../../src/keys/keys.ts';
+import { JWKS_MAX_AGE, KeyService } from '../../src/keys/keys.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 /** docs/keys.md: its commands are run as they stand there, and its figures are those of the code. */

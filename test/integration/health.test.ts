@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { Database } from '../../src/db/database.ts';
 import { knownMigrations } from '../../src/db/migrate.ts';
 import { Sealer } from '../../src/lib/seal.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
 import { Health } from '../../src/operations/health.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 

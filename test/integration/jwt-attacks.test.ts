@@ -5,7 +5,7 @@ import { deflateRawSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CompactEncrypt, decodeJwt, decodeProtectedHeader, type JWK, SignJWT } from 'jose';
 import { Sealer } from '../../src/lib/seal.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
 import { certificate } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Credentials, post, redirectUri, Seed } from '../support/protocol.ts';

@@ -12,7 +12,7 @@ import { reseal, sealedColumns } from '../../src/db/reseal.ts';
 import { deviceKey, KnownDevices } from '../../src/interaction/known-device.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { openSealer, renewCheck } from '../../src/master-key.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { fetchJwks } from '../support/keys.ts';
 import { freePort, MainProcess, runCli, until } from '../support/process.ts';
@@ -309,11 +309,11 @@ test('whatever is sealed lies in such a column, or lives no longer than an hour'
     'src/interaction/enrol.ts', // an interaction under way
     'src/master-key.ts', // the check of the key itself, renewed by the command
     'src/master-key.ts',
-    'src/oidc/keys.service.ts', // cookie_keys and signing_keys
-    'src/oidc/keys.service.ts',
-    'src/oidc/keys.service.ts',
+    'src/keys/keys.service.ts', // cookie_keys and signing_keys
+    'src/keys/keys.service.ts',
+    'src/keys/keys.service.ts',
     'src/oidc/polled-secrets.ts', // polled_requests
-    'src/oidc/subjects.service.ts', // subject_keys
+    'src/keys/subject-keys.service.ts', // subject_keys
     'src/outbox/outbox.service.ts', // outbox
   ]);
 });

@@ -4,7 +4,7 @@ import { importJWK, type JWK, SignJWT } from 'jose';
 import { sql } from 'kysely';
 import { sha256 } from '../../src/lib/hash.ts';
 import { Sealer } from '../../src/lib/seal.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Asked, each, type Pair, startPair, type Told } from '../support/lanes.ts';
 import { until } from '../support/process.ts';

@@ -21,7 +21,7 @@ import { AccountService } from '../../src/account/account.service.ts';
 import { Passwords } from '../../src/account/passwords.service.ts';
 import { ClientService } from '../../src/client/client.service.ts';
 import { Sealer } from '../../src/lib/seal.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import {

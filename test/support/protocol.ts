@@ -6,7 +6,7 @@ import type { Database } from '../../src/db/database.ts';
 import { sha256 } from '../../src/lib/hash.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { acr } from '../../src/oidc/acr.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import {
   newResourceServerSchema,

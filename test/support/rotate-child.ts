@@ -1,6 +1,6 @@
 import { Database } from '../../src/db/database.ts';
 import { Sealer } from '../../src/lib/seal.ts';
-import { KeyService } from '../../src/oidc/keys.service.ts';
+import { KeyService } from '../../src/keys/keys.service.ts';
 import { testMasterKey } from './server-process.ts';
 
 /** Rotates a signing key and the cookie key, and ends itself without a word when the answer to its `KILL_AT`-th statement is there. */

@@ -4,7 +4,7 @@ import {
   type SigningAlg,
   signingAlgs,
 } from '../resource-server/resource-server.ts';
-import { ttl } from './lifetimes.ts';
+import { ttl } from '../oidc/lifetimes.ts';
 
 /**
  * In the order in which they stand in the JWKS: RS256 first, which many clients assume, some of them without looking at

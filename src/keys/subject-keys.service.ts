@@ -3,7 +3,7 @@ import type { Database } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { Subjects } from '../unit-of-work/subjects.ts';
-import { findSubjectKey, insertSubjectKey, isKeyInUse, keyPlace } from './subjects.store.ts';
+import { findSubjectKey, insertSubjectKey, isKeyInUse, keyPlace } from './subject-keys.store.ts';
 
 /**
  * The subjects of this installation. Their key is made with the first start, sealed, and never again: several processes
