@@ -7,8 +7,8 @@ import {
 } from './email/email.service.ts';
 import { SmtpMailer } from './email/mailer.ts';
 import { createLogoutHandler } from './oidc/backchannel-logout.ts';
-import { ASK_MAIL, createAskFinder } from './oidc/ciba-mail.ts';
-import { createPingHandler, PING } from './oidc/ciba-ping.ts';
+import { ASK_MAIL, createAskFinder } from './oidc/decoupled/ciba-mail.ts';
+import { createPingHandler, PING } from './oidc/decoupled/ciba-ping.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';

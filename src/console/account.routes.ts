@@ -10,7 +10,7 @@ import type { Pages } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
-import { acr } from '../oidc/acr.ts';
+import { acr } from '../oidc/authorization/acr.ts';
 import { endBrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import type { Engine } from '../oidc/engine.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';

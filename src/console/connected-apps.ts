@@ -2,7 +2,7 @@ import type { ClientService } from '../client/client.service.ts';
 import type { Consent } from '../consent/consent.ts';
 import type { ConnectedApp } from '../http/pages.ts';
 import { toApp } from '../oidc/apps.ts';
-import { asAsked, identityClaims } from '../oidc/claims.ts';
+import { asAsked, identityClaims } from '../oidc/authorization/claims.ts';
 import { kindOfScope, type ResourceServer } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { randomToken } from '../lib/hash.ts';
-import { acr as acrs, rankOf } from '../oidc/acr.ts';
+import { acr as acrs, rankOf } from '../oidc/authorization/acr.ts';
 import { type BrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import { type Console, consoleAuthorizationUrl } from '../oidc/console-clients.ts';
 import type { Engine } from '../oidc/engine.ts';

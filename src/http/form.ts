@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
-import type { HandedOn } from './lane.ts';
+import type { HandedOn } from './fast-path.ts';
 
 const LIMIT = 64 * 1024;
 const MAX_FIELDS = 500;

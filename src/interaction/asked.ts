@@ -7,9 +7,14 @@ import type {
   ConsentStay,
   Pages,
 } from '../http/pages.ts';
-import { asAsked, type ClaimValue, claimsOf, identityClaims } from '../oidc/claims.ts';
-import { mayAskFor, readDetails } from '../oidc/authorization-details.ts';
-import { nameOfDetail } from '../oidc/granted-details.ts';
+import {
+  asAsked,
+  type ClaimValue,
+  claimsOf,
+  identityClaims,
+} from '../oidc/authorization/claims.ts';
+import { mayAskFor, readDetails } from '../oidc/authorization/details.ts';
+import { nameOfDetail } from '../oidc/authorization/granted-details.ts';
 import type { AccountRecord, ConsentRecord } from '../unit-of-work/records.ts';
 import {
   type AuthorizationDetail,

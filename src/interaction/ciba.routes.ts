@@ -4,7 +4,7 @@ import { wayHome } from '../http/errors.ts';
 import { renderPage } from '../http/render-page.ts';
 import { sha256 } from '../lib/hash.ts';
 import { findRequestByLink } from '../unit-of-work/polled-reads.ts';
-import { beginAnswer } from '../oidc/polled-start.ts';
+import { beginAnswer } from '../oidc/decoupled/start.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import type { InteractionParts } from './parts.ts';
 import { redirect } from './visit.ts';

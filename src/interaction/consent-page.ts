@@ -5,8 +5,8 @@ import { AppError } from '../errors.ts';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
 import { hostOf, skipsConsent } from '../oidc/apps.ts';
-import { nameOfDetail } from '../oidc/granted-details.ts';
-import { CONFIRM_REQUEST } from '../oidc/polled-prompts.ts';
+import { nameOfDetail } from '../oidc/authorization/granted-details.ts';
+import { CONFIRM_REQUEST } from '../oidc/decoupled/prompts.ts';
 import type { AccountRecord } from '../unit-of-work/records.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import {

@@ -2,7 +2,7 @@ import { sameNetwork } from '../account/limits.service.ts';
 import type { Pages } from '../http/pages.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { type AskedRequest, isHandle } from '../unit-of-work/polled-requests.ts';
-import { openSecrets, writeUserCode } from '../oidc/polled-secrets.ts';
+import { openSecrets, writeUserCode } from '../oidc/decoupled/secrets.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import type { Interaction, Visit } from './visit.ts';
 

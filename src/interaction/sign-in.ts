@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Pages } from '../http/pages.ts';
 import { renderPage } from '../http/render-page.ts';
-import { ASKED_ACCOUNT } from '../oidc/polled-prompts.ts';
+import { ASKED_ACCOUNT } from '../oidc/decoupled/prompts.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { type InteractionParts, pathOfAll } from './parts.ts';

@@ -1,5 +1,5 @@
 import type { Account } from '../account/account.ts';
-import { acr, rankOf } from '../oidc/acr.ts';
+import { acr, rankOf } from '../oidc/authorization/acr.ts';
 import { finishSignIn } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
 import { isSigningIn, type Progress } from './progress.ts';

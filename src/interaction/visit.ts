@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import { askLanguage } from '../http/language.ts';
 import type { App } from '../http/pages.ts';
 import { toApp } from '../oidc/apps.ts';
-import { isBegunHere } from '../oidc/begun-here.ts';
+import { isBegunHere } from '../oidc/authorization/interaction-cookie.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
 import { replaceProgress } from './interaction.store.ts';

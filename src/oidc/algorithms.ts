@@ -1,7 +1,7 @@
 import type { Configuration } from 'oidc-provider';
 import { signingAlgs } from '../resource-server/resource-server.ts';
-import { assertionSigningAlgs } from './assertions.ts';
-import { proofSigningAlgs } from './dpop.ts';
+import { assertionSigningAlgs } from './client-authentication/assertions.ts';
+import { proofSigningAlgs } from './client-authentication/dpop.ts';
 
 const signing = [...signingAlgs];
 /** To a client's public key alone: of its secret only a hash is kept, with which nothing can be encrypted. */

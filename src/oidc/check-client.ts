@@ -1,7 +1,7 @@
 import { errors, type default as Provider } from 'oidc-provider';
 import { type Client, defaultSettings } from '../client/client.ts';
 import { AppError } from '../errors.ts';
-import { clientMetadata } from './clients.ts';
+import { clientMetadata } from './adapter/clients.ts';
 
 /**
  * Whether the engine could work with a client that nobody here has seen: better asked now than found when it is used.

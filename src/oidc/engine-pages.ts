@@ -5,7 +5,7 @@ import type { ErrorKind } from '../http/pages.ts';
 import type { Renderer } from '../http/render.ts';
 import { renderPage } from '../http/render-page.ts';
 import { toApp } from './apps.ts';
-import { createRequestPages, type RequestPages } from './polled-pages.ts';
+import { createRequestPages, type RequestPages } from './decoupled/pages.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** The pages that the engine shows by itself: each is one of ours. */

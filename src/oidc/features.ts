@@ -2,18 +2,21 @@ import type { Configuration } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
-import { isFapi } from './assertions.ts';
-import { createRichAuthorization } from './authorization-details.ts';
-import { type AskedPeople, createCiba } from './ciba.ts';
-import { limitClaimsParameter } from './claims-parameter.ts';
-import { createDeviceFlow } from './device.ts';
-import { type ClientDocumentsTold, createClientDocuments } from './client-documents.ts';
-import { createDpop } from './dpop.ts';
+import { isFapi } from './client-authentication/assertions.ts';
+import { createRichAuthorization } from './authorization/details.ts';
+import { type AskedPeople, createCiba } from './decoupled/ciba.ts';
+import { limitClaimsParameter } from './authorization/claims-parameter.ts';
+import { createDeviceFlow } from './decoupled/device.ts';
+import {
+  type ClientDocumentsTold,
+  createClientDocuments,
+} from './client-authentication/metadata-documents.ts';
+import { createDpop } from './client-authentication/dpop.ts';
 import type { EnginePages } from './engine-pages.ts';
 import type { LiveToken } from '../unit-of-work/live-token.ts';
-import { mutualTls } from './mtls.ts';
-import { checkRequestObject } from './request-objects.ts';
-import { createResourceIndicators } from './resources.ts';
+import { mutualTls } from './client-authentication/mtls.ts';
+import { checkRequestObject } from './authorization/request-objects.ts';
+import { createResourceIndicators } from './authorization/resources.ts';
 import type { Subjects } from '../unit-of-work/subjects.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 

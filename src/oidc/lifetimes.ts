@@ -1,6 +1,6 @@
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { defaultSettings } from '../client/client.ts';
-import { cibaTtl } from './ciba.ts';
+import { cibaTtl } from './decoupled/ciba.ts';
 import { epochSeconds } from '../lib/time.ts';
 
 /** How long everything lives that the engine makes, in seconds. */

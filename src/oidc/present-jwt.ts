@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
-import type { HandedOn } from '../http/lane.ts';
+import type { HandedOn } from '../http/fast-path.ts';
 import { isJwt } from '../unit-of-work/live-token.ts';
 import type { PresentedJwt } from '../unit-of-work/records.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';

@@ -10,30 +10,34 @@ import { languageTags } from '../http/messages.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
-import { acr } from './acr.ts';
-import { markBegun } from './begun-here.ts';
-import { createAdapter } from './adapter.ts';
+import { acr } from './authorization/acr.ts';
+import { markBegun } from './authorization/interaction-cookie.ts';
+import { createAdapter } from './adapter/adapter.ts';
 import { enabledJwa } from './algorithms.ts';
-import { assertionSigningAlgs, checkAssertion, isFapi } from './assertions.ts';
-import { accountOfNobody } from './ciba.ts';
-import { claimsBut, identityClaims } from './claims.ts';
-import { otherSubject } from './claims-parameter.ts';
-import type { ClientKeySets } from './client-key-sets.ts';
+import {
+  assertionSigningAlgs,
+  checkAssertion,
+  isFapi,
+} from './client-authentication/assertions.ts';
+import { accountOfNobody } from './decoupled/ciba.ts';
+import { claimsBut, identityClaims } from './authorization/claims.ts';
+import { otherSubject } from './authorization/claims-parameter.ts';
+import type { ClientKeySets } from './client-authentication/key-sets.ts';
 import { consoleClients } from './console-clients.ts';
-import { deviceRateHook } from './device.ts';
-import { checkProofAtUserinfo } from './dpop.ts';
-import { createLoadExistingGrant } from './families.ts';
+import { deviceRateHook } from './decoupled/device.ts';
+import { checkProofAtUserinfo } from './client-authentication/dpop.ts';
+import { createLoadExistingGrant } from './authorization/families.ts';
 import { createFeatures, type FeatureOptions } from './features.ts';
 import { type GrantParts, registerGrants } from './grants/grants.ts';
 import { engineKey } from '../keys/key-material.ts';
 import type { KeySet } from '../keys/keys.ts';
 import { lifetimes } from './lifetimes.ts';
-import { takeAliasedAssertions } from './mtls.ts';
-import { offlineAccessHook } from './offline-access.ts';
+import { takeAliasedAssertions } from './client-authentication/mtls.ts';
+import { offlineAccessHook } from './authorization/offline-access.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
-import { createPolicy, promptValues } from './policy.ts';
-import { pushedRateHook } from './pushed-limit.ts';
-import { createResourceInfo } from './resources.ts';
+import { createPolicy, promptValues } from './authorization/policy.ts';
+import { pushedRateHook } from './authorization/pushed-limit.ts';
+import { createResourceInfo } from './authorization/resources.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 export interface ProviderOptions extends FeatureOptions {

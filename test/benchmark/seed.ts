@@ -5,7 +5,7 @@ import { newClientSchema } from '../../src/client/client.ts';
 import { Database } from '../../src/db/database.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../../src/lib/time.ts';
-import { tokenWrite } from '../../src/oidc/token-adapter.ts';
+import { tokenWrite } from '../../src/oidc/adapter/tokens.ts';
 import { prefixes } from '../../src/unit-of-work/live-token.ts';
 import { UnitOfWork } from '../../src/unit-of-work/unit-of-work.ts';
 import { newResourceServerSchema } from '../../src/resource-server/resource-server.ts';

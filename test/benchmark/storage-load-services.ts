@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Database } from '../../src/db/database.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../../src/lib/time.ts';
-import { tokenWrite } from '../../src/oidc/token-adapter.ts';
+import { tokenWrite } from '../../src/oidc/adapter/tokens.ts';
 import { prefixes } from '../../src/unit-of-work/live-token.ts';
 import type { Payload } from '../../src/unit-of-work/records.ts';
 import { UnitOfWork } from '../../src/unit-of-work/unit-of-work.ts';

@@ -77,7 +77,7 @@ afterAll(async () => {
   await database.drop();
 });
 
-/** A post is answered with the same request by GET (see src/oidc/posts.ts): what that leads to is asked for directly. */
+/** A post is answered with the same request by GET (see src/oidc/authorization/posted-requests.ts): what that leads to is asked for directly. */
 const methods = ['GET'] as const;
 
 const asking = (

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
 import type { NewClient } from '../../src/client/client.ts';
-import { acr } from '../../src/oidc/acr.ts';
+import { acr } from '../../src/oidc/authorization/acr.ts';
 import { Browser, type Fields, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/process.ts';

@@ -159,7 +159,7 @@ test('every snippet is run, and every command and figure of the page is there', 
     expect(stdout).toMatch(new RegExp(`^  ${words} `, 'm'));
   const source = readFileSync(join(root, 'src/oidc/grants/token-exchange.ts'), 'utf8');
   expect(source).toContain('const DEEPEST = 4;');
-  const remote = readFileSync(join(root, 'src/oidc/client-key-sets.ts'), 'utf8');
+  const remote = readFileSync(join(root, 'src/oidc/client-authentication/key-sets.ts'), 'utf8');
   expect(remote).toContain('const CURRENT = 5 * 60_000;');
   expect(remote).toContain('const MOST = 3;');
 });

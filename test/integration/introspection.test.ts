@@ -12,7 +12,7 @@ import { Subjects } from '../../src/unit-of-work/subjects.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { type Pair, startPair } from '../support/lanes.ts';
+import { type Pair, startPair } from '../support/fast-path.ts';
 import { until } from '../support/process.ts';
 import { type Credentials, exchange, post, Seed } from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { ClientKeySets } from '../../src/oidc/client-key-sets.ts';
+import { ClientKeySets } from '../../src/oidc/client-authentication/key-sets.ts';
 import { Outbound } from '../../src/outbound/outbound.service.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';

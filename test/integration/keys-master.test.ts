@@ -312,7 +312,7 @@ test('whatever is sealed lies in such a column, or lives no longer than an hour'
     'src/keys/keys.service.ts', // cookie_keys and signing_keys
     'src/keys/keys.service.ts',
     'src/keys/keys.service.ts',
-    'src/oidc/polled-secrets.ts', // polled_requests
+    'src/oidc/decoupled/secrets.ts', // polled_requests
     'src/keys/subject-keys.service.ts', // subject_keys
     'src/outbox/outbox.service.ts', // outbox
   ]);

@@ -5,7 +5,7 @@ import { identityScopes, newClientSchema, type NewClient } from '../../src/clien
 import type { Database } from '../../src/db/database.ts';
 import { sha256 } from '../../src/lib/hash.ts';
 import { Sealer } from '../../src/lib/seal.ts';
-import { acr } from '../../src/oidc/acr.ts';
+import { acr } from '../../src/oidc/authorization/acr.ts';
 import { KeyService } from '../../src/keys/keys.service.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { acr, acrOf, preferredAcr, rankOf } from '../../src/oidc/acr.ts';
+import { acr, acrOf, preferredAcr, rankOf } from '../../src/oidc/authorization/acr.ts';
 
 test('two factors outrank one, and whatever is not known is worth nothing', () => {
   expect(rankOf(acr.twoFactors)).toBeGreaterThan(rankOf(acr.oneFactor));

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { isLocalPath } from '../../src/console/local-path.ts';
 import { findMissing } from '../../src/console/require-session.ts';
-import { acr } from '../../src/oidc/acr.ts';
+import { acr } from '../../src/oidc/authorization/acr.ts';
 import type { BrowserSession } from '../../src/oidc/browser-session.ts';
 
 describe('a return path', () => {

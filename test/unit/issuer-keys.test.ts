@@ -6,7 +6,7 @@ import { jwtVerify } from 'jose';
 import type { TrustedIssuer } from '../../src/issuer/issuer.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { Outbound } from '../../src/outbound/outbound.service.ts';
-import { ClientKeySets } from '../../src/oidc/client-key-sets.ts';
+import { ClientKeySets } from '../../src/oidc/client-authentication/key-sets.ts';
 import { keysOf } from '../../src/oidc/grants/issuer-keys.ts';
 import { type ClientKey, jwksOf, newKey, sign } from '../support/proofs.ts';
 

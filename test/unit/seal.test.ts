@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { Sealer } from '../../src/lib/seal.ts';
-import { successorId } from '../../src/oidc/successor.ts';
+import { successorId } from '../../src/oidc/grants/successor.ts';
 
 const first = Buffer.alloc(32, 1);
 const second = Buffer.alloc(32, 2);

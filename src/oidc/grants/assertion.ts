@@ -4,8 +4,8 @@ import { AppError } from '../../errors.ts';
 import type { TrustedIssuer } from '../../issuer/issuer.ts';
 import type { TrustedIssuers } from '../../issuer/issuer.service.ts';
 import { epochSeconds } from '../../lib/time.ts';
-import { MAX_AHEAD } from '../assertions.ts';
-import type { ClientKeySets } from '../client-key-sets.ts';
+import { MAX_AHEAD } from '../client-authentication/assertions.ts';
+import type { ClientKeySets } from '../client-authentication/key-sets.ts';
 import { keysOf } from './issuer-keys.ts';
 import { refusal } from './refusal.ts';
 

@@ -1,9 +1,9 @@
 import type Provider from 'oidc-provider';
 import type { ExchangeRules } from '../../exchange/exchange.service.ts';
 import type { TrustedIssuers } from '../../issuer/issuer.service.ts';
-import type { ClientKeySets } from '../client-key-sets.ts';
+import type { ClientKeySets } from '../client-authentication/key-sets.ts';
 import type { LiveToken } from '../../unit-of-work/live-token.ts';
-import type { ResourceInfo } from '../resources.ts';
+import type { ResourceInfo } from '../authorization/resources.ts';
 import { registerJwtBearer } from './jwt-bearer.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { AppError } from '../../errors.ts';
 import type { TrustedIssuer } from '../../issuer/issuer.ts';
-import type { ClientKeySets } from '../client-key-sets.ts';
+import type { ClientKeySets } from '../client-authentication/key-sets.ts';
 
 /** Made once for as long as nothing else is known. */
 const made = new WeakMap<object, JWTVerifyGetKey>();

@@ -1,0 +1,187 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Middleware } from 'koa';
+import type { Logger } from '../lib/log.ts';
+import type { BasicCredentials } from './credentials.ts';
+import { isPlainRequest, plainCredentials, plainForm } from './fast-path-form.ts';
+import type { Handler } from './listener.ts';
+import { issuerPath, requestLog, type RequestLine, securityHeaderList } from './request.ts';
+
+/**
+ * A lane answers the plain form of one request, asked thousands of times a second, before Koa and the engine; whatever is
+ * unusual, doubtful or refused goes on to them as if it had come there first (docs/decisions/0012). An answer of a
+ * lane is byte for byte the engine's.
+ */
+export interface Lane<Caller> {
+  /** The engine's name of the route. */
+  readonly route: 'introspection' | 'token';
+  /** Below the issuer's path. */
+  readonly path: string;
+  /** The parameters that it knows; with any other one, the request goes on. */
+  readonly fields: ReadonlySet<string>;
+  /** What scripts of other origins may read of the answer. */
+  readonly exposedHeaders: string;
+  /** The body of the answer (200), or undefined where the engine is to answer. It has changed nothing then. */
+  answer(
+    caller: Caller,
+    form: ReadonlyMap<string, string>,
+  ): LaneAnswer | undefined | Promise<LaneAnswer | undefined>;
+}
+
+export interface LaneAnswer {
+  readonly body: string;
+  /** For the metrics, in a word of ours. */
+  readonly result: string;
+}
+
+export interface LaneParts<Caller> {
+  readonly issuer: string;
+  readonly logger: Logger;
+  readonly lanes: readonly Lane<Caller>[];
+  /** Gives who authenticates so; undefined for everybody whom the engine has to look at. */
+  readonly authenticate: (credentials: BasicCredentials) => Promise<Caller | undefined>;
+  /** Whether we may answer at all: not where we must not sign, or know nothing for sure. */
+  readonly isOpen: () => boolean;
+  /** Hears of each answer. */
+  readonly onAnswer?:
+    | ((route: Lane<never>['route'], seconds: number, result: string) => void)
+    | undefined;
+  /** Where all other requests go. */
+  readonly next: Handler;
+}
+
+interface Running<Caller> extends LaneParts<Caller> {
+  readonly log: (line: RequestLine) => void;
+}
+
+/** What a request that goes on brings along: see `readBody` and `refuseFailed`. */
+export interface HandedOn extends IncomingMessage {
+  /** What was read of it already: all of it. */
+  body?: string;
+  /** Why the lane could not answer: it is not tried again, since the reader has waited. */
+  laneFailure?: Error;
+}
+
+/** Takes each request to its lane, and all others on. */
+export function createLanes<Caller>(given: LaneParts<Caller>): Handler {
+  const parts = { ...given, log: requestLog(given.logger) };
+  const prefix = issuerPath(parts.issuer);
+  const known = new Map(
+    parts.lanes.map((lane) => [
+      `${prefix}${lane.path}`,
+      { lane, crossOrigin: crossOrigin(lane), headers: headersOf(lane, parts.issuer) },
+    ]),
+  );
+  return (request: HandedOn, response) => {
+    const found = request.method === 'POST' ? known.get(request.url as string) : undefined;
+    if (found === undefined || !isPlainRequest(request.headers) || !parts.isOpen())
+      return parts.next(request, response);
+    return run(parts, found, request, response);
+  };
+}
+
+interface Known<Caller> {
+  readonly lane: Lane<Caller>;
+  readonly crossOrigin: readonly [name: string, value: string][];
+  readonly headers: readonly string[];
+}
+
+async function run<Caller>(
+  parts: Running<Caller>,
+  known: Known<Caller>,
+  request: HandedOn,
+  response: ServerResponse,
+): Promise<void> {
+  const started = performance.now();
+  let answer: LaneAnswer | undefined;
+  try {
+    answer = await take(parts, known.lane, request);
+  } catch (error) {
+    request.laneFailure = error instanceof Error ? error : new Error(String(error));
+    for (const [name, value] of known.crossOrigin) response.setHeader(name, value);
+  }
+  if (answer === undefined) parts.next(request, response);
+  else send(parts, known, { response, answer, started });
+}
+
+async function take<Caller>(
+  { authenticate }: LaneParts<Caller>,
+  lane: Lane<Caller>,
+  request: HandedOn,
+): Promise<LaneAnswer | undefined> {
+  const text = await readText(request);
+  if (text === undefined) return undefined;
+  request.body = text;
+  const form = plainForm(text, lane.fields);
+  const credentials = form && plainCredentials(request.headers.authorization, form);
+  const caller = credentials && (await authenticate(credentials));
+  return form === undefined || caller === undefined ? undefined : lane.answer(caller, form);
+}
+
+/** The whole body; undefined where the connection broke off before its end. */
+function readText(request: IncomingMessage): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.once('end', () => {
+      const [only = Buffer.alloc(0)] = chunks;
+      resolve((chunks.length < 2 ? only : Buffer.concat(chunks)).toString('utf8'));
+    });
+    // After the end, this changes nothing.
+    request.once('close', () => resolve(undefined));
+  });
+}
+
+interface Sent {
+  readonly response: ServerResponse;
+  readonly answer: LaneAnswer;
+  readonly started: number;
+}
+
+function send<Caller>(
+  { log, onAnswer }: Running<Caller>,
+  { lane, headers }: { readonly lane: Lane<Caller>; readonly headers: readonly string[] },
+  { response, answer, started }: Sent,
+): void {
+  const requestId = randomUUID();
+  const length = Buffer.byteLength(answer.body);
+  // One byte a character needs no encoding.
+  const isAscii = length === answer.body.length;
+  response.writeHead(200, [
+    ...headers,
+    'X-Request-Id',
+    requestId,
+    'Content-Length',
+    String(length),
+  ]);
+  response.end(answer.body, isAscii ? 'latin1' : 'utf8');
+  const ms = performance.now() - started;
+  onAnswer?.(lane.route, ms / 1000, answer.result);
+  log({ requestId, method: 'POST', path: lane.path, status: 200, ms });
+}
+
+/** What every answer of the lane carries, as the pipeline and the engine would write it. */
+function headersOf(lane: Lane<never>, issuer: string): string[] {
+  return [
+    ...securityHeaderList(issuer),
+    ...crossOrigin(lane),
+    ['Cache-Control', 'no-store'],
+    ['Content-Type', 'application/json; charset=utf-8'],
+  ].flat();
+}
+
+/** As the engine writes it where no origin is named. */
+const crossOrigin = ({ exposedHeaders }: Lane<never>): [name: string, value: string][] => [
+  ['Vary', 'Origin'],
+  ['Access-Control-Allow-Origin', '*'],
+  ['Access-Control-Expose-Headers', exposedHeaders],
+];
+
+/** Ends a request whose lane has failed: what failed is not tried again, since its reader has waited for it. */
+export function refuseFailed(): Middleware {
+  return (ctx, next) => {
+    const { laneFailure } = ctx.req as HandedOn;
+    if (laneFailure !== undefined) throw laneFailure;
+    return next();
+  };
+}

@@ -1,0 +1,145 @@
+import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { defaultSettings } from '../../client/client.ts';
+import type { ClientService } from '../../client/client.service.ts';
+import { fromEpoch } from '../../lib/time.ts';
+import { GRACE_SECONDS } from '../../unit-of-work/commit.ts';
+import { prefixes } from '../../unit-of-work/live-token.ts';
+import { jwtPayload } from '../present-jwt.ts';
+import type { Payload, TokenKind, TokenRecord } from '../../unit-of-work/records.ts';
+import { currentRoute } from './unsupported.ts';
+import type { TokenRead } from '../../unit-of-work/token-reads.ts';
+import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
+
+/** The engine's names of tokens that have rows. */
+export const kinds: Record<string, Exclude<TokenKind, 'jwt'>> = {
+  AccessToken: 'access',
+  ClientCredentials: 'machine',
+  RefreshToken: 'refresh',
+  AuthorizationCode: 'code',
+};
+
+/** The storage of tokens: it decides nothing but what a stored one is worth. */
+export function tokenAdapter(
+  kind: Exclude<TokenKind, 'jwt'>,
+  clients: ClientService,
+): Partial<Adapter> {
+  return {
+    find: (id) => findToken(kind, id, clients),
+    async upsert(id, payload) {
+      const { jti: _, ...rest } = payload;
+      currentUnit().addToken({ ...tokenWrite(kind, id, payload), payload: rest });
+    },
+    async consume(id) {
+      const clientId = (await currentUnit().findToken(id))?.token.clientId;
+      currentUnit().consumeToken(
+        id,
+        kind === 'refresh' ? await refreshGrace(clients, clientId) : 0,
+      );
+    },
+    async destroy(id) {
+      const unit = currentUnit();
+      const jwt = unit.presentedJwtOf(id);
+      // A machine's has no row to delete; what is told of, or was made from it, ends by the denylist.
+      if (jwt !== undefined) unit.revokeToken(id, fromEpoch(jwt.expiresAt), false);
+      else if (kind === 'access' || kind === 'machine') {
+        const end = (await unit.findToken(id))?.token.payload?.exp;
+        if (typeof end === 'number') unit.revokeToken(id, fromEpoch(end), true);
+      }
+      if (jwt?.kind !== 'machine') unit.deleteToken(id);
+    },
+    // Tokens die with their family: see `destroy` of Grant.
+    revokeByGrantId: async () => undefined,
+  };
+}
+
+/** What the row of a token says besides its payload. */
+interface TokenOrigin {
+  readonly grantId?: string | undefined;
+  readonly clientId?: string | undefined;
+  readonly accountId?: string | undefined;
+  readonly sessionUid?: string | undefined;
+  readonly expiresWithSession?: boolean | undefined;
+  readonly exp?: number | undefined;
+}
+
+/** The row of a token, without its payload. */
+export function tokenWrite(kind: TokenKind, id: string, payload: TokenOrigin) {
+  return {
+    id,
+    kind,
+    grantId: payload.grantId,
+    clientId: payload.clientId as string,
+    accountId: payload.accountId,
+    sessionUid: payload.expiresWithSession ? payload.sessionUid : undefined,
+    payload: undefined,
+    expiresAt: fromEpoch(payload.exp as number),
+  };
+}
+
+async function findToken(
+  kind: Exclude<TokenKind, 'jwt'>,
+  id: string,
+  clients: ClientService,
+): Promise<AdapterPayload | undefined> {
+  const unit = currentUnit();
+  const jwt = unit.presentedJwt(id);
+  if (jwt !== undefined) {
+    if (jwt.kind !== kind) return undefined;
+    if (kind === 'machine') return (await unit.isMachineJwtLive(jwt)) ? jwtPayload(jwt) : undefined;
+    const read = await unit.findToken(jwt.jti);
+    if (read?.token.kind !== 'jwt' || !read.standing) return undefined;
+    const found = { ...jwtPayload(jwt), accountId: read.token.accountId };
+    return read.token.generation > 0
+      ? found
+      : { ...found, grantId: read.token.grantId, ...sessionOf(read) };
+  }
+  if (!id.startsWith(prefixes[kind])) return undefined;
+  const read = await unit.findToken(id);
+  if (read === undefined || read.token.kind !== kind || !read.standing) return undefined;
+  const payload = read.token.payload ?? emptied(kind, read.token);
+  const found = { ...(read.token.generation > 0 ? withoutFamily(payload) : payload), jti: id };
+  const age = read.consumedAge;
+  if (age === undefined) return found;
+  // A used refresh token still names its family to who wants it revoked: a refresh may have overtaken the revocation.
+  if (currentRoute() === 'revocation') return found;
+  if (currentRoute() !== 'token') return undefined;
+  const grace =
+    kind === 'refresh' ? await refreshGrace(clients, read.token.clientId) : GRACE_SECONDS;
+  if (age > grace) {
+    if (read.token.grantId !== undefined)
+      unit.killFamily(
+        read.token.grantId,
+        kind === 'code' ? 'code_replayed' : 'refresh_token_replayed',
+      );
+    return undefined;
+  }
+  // Within the grace it looks unused; the commit decides.
+  if (kind === 'code') unit.noteRepetition(read.token);
+  return found;
+}
+
+/**
+ * The family of what was made by exchange is that of another client, of which the engine would make nothing, or too much: it
+ * would end it with the token. Whether the token is live is said elsewhere (`live`).
+ */
+function withoutFamily(payload: Payload): Payload {
+  const { grantId: _, sessionUid: __, expiresWithSession: ___, ...rest } = payload;
+  return rest;
+}
+
+/** What is left of a token once it is long used up: whose it was, so that its family can be ended. */
+const emptied = (kind: keyof typeof prefixes, { clientId, accountId, grantId }: TokenRecord) => ({
+  kind: Object.keys(kinds).find((name) => kinds[name] === kind) as string,
+  clientId,
+  accountId,
+  grantId,
+});
+
+/** Within how many seconds a repeated refresh is the client's own. */
+async function refreshGrace(clients: ClientService, clientId: string | undefined): Promise<number> {
+  const client = clientId === undefined ? undefined : await clients.find(clientId);
+  return (client?.settings ?? defaultSettings).refreshGrace;
+}
+
+const sessionOf = ({ token }: TokenRead) =>
+  token.sessionUid === undefined ? {} : { sessionUid: token.sessionUid, expiresWithSession: true };
