@@ -16,7 +16,7 @@ import { VersionWatch } from './db/versions.ts';
 import { ExchangeRules } from './exchange/exchange.service.ts';
 import { GatewayService } from './gateway/gateway.service.ts';
 import { GatewayRules } from './gateway/rules.service.ts';
-import { createRenderer } from './http/render.ts';
+import { createRenderer } from './pages/render.ts';
 import { issuerPath } from './http/request.ts';
 import { IntrospectionService } from './introspection/introspection.service.ts';
 import { TrustedIssuers } from './issuer/issuer.service.ts';

@@ -12,7 +12,7 @@ import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
 import { createLanes, refuseFailed } from './http/fast-path.ts';
 import { type Handler, Listener } from './http/listener.ts';
-import { serveAssets } from './http/render-page.ts';
+import { serveAssets } from './pages/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
 import { createAskedRoutes } from './interaction/ciba.routes.ts';
 import { createDeviceRoutes } from './interaction/device.routes.ts';

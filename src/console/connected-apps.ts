@@ -1,6 +1,6 @@
 import type { ClientService } from '../client/client.service.ts';
 import type { Consent } from '../consent/consent.ts';
-import type { ConnectedApp } from '../http/pages.ts';
+import type { ConnectedApp } from '../pages/pages.ts';
 import { toApp } from '../oidc/apps.ts';
 import { asAsked, identityClaims } from '../oidc/authorization/claims.ts';
 import { kindOfScope, type ResourceServer } from '../resource-server/resource-server.ts';

@@ -1,8 +1,8 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
-import type { Mail } from '../http/pages.ts';
-import type { Renderer } from '../http/render.ts';
-import { renderPage } from '../http/render-page.ts';
+import type { Mail } from '../pages/pages.ts';
+import type { Renderer } from '../pages/render.ts';
+import { renderPage } from '../pages/render-page.ts';
 
 /** The mails that were kept in place of being sent, the newest first. */
 export interface KeptMails {

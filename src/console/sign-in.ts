@@ -1,6 +1,6 @@
 import type { Middleware } from 'koa';
 import type { Config } from '../config.ts';
-import type { Renderer } from '../http/render.ts';
+import type { Renderer } from '../pages/render.ts';
 import type { Console } from '../oidc/console-clients.ts';
 import type { Engine } from '../oidc/engine.ts';
 import { PendingSignIns } from './pending-sign-ins.ts';

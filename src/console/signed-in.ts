@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
-import type { ErrorKind } from '../http/pages.ts';
-import type { Renderer } from '../http/render.ts';
-import { renderPage } from '../http/render-page.ts';
+import type { ErrorKind } from '../pages/pages.ts';
+import type { Renderer } from '../pages/render.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { findBrowserSession } from '../oidc/browser-session.ts';
 import type { Console } from '../oidc/console-clients.ts';
 import { findMissing, type SignInOptions } from './require-session.ts';

@@ -1,4 +1,4 @@
-import { findLanguage, type LanguageTag } from '../http/messages.ts';
+import { findLanguage, type LanguageTag } from '../pages/messages.ts';
 import { de } from './messages-de.ts';
 
 /** Every word of every mail, in English. Another language is another file with the same keys (`MailMessages`). */

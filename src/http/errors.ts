@@ -2,9 +2,9 @@ import type { Context, Middleware } from 'koa';
 import { isUnavailable } from '../db/database.ts';
 import { AppError, unavailable } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
-import type { ErrorKind } from './pages.ts';
-import type { Renderer } from './render.ts';
-import { renderPage } from './render-page.ts';
+import type { ErrorKind } from '../pages/pages.ts';
+import type { Renderer } from '../pages/render.ts';
+import { renderPage } from '../pages/render-page.ts';
 
 /** The page that fits an error of ours; those that no page was made for are told by their status. */
 const kinds: Record<string, ErrorKind> = {

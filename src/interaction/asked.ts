@@ -6,7 +6,7 @@ import type {
   ConsentScope,
   ConsentStay,
   Pages,
-} from '../http/pages.ts';
+} from '../pages/pages.ts';
 import {
   asAsked,
   type ClaimValue,

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.ts';
-import { renderPage } from '../http/render-page.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { finishChoice } from './finish.ts';
 import type { InteractionParts } from './parts.ts';

@@ -1,7 +1,7 @@
 import Router from '@koa/router';
 import type { Middleware } from 'koa';
 import { wayHome } from '../http/errors.ts';
-import { renderPage } from '../http/render-page.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { sha256 } from '../lib/hash.ts';
 import { findRequestByLink } from '../unit-of-work/polled-reads.ts';
 import { beginAnswer } from '../oidc/decoupled/start.ts';

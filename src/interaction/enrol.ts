@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import type { ConfirmedTotp } from '../authenticator/authenticator.ts';
-import { languageOf } from '../http/language.ts';
-import type { Pages } from '../http/pages.ts';
-import { renderPage } from '../http/render-page.ts';
+import { languageOf } from '../pages/language.ts';
+import type { Pages } from '../pages/pages.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { readCode } from './fields.ts';

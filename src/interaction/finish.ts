@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose';
 import type { Account } from '../account/account.ts';
-import { languageOf } from '../http/language.ts';
-import { messagesFor } from '../http/messages.ts';
+import { languageOf } from '../pages/language.ts';
+import { messagesFor } from '../pages/messages.ts';
 import { acrOf } from '../oidc/authorization/acr.ts';
 import { endBrowserSession, findBrowserSession } from '../oidc/browser-session.ts';
 import type { DecidedHere } from '../oidc/authorization/granted-details.ts';

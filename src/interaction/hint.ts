@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 import type { Config } from '../config.ts';
-import { plainCookie } from '../http/cookies.ts';
+import { plainCookie } from '../lib/cookies.ts';
 import { pathOfAll } from './parts.ts';
 
 const name = 'vs_email';

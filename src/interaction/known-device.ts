@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Context } from 'koa';
-import { plainCookie } from '../http/cookies.ts';
+import { plainCookie } from '../lib/cookies.ts';
 import { equalBytes, randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 

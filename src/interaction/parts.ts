@@ -5,7 +5,7 @@ import type { AuthenticatorService } from '../authenticator/authenticator.servic
 import type { ClientService } from '../client/client.service.ts';
 import type { Config } from '../config.ts';
 import type { ConsentService } from '../consent/consent.service.ts';
-import type { Renderer } from '../http/render.ts';
+import type { Renderer } from '../pages/render.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { Engine } from '../oidc/engine.ts';

@@ -1,5 +1,5 @@
 import { sameNetwork } from '../account/limits.service.ts';
-import type { Pages } from '../http/pages.ts';
+import type { Pages } from '../pages/pages.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { type AskedRequest, isHandle } from '../unit-of-work/polled-requests.ts';
 import { openSecrets, writeUserCode } from '../oidc/decoupled/secrets.ts';

@@ -1,7 +1,7 @@
 import { AccountRefused } from '../account/account.ts';
-import { languageOf } from '../http/language.ts';
-import type { Pages } from '../http/pages.ts';
-import { renderPage } from '../http/render-page.ts';
+import { languageOf } from '../pages/language.ts';
+import type { Pages } from '../pages/pages.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { type NewAccountFields, readNewAccount } from './fields.ts';
 import { hintedEmail } from './hint.ts';

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
-import { plainCookie } from '../http/cookies.ts';
+import { plainCookie } from '../lib/cookies.ts';
 import type { Ways } from '../http/errors.ts';
 import { pathOfAll } from './parts.ts';
 import { redirect, type Visit } from './visit.ts';

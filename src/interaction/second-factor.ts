@@ -1,6 +1,6 @@
 import type { FactorGuess } from '../account/limits.service.ts';
-import type { Pages } from '../http/pages.ts';
-import { renderPage } from '../http/render-page.ts';
+import type { Pages } from '../pages/pages.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { limited, withinLimits } from './limited.ts';

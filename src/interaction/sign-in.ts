@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { Pages } from '../http/pages.ts';
-import { renderPage } from '../http/render-page.ts';
+import type { Pages } from '../pages/pages.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { ASKED_ACCOUNT } from '../oidc/decoupled/prompts.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';

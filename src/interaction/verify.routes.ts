@@ -1,10 +1,10 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
-import type { Pages } from '../http/pages.ts';
-import { plainCookie } from '../http/cookies.ts';
+import type { Pages } from '../pages/pages.ts';
+import { plainCookie } from '../lib/cookies.ts';
 import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
-import { renderPage } from '../http/render-page.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { limited, withinLimits } from './limited.ts';
 import { type InteractionParts, pathOf } from './parts.ts';

@@ -1,9 +1,9 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientService } from '../client/client.service.ts';
-import { askLanguage } from '../http/language.ts';
-import type { ErrorKind } from '../http/pages.ts';
-import type { Renderer } from '../http/render.ts';
-import { renderPage } from '../http/render-page.ts';
+import { askLanguage } from '../pages/language.ts';
+import type { ErrorKind } from '../pages/pages.ts';
+import type { Renderer } from '../pages/render.ts';
+import { renderPage } from '../pages/render-page.ts';
 import { toApp } from './apps.ts';
 import { createRequestPages, type RequestPages } from './decoupled/pages.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';

@@ -6,7 +6,7 @@ import Provider, {
 } from 'oidc-provider';
 import { clientAuthMethods, plainResponseModes } from '../client/client.ts';
 import type { Config } from '../config.ts';
-import { languageTags } from '../http/messages.ts';
+import { languageTags } from '../pages/messages.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';

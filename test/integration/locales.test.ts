@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
-import { Html } from '../../src/http/html.ts';
-import { de } from '../../src/http/messages/de.ts';
-import { en } from '../../src/http/messages/en.ts';
-import { languageTags } from '../../src/http/messages.ts';
-import { createRenderer } from '../../src/http/render.ts';
+import { Html } from '../../src/pages/html.ts';
+import { de } from '../../src/pages/messages/de.ts';
+import { en } from '../../src/pages/messages/en.ts';
+import { languageTags } from '../../src/pages/messages.ts';
+import { createRenderer } from '../../src/pages/render.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { NOW, pageStates } from '../support/page-fixtures.ts';

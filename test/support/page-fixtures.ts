@@ -6,7 +6,7 @@ import type {
   Form,
   Pages,
   SignedIn,
-} from '../../src/http/pages.ts';
+} from '../../src/pages/pages.ts';
 import { requestStates } from './request-fixtures.ts';
 
 // Every page in every state that it can be in, with people, apps and words as they really come:

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type Browser, chromium } from 'playwright-core';
-import { createRenderer } from '../../src/http/render.ts';
+import { createRenderer } from '../../src/pages/render.ts';
 import { NOW, pageStates } from './page-fixtures.ts';
 
 /** The policy that the server sends with interaction pages. */

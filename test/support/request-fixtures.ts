@@ -1,4 +1,4 @@
-import type { App, Pages } from '../../src/http/pages.ts';
+import type { App, Pages } from '../../src/pages/pages.ts';
 import type { PageState } from './page-fixtures.ts';
 
 // The pages of requests that a program makes and a person answers elsewhere, in every state.

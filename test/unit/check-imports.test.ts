@@ -144,12 +144,14 @@ describe('the import rules', () => {
       `import { read } from './client.store.ts';`,
       'types never import store',
     ],
-    ...['src/http/render.ts', 'src/lib/hash.ts', 'src/db/retry.ts', 'src/errors.ts'].map((file) => [
-      `${file} knows a feature`,
-      file,
-      `import type { Client } from '${file === 'src/errors.ts' ? '.' : '..'}/client/client.ts';`,
-      'serves every feature and imports none',
-    ]),
+    ...['src/pages/render.ts', 'src/lib/hash.ts', 'src/db/retry.ts', 'src/errors.ts'].map(
+      (file) => [
+        `${file} knows a feature`,
+        file,
+        `import type { Client } from '${file === 'src/errors.ts' ? '.' : '..'}/client/client.ts';`,
+        'serves every feature and imports none',
+      ],
+    ),
     [
       'a feature knows the composition root',
       'src/client/client.routes.ts',
@@ -232,7 +234,7 @@ describe('the import rules', () => {
   test('oxlint lets only the configuration read the environment', () => {
     const { status, output } = lint({
       ...lawful,
-      'src/http/render.ts': [`export const theme = process.env['THEME'];`],
+      'src/pages/render.ts': [`export const theme = process.env['THEME'];`],
     });
     expect(output).toMatch(/src\/http\/render\.ts.*no-process-env/);
     expect(status).toBe(1);

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { depths } from '../../src/http/cut.ts';
-import { html } from '../../src/http/html.ts';
-import { messagesFor } from '../../src/http/messages.ts';
-import type { Pages } from '../../src/http/pages.ts';
-import { createRenderer } from '../../src/http/render.ts';
+import { depths } from '../../src/pages/cut.ts';
+import { html } from '../../src/pages/html.ts';
+import { messagesFor } from '../../src/pages/messages.ts';
+import type { Pages } from '../../src/pages/pages.ts';
+import { createRenderer } from '../../src/pages/render.ts';
 import { heron, NOW, pageStates } from '../support/page-fixtures.ts';
 
 const VIEWS = join(import.meta.dirname, '../../views');

@@ -1,6 +1,6 @@
 import type { Middleware } from 'koa';
-import type { Renderer } from '../../http/render.ts';
-import { renderPage } from '../../http/render-page.ts';
+import type { Renderer } from '../../pages/render.ts';
+import { renderPage } from '../../pages/render-page.ts';
 
 const entities: Record<string, string> = {
   '&amp;': '&',

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../../errors.ts';
-import { plainCookie } from '../../http/cookies.ts';
+import { plainCookie } from '../../lib/cookies.ts';
 
 /** Seconds: as long as an interaction may take. */
 const LIFETIME = 3_600;

@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import { plainCookie } from './cookies.ts';
+import { plainCookie } from '../lib/cookies.ts';
 import { findLanguage, type Language, languageTags, messagesFor } from './messages.ts';
 
 /** In which language a page speaks: what the app asks for, what this browser was spoken to in before, what it asks for itself. */
