@@ -9,7 +9,11 @@ import { join, posix } from 'node:path';
  * @typedef {(it: Import) => string | false | undefined} Rule  gives what is wrong with an import
  */
 
-const baseFolders = ['src/db', 'src/http', 'src/lib'];
+/** What every feature stands on. They import no feature; only the unit of work names the features' types. */
+const baseFolders = ['src/db', 'src/http', 'src/lib', 'src/pages', 'src/unit-of-work'];
+const namesTypes = 'src/unit-of-work';
+/** The folders of src/oidc: its own top level, and no deeper. */
+const engineFolders = ['adapter', 'authorization', 'client-authentication', 'decoupled', 'grants'];
 /** What stands over the engine may use all of src/oidc, which is no feature but the protocol itself. */
 const overTheEngine = ['src/interaction', 'src/console', 'src/introspection'];
 /** What puts the server together knows every feature. */
@@ -49,7 +53,10 @@ const rules = [
     isFeature(unitOf(to)) &&
     !isFeature(unitOf(from)) &&
     !compositionRoots.includes(unitOf(from)) &&
-    `${unitOf(from)} serves every feature and imports none`,
+    !(unitOf(from) === namesTypes && roleOf(to) === 'types') &&
+    (unitOf(from) === namesTypes
+      ? `${namesTypes} knows the types of features, and none of their services`
+      : `${unitOf(from)} serves every feature and imports none`),
 
   ({ from, to }) =>
     isFeature(unitOf(to)) &&
@@ -128,7 +135,7 @@ function shortestWay(edges, start, end) {
 }
 
 /** Folders that import each other, directly or by way of others. @param {Import[]} imports */
-function cycles(imports) {
+function folderCycles(imports) {
   const edges = Map.groupBy(imports, ({ from }) => unitOf(from));
   /** @type {Map<string, string>} */
   const found = new Map();
@@ -141,6 +148,35 @@ function cycles(imports) {
       .map(({ from, to, line }) => `\n    ${from}:${line} imports ${to}`)
       .join('');
     if (!found.has(key)) found.set(key, `${units.join(', ')} import each other:${way}`);
+  }
+  return [...found.values()];
+}
+
+/** Files that import each other, for types too: one line for each circle, along its shortest way. @param {Import[]} imports */
+function fileCycles(imports) {
+  const next = Map.groupBy(imports, ({ from }) => from);
+  /** @type {Map<string, string>} */
+  const found = new Map();
+  for (const start of next.keys()) {
+    /** @type {Map<string, string>} how each file was reached */
+    const reached = new Map();
+    const queue = [start];
+    for (const file of queue)
+      for (const { to } of next.get(file) ?? [])
+        if (!reached.has(to)) {
+          reached.set(to, file);
+          queue.push(to);
+        }
+    if (!reached.has(start)) continue;
+    const circle = [start];
+    for (
+      let file = reached.get(start);
+      file !== undefined && file !== start;
+      file = reached.get(file)
+    )
+      circle.unshift(file);
+    const key = circle.toSorted((a, b) => (a < b ? -1 : 1)).join(' ');
+    if (!found.has(key)) found.set(key, `A circle of files: ${circle.join(' → ')} → ${circle[0]}`);
   }
   return [...found.values()];
 }
@@ -170,6 +206,22 @@ const crossing = imports.filter(
   ({ from, to }) => to.startsWith('src/') && unitOf(from) !== unitOf(to),
 );
 
-const found = [...strangers, ...new Set(broken), ...cycles(crossing)];
+const misplaced = globSync('src/oidc/**/*.ts')
+  .sort()
+  .filter((file) => {
+    const [folder, ...rest] = file.split('/').slice(2);
+    return rest.length > 0 && (rest.length > 1 || !engineFolders.includes(folder ?? ''));
+  })
+  .map(
+    (file) => `${file}: src/oidc has the folders ${engineFolders.join(', ')}, and no deeper ones`,
+  );
+
+const found = [
+  ...strangers,
+  ...new Set(broken),
+  ...folderCycles(crossing),
+  ...fileCycles(imports),
+  ...misplaced,
+];
 for (const line of found) process.stdout.write(`${line}\n`);
 process.exitCode = found.length === 0 ? 0 : 1;

@@ -8,7 +8,7 @@ const most = 400;
 const written = ['src', 'resource-server', 'views', 'bin', 'demo'].map(
   (folder) => `${folder}/**/*.{ts,mjs,js,eta,css}`,
 );
-const lists = /^src\/(db\/schema\.ts|http\/messages(\.ts$|[-/]))/;
+const lists = /^src\/(db\/schema\.ts|pages\/messages(\.ts$|[-/]))/;
 
 process.chdir(process.argv[2] ?? join(import.meta.dirname, '..'));
 const found = globSync(written)

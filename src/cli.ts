@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import {
   type Command,
   helpOf,
-  invocation,
   parseOptions,
   printedJson,
   table,
   UsageError,
   usageLine,
 } from './cli/command.ts';
+import { invocation } from './cli/invocation.ts';
 import { describeError } from './cli/errors.ts';
 import { Session } from './cli/session.ts';
 

@@ -104,7 +104,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
       outbound,
       keySets: new ClientKeySets(outbound),
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
-      tellOf: (clientId, token) => introspection.answerById(clientId, token),
+      introspect: (clientId, token) => introspection.answerById(clientId, token),
       subjects,
       askedPeople: {
         find: (email) => accounts.findByEmail(email),

@@ -42,7 +42,7 @@ export function createWork(
   const mailbox = config.devMail ? new DevMailbox() : undefined;
   const mailer = smtp ?? mailbox;
   if (mailer === undefined) logger.warn('mails wait in the outbox until SMTP_URL is set');
-  const house = { name: config.brand.name, issuer: config.issuer };
+  const brand = { name: config.brand.name, issuer: config.issuer };
   const mailWorker = new OutboxWorker({
     db,
     sealer,
@@ -51,9 +51,9 @@ export function createWork(
       mailer === undefined
         ? {}
         : {
-            mail: createMailHandler(mailer, house),
-            [ASK_MAIL]: createAskMailHandler(mailer, house, createAskFinder(db)),
-            [REPLAY_MAIL]: createReplayMailHandler(mailer, house, {
+            mail: createMailHandler(mailer, brand),
+            [ASK_MAIL]: createAskMailHandler(mailer, brand, createAskFinder(db)),
+            [REPLAY_MAIL]: createReplayMailHandler(mailer, brand, {
               account: (id) => accounts.find(id),
               app: async (id) => (await clients.findStored(id))?.name,
             }),

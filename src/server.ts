@@ -10,31 +10,31 @@ import { gatewayRoutes } from './gateway/gateway.routes.ts';
 import { identifyCertificate } from './http/client-certificate.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
-import { createLanes, refuseFailed } from './http/fast-path.ts';
+import { createFastPaths, refuseFailed } from './http/fast-path.ts';
 import { type Handler, Listener } from './http/listener.ts';
 import { serveAssets } from './pages/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
 import { createAskedRoutes } from './interaction/ciba.routes.ts';
 import { createDeviceRoutes } from './interaction/device.routes.ts';
-import { limitBegun } from './interaction/begun-limit.ts';
+import { limitInteractions } from './interaction/interaction-limit.ts';
 import { createInteractionRoutes } from './interaction/interaction.routes.ts';
 import { KnownDevices } from './interaction/known-device.ts';
 import { recoverInteractions } from './interaction/restart.ts';
 import { createSetupRoutes } from './interaction/setup.routes.ts';
 import { createVerifyRoutes } from './interaction/verify.routes.ts';
-import { introspectionLane } from './introspection/fast-path.ts';
+import { introspectionFastPath } from './introspection/fast-path.ts';
 import { refuseBrokenAssertions } from './oidc/client-authentication/assertions.ts';
 import { refuseForeignResume } from './oidc/authorization/interaction-cookie.ts';
-import { clientCredentialsLane } from './oidc/grants/client-credentials-fast-path.ts';
+import { clientCredentialsFastPath } from './oidc/grants/client-credentials-fast-path.ts';
 import { leaveOutEmpty } from './oidc/discovery.ts';
 import { takeAliasedProofs } from './oidc/client-authentication/dpop.ts';
 import { renderFormPost } from './oidc/authorization/form-post.ts';
 import { unitOfWork } from './oidc/middleware.ts';
-import { tellOfCertificates } from './oidc/client-authentication/mtls.ts';
-import { takePosts } from './oidc/authorization/posted-requests.ts';
+import { presentCertificates } from './oidc/client-authentication/mtls.ts';
+import { redirectPosts } from './oidc/authorization/posted-requests.ts';
 import { createResourceInfo } from './oidc/authorization/resources.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
-import { refuseUnsoundRequests } from './oidc/authorization/request-object-bounds.ts';
+import { boundRequestObjects } from './oidc/authorization/request-object-bounds.ts';
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
@@ -45,7 +45,7 @@ import { createWork } from './server-work.ts';
 export interface ServerParts extends Surroundings {
   readonly metrics?: Metrics | undefined;
   /** Whether the plain form of some requests is answered before the engine; it is unless told, and changes no answer. */
-  readonly lanes?: boolean;
+  readonly fastPaths?: boolean;
 }
 
 export interface Server {
@@ -66,7 +66,7 @@ const DRAIN_MS = 10_000;
  */
 export async function createServer({
   metrics,
-  lanes = true,
+  fastPaths = true,
   ...surroundings
 }: ServerParts): Promise<Server> {
   const { config, db, sealer, logger } = surroundings;
@@ -108,7 +108,7 @@ export async function createServer({
   app.use(serveAssets(renderer));
   if (work.mailbox !== undefined) app.use(devMailRoutes({ mails: work.mailbox, renderer }));
   app.use(
-    tellOfCertificates({
+    presentCertificates({
       any: certificateListener !== undefined || proxy !== undefined,
       verified: caFile !== undefined || proxy?.verifiedHeader !== undefined,
       host,
@@ -124,7 +124,7 @@ export async function createServer({
         registration: services.clientRegistration,
       }).routes(),
     );
-  app.use(takePosts(config.issuer));
+  app.use(redirectPosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
   app.use(gatewayRoutes({ issuer: config.issuer, gateway: services.gateway }));
@@ -133,7 +133,7 @@ export async function createServer({
   );
   app.use(createVerifyRoutes({ ...services, config }));
   app.use(createSetupRoutes({ ...services, config }));
-  app.use(limitBegun());
+  app.use(limitInteractions());
   app.use(createDeviceRoutes({ ...services, config, sealer }));
   app.use(createAskedRoutes({ ...services, config }));
   const signIn = createConsoleSignIn({ config, engine, renderer });
@@ -142,17 +142,17 @@ export async function createServer({
   app.use(renderFormPost(renderer));
   app.use(refuseFailed());
   app.use(presentJwts({ verify: services.verifyJwt, readBody }));
-  app.use(refuseUnsoundRequests(readBody));
+  app.use(boundRequestObjects(readBody));
   app.use(refuseBrokenAssertions());
   app.use(engine.middleware());
 
-  const answer = createLanes({
+  const answer = createFastPaths({
     issuer: config.issuer,
     logger,
-    lanes: lanes
+    fastPaths: fastPaths
       ? [
-          introspectionLane(introspection),
-          clientCredentialsLane({
+          introspectionFastPath(introspection),
+          clientCredentialsFastPath({
             db,
             provider: () => engine.provider,
             resourceInfo: createResourceInfo(clients, resourceServers),
@@ -165,7 +165,7 @@ export async function createServer({
       watch.keepFresh();
       return clients.authenticate(credentials);
     },
-    onAnswer: (route, seconds, result) => metrics?.noteLane(route, seconds, result),
+    onAnswer: (route, seconds, result) => metrics?.noteFastPath(route, seconds, result),
     next: app.callback(),
   });
   const handler: Handler = (request, response) => {

@@ -21,7 +21,7 @@ import type { Passwords } from './passwords.service.ts';
 export interface AccountOptions {
   /** With a second factor for everyone 8 characters are enough, else 15 (NIST SP 800-63B-4, section 3.1.1.2). */
   readonly requireSecondFactor: 'everyone' | 'administrators';
-  /** The house's name: a word that passwords must not rest on. */
+  /** The brand's name: a word that passwords must not rest on. */
   readonly brandName: string;
 }
 

@@ -47,7 +47,7 @@ export const commonWords: ReadonlySet<string> = new Set(
   hot cool awesome amazing beautiful pretty cute perfect special number one two three four five six seven eight nine ten eleven twelve hundred
   thousand million first second third last new old big little small great good better best bad my mine me i im iam the a an is are this that it
   its in on of for to with your our we and or not no yes please thank thanks thankyou sorry correct horse battery staple remember forget key keys
-  code pin word words phrase company office work worker manager director business home house school student teacher college university class
+  code pin word words phrase company office work worker manager director business home brand school student teacher college university class
   qwerty qwertz azerty qwert asdf asdfgh zxcvbn zxcvbnm poiuyt lkjhgf mnbvcx dvorak йцукен abc abcd xyz aaa xxx zzz blah lol lmao omg wtf rofl yolo
   swag dude bro boss chief doctor police agent bond jamesbond spider cyber hacker hack hacking virus matrix neo trinity morpheus zion apollo zeus
   athena artemis hercules odin loki freya cloud strike falling dream dreams dreamer believe live life living death dead die alive born angelina`),

@@ -7,7 +7,7 @@ export interface PasswordRules {
   readonly minimum: number;
   /** The person's own words: address and name. */
   readonly personal: readonly string[];
-  /** Words of the place: the house's name. */
+  /** Words of the place: the brand's name. */
   readonly context: readonly string[];
 }
 

@@ -7,7 +7,7 @@ const PERIOD = 30;
 /** RFC 4226, section 4, R6: 160 bits. */
 const SEED_BYTES = 20;
 
-/** @param issuer the house's name, as the app shows it. */
+/** @param issuer the brand's name, as the app shows it. */
 export function newTotpSecret(issuer: string, email: string): TotpSecret {
   const secret = generateSecret({ length: SEED_BYTES });
   return { secret, uri: generateURI({ issuer, label: email, secret }) };

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { z } from 'zod';
+import { invocation } from './invocation.ts';
 import type { Session } from './session.ts';
 
 /** One option of a command, as it is parsed and as the help shows it. */
@@ -126,8 +127,6 @@ function parse(
     throw new UsageError(message.split('. ', 1)[0] ?? '');
   }
 }
-
-export const invocation = 'npm run -s cli --';
 
 /** So much fits a line of a terminal, and so much of it is for options where their help stands beside them. */
 const LINE = 100;

@@ -13,7 +13,7 @@ import type { Sealer } from '../lib/seal.ts';
 import { openSealer } from '../master-key.ts';
 import { OutboundAllow } from '../outbound/outbound.ts';
 import { ResourceServerService } from '../resource-server/resource-server.service.ts';
-import { invocation } from './command.ts';
+import { invocation } from './invocation.ts';
 
 /** Who the audit names for what is done here. */
 export const actor = 'cli';

@@ -2,7 +2,7 @@ import type { Sealer } from '../lib/seal.ts';
 import type { OutboxHandler, OutboxWrite } from '../outbox/outbox.ts';
 import { outboxWrite } from '../outbox/outbox.service.ts';
 import { type Mail, type Mailer, mailSchema, replaySchema } from './email.ts';
-import { type House, renderMail } from './templates.ts';
+import { type MailBrand, renderMail } from './templates.ts';
 
 export type { Mail } from './email.ts';
 
@@ -12,17 +12,17 @@ export function mailWrite(sealer: Sealer, mail: Mail): OutboxWrite {
 }
 
 /** What delivers rows of the kind `mail`: words and links are made when the mail leaves. */
-export function createMailHandler(mailer: Mailer, house: House): OutboxHandler {
+export function createMailHandler(mailer: Mailer, brand: MailBrand): OutboxHandler {
   return async (payload, { id }) => {
     const mail = mailSchema.parse(payload);
-    await mailer.send({ id, to: mail.to, ...renderMail(mail, house) });
+    await mailer.send({ id, to: mail.to, ...renderMail(mail, brand) });
   };
 }
 
 /** What delivers rows in which an app asks a person for an answer; nobody is mailed where there is nobody, or it is too late. */
 export function createAskMailHandler(
   mailer: Mailer,
-  house: House,
+  brand: MailBrand,
   find: (
     payload: unknown,
   ) => Promise<
@@ -34,7 +34,7 @@ export function createAskMailHandler(
     const found = await find(payload);
     if (found === undefined) return;
     const mail: Mail = { template: 'asked', ...found };
-    await mailer.send({ id, to: mail.to, ...renderMail(mail, house) });
+    await mailer.send({ id, to: mail.to, ...renderMail(mail, brand) });
   };
 }
 
@@ -44,7 +44,7 @@ export function createAskMailHandler(
  */
 export function createReplayMailHandler(
   mailer: Mailer,
-  house: House,
+  brand: MailBrand,
   find: {
     readonly account: (
       accountId: string,
@@ -58,6 +58,6 @@ export function createReplayMailHandler(
     if (account === undefined || app === undefined) return;
     const { email: to, locale } = account;
     const mail: Mail = { template: 'token_replayed', to, locale, app, at };
-    await mailer.send({ id, to, ...renderMail(mail, house) });
+    await mailer.send({ id, to, ...renderMail(mail, brand) });
   };
 }

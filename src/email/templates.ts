@@ -2,7 +2,7 @@ import type { Letter, Mail } from './email.ts';
 import { mailMessagesFor } from './messages.ts';
 
 /** Whose mails they are. Links are made from the configured issuer alone, never from what a request said. */
-export interface House {
+export interface MailBrand {
   readonly name: string;
   readonly issuer: string;
 }
@@ -20,19 +20,19 @@ function askedUrl(issuer: string, token: string): string {
 type Written = Pick<Letter, 'subject' | 'text'>;
 
 /** The words of a mail, in its reader's language: plain text, with each link on a line of its own. */
-export function renderMail(mail: Mail, house: House): Written {
+export function renderMail(mail: Mail, brand: MailBrand): Written {
   const m = mailMessagesFor(mail.locale);
   const write = (subject: string, paragraphs: readonly string[]): Written => ({
     subject: oneLine(subject),
-    text: `${[m.greeting, ...paragraphs, m.signature(house.name)].join('\n\n')}\n`,
+    text: `${[m.greeting, ...paragraphs, m.signature(brand.name)].join('\n\n')}\n`,
   });
-  const account = `${house.issuer}/account`;
+  const account = `${brand.issuer}/account`;
   switch (mail.template) {
     case 'verify_email': {
       const { subject, lead, code, until, ignore } = m.verifyEmail;
-      return write(subject(house.name), [
+      return write(subject(brand.name), [
         lead,
-        verifyEmailUrl(house.issuer, mail.token),
+        verifyEmailUrl(brand.issuer, mail.token),
         code(grouped(mail.code)),
         until,
         ignore,
@@ -40,11 +40,11 @@ export function renderMail(mail: Mail, house: House): Written {
     }
     case 'registration_attempt': {
       const { subject, lead, signIn, ignore } = m.registrationAttempt;
-      return write(subject(house.name), [lead(house.name), signIn, account, ignore]);
+      return write(subject(brand.name), [lead(brand.name), signIn, account, ignore]);
     }
     case 'second_factor_added': {
       const { subject, lead } = m.secondFactorAdded;
-      return write(subject(house.name), [
+      return write(subject(brand.name), [
         lead(oneLine(mail.device)),
         m.when(m.moment(new Date(mail.at))),
         m.notYou,
@@ -52,7 +52,7 @@ export function renderMail(mail: Mail, house: House): Written {
     }
     case 'second_factor_reset': {
       const { subject, lead, notYou } = m.secondFactorReset;
-      return write(subject(house.name), [
+      return write(subject(brand.name), [
         lead,
         account,
         m.when(m.moment(new Date(mail.at))),
@@ -61,12 +61,12 @@ export function renderMail(mail: Mail, house: House): Written {
     }
     case 'recovery_codes_regenerated': {
       const { subject, lead } = m.recoveryCodesRegenerated;
-      return write(subject(house.name), [lead, m.when(m.moment(new Date(mail.at))), m.notYou]);
+      return write(subject(brand.name), [lead, m.when(m.moment(new Date(mail.at))), m.notYou]);
     }
     case 'token_replayed': {
       const { subject, lead, done, next, again } = m.tokenReplayed;
       const app = oneLine(mail.app);
-      return write(subject(app, house.name), [
+      return write(subject(app, brand.name), [
         lead(app),
         m.when(m.moment(new Date(mail.at))),
         done,
@@ -79,15 +79,15 @@ export function renderMail(mail: Mail, house: House): Written {
       const { subject, lead, until, ignore } = m.asked;
       const app = oneLine(mail.app);
       return write(subject(app), [
-        lead(app, house.name),
-        askedUrl(house.issuer, mail.token),
+        lead(app, brand.name),
+        askedUrl(brand.issuer, mail.token),
         until(m.moment(new Date(mail.until))),
         ignore,
       ]);
     }
     case 'administrator_created': {
       const { subject, lead } = m.administratorCreated;
-      return write(subject(house.name), [lead(house.name), account]);
+      return write(subject(brand.name), [lead(brand.name), account]);
     }
   }
 }

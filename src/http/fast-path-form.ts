@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type BasicCredentials, basicCredentials, plainValue } from './credentials.ts';
 
-/** What of a request is so plain that a lane may read it by itself: the rest is the engine's to understand. */
+/** What of a request is so plain that a fast path may read it by itself: the rest is the engine's to understand. */
 
 /** Longer ones are rare, and none of them is in a hurry. */
 const LONGEST_BODY = 8_192;

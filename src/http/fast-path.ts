@@ -8,11 +8,11 @@ import type { Handler } from './listener.ts';
 import { issuerPath, requestLog, type RequestLine, securityHeaderList } from './request.ts';
 
 /**
- * A lane answers the plain form of one request, asked thousands of times a second, before Koa and the engine; whatever is
+ * A fast path answers the plain form of one request, asked thousands of times a second, before Koa and the engine; whatever is
  * unusual, doubtful or refused goes on to them as if it had come there first (docs/decisions/0012). An answer of a
- * lane is byte for byte the engine's.
+ * fast path is byte for byte the engine's.
  */
-export interface Lane<Caller> {
+export interface FastPath<Caller> {
   /** The engine's name of the route. */
   readonly route: 'introspection' | 'token';
   /** Below the issuer's path. */
@@ -25,32 +25,32 @@ export interface Lane<Caller> {
   answer(
     caller: Caller,
     form: ReadonlyMap<string, string>,
-  ): LaneAnswer | undefined | Promise<LaneAnswer | undefined>;
+  ): FastPathAnswer | undefined | Promise<FastPathAnswer | undefined>;
 }
 
-export interface LaneAnswer {
+export interface FastPathAnswer {
   readonly body: string;
   /** For the metrics, in a word of ours. */
   readonly result: string;
 }
 
-export interface LaneParts<Caller> {
+export interface FastPathParts<Caller> {
   readonly issuer: string;
   readonly logger: Logger;
-  readonly lanes: readonly Lane<Caller>[];
+  readonly fastPaths: readonly FastPath<Caller>[];
   /** Gives who authenticates so; undefined for everybody whom the engine has to look at. */
   readonly authenticate: (credentials: BasicCredentials) => Promise<Caller | undefined>;
   /** Whether we may answer at all: not where we must not sign, or know nothing for sure. */
   readonly isOpen: () => boolean;
   /** Hears of each answer. */
   readonly onAnswer?:
-    | ((route: Lane<never>['route'], seconds: number, result: string) => void)
+    | ((route: FastPath<never>['route'], seconds: number, result: string) => void)
     | undefined;
   /** Where all other requests go. */
   readonly next: Handler;
 }
 
-interface Running<Caller> extends LaneParts<Caller> {
+interface Running<Caller> extends FastPathParts<Caller> {
   readonly log: (line: RequestLine) => void;
 }
 
@@ -58,18 +58,18 @@ interface Running<Caller> extends LaneParts<Caller> {
 export interface HandedOn extends IncomingMessage {
   /** What was read of it already: all of it. */
   body?: string;
-  /** Why the lane could not answer: it is not tried again, since the reader has waited. */
-  laneFailure?: Error;
+  /** Why the fast path could not answer: it is not tried again, since the reader has waited. */
+  fastPathFailure?: Error;
 }
 
-/** Takes each request to its lane, and all others on. */
-export function createLanes<Caller>(given: LaneParts<Caller>): Handler {
+/** Takes each request to its fast path, and all others on. */
+export function createFastPaths<Caller>(given: FastPathParts<Caller>): Handler {
   const parts = { ...given, log: requestLog(given.logger) };
   const prefix = issuerPath(parts.issuer);
   const known = new Map(
-    parts.lanes.map((lane) => [
-      `${prefix}${lane.path}`,
-      { lane, crossOrigin: crossOrigin(lane), headers: headersOf(lane, parts.issuer) },
+    parts.fastPaths.map((fastPath) => [
+      `${prefix}${fastPath.path}`,
+      { fastPath, crossOrigin: crossOrigin(fastPath), headers: headersOf(fastPath, parts.issuer) },
     ]),
   );
   return (request: HandedOn, response) => {
@@ -81,7 +81,7 @@ export function createLanes<Caller>(given: LaneParts<Caller>): Handler {
 }
 
 interface Known<Caller> {
-  readonly lane: Lane<Caller>;
+  readonly fastPath: FastPath<Caller>;
   readonly crossOrigin: readonly [name: string, value: string][];
   readonly headers: readonly string[];
 }
@@ -93,11 +93,11 @@ async function run<Caller>(
   response: ServerResponse,
 ): Promise<void> {
   const started = performance.now();
-  let answer: LaneAnswer | undefined;
+  let answer: FastPathAnswer | undefined;
   try {
-    answer = await take(parts, known.lane, request);
+    answer = await take(parts, known.fastPath, request);
   } catch (error) {
-    request.laneFailure = error instanceof Error ? error : new Error(String(error));
+    request.fastPathFailure = error instanceof Error ? error : new Error(String(error));
     for (const [name, value] of known.crossOrigin) response.setHeader(name, value);
   }
   if (answer === undefined) parts.next(request, response);
@@ -105,17 +105,17 @@ async function run<Caller>(
 }
 
 async function take<Caller>(
-  { authenticate }: LaneParts<Caller>,
-  lane: Lane<Caller>,
+  { authenticate }: FastPathParts<Caller>,
+  fastPath: FastPath<Caller>,
   request: HandedOn,
-): Promise<LaneAnswer | undefined> {
+): Promise<FastPathAnswer | undefined> {
   const text = await readText(request);
   if (text === undefined) return undefined;
   request.body = text;
-  const form = plainForm(text, lane.fields);
+  const form = plainForm(text, fastPath.fields);
   const credentials = form && plainCredentials(request.headers.authorization, form);
   const caller = credentials && (await authenticate(credentials));
-  return form === undefined || caller === undefined ? undefined : lane.answer(caller, form);
+  return form === undefined || caller === undefined ? undefined : fastPath.answer(caller, form);
 }
 
 /** The whole body; undefined where the connection broke off before its end. */
@@ -134,13 +134,16 @@ function readText(request: IncomingMessage): Promise<string | undefined> {
 
 interface Sent {
   readonly response: ServerResponse;
-  readonly answer: LaneAnswer;
+  readonly answer: FastPathAnswer;
   readonly started: number;
 }
 
 function send<Caller>(
   { log, onAnswer }: Running<Caller>,
-  { lane, headers }: { readonly lane: Lane<Caller>; readonly headers: readonly string[] },
+  {
+    fastPath,
+    headers,
+  }: { readonly fastPath: FastPath<Caller>; readonly headers: readonly string[] },
   { response, answer, started }: Sent,
 ): void {
   const requestId = randomUUID();
@@ -156,32 +159,32 @@ function send<Caller>(
   ]);
   response.end(answer.body, isAscii ? 'latin1' : 'utf8');
   const ms = performance.now() - started;
-  onAnswer?.(lane.route, ms / 1000, answer.result);
-  log({ requestId, method: 'POST', path: lane.path, status: 200, ms });
+  onAnswer?.(fastPath.route, ms / 1000, answer.result);
+  log({ requestId, method: 'POST', path: fastPath.path, status: 200, ms });
 }
 
-/** What every answer of the lane carries, as the pipeline and the engine would write it. */
-function headersOf(lane: Lane<never>, issuer: string): string[] {
+/** What every answer of the fast path carries, as the pipeline and the engine would write it. */
+function headersOf(fastPath: FastPath<never>, issuer: string): string[] {
   return [
     ...securityHeaderList(issuer),
-    ...crossOrigin(lane),
+    ...crossOrigin(fastPath),
     ['Cache-Control', 'no-store'],
     ['Content-Type', 'application/json; charset=utf-8'],
   ].flat();
 }
 
 /** As the engine writes it where no origin is named. */
-const crossOrigin = ({ exposedHeaders }: Lane<never>): [name: string, value: string][] => [
+const crossOrigin = ({ exposedHeaders }: FastPath<never>): [name: string, value: string][] => [
   ['Vary', 'Origin'],
   ['Access-Control-Allow-Origin', '*'],
   ['Access-Control-Expose-Headers', exposedHeaders],
 ];
 
-/** Ends a request whose lane has failed: what failed is not tried again, since its reader has waited for it. */
+/** Ends a request whose fast path has failed: what failed is not tried again, since its reader has waited for it. */
 export function refuseFailed(): Middleware {
   return (ctx, next) => {
-    const { laneFailure } = ctx.req as HandedOn;
-    if (laneFailure !== undefined) throw laneFailure;
+    const { fastPathFailure } = ctx.req as HandedOn;
+    if (fastPathFailure !== undefined) throw fastPathFailure;
     return next();
   };
 }

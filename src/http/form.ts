@@ -15,7 +15,7 @@ export async function readBody(ctx: Context, limit = LIMIT): Promise<string> {
       status: 413,
     });
   if ((ctx.request.length ?? 0) > limit) throw tooLarge();
-  // A lane has read it, and handed it on.
+  // A fast path has read it, and handed it on.
   const { body } = ctx.req as HandedOn;
   if (body !== undefined) return body;
   const chunks: Buffer[] = [];

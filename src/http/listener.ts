@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppError } from '../errors.ts';
-import { Answering } from './answering.ts';
+import { OpenResponses } from './open-responses.ts';
 import { createTlsServer, type TlsOptions } from './tls.ts';
 
 /** Answers; what it gives is not waited for. */
@@ -11,7 +11,7 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => un
 export class Listener {
   readonly #server: Server;
   readonly #unwatch: (() => void) | undefined;
-  readonly #answering = new Answering();
+  readonly #answering = new OpenResponses();
   #draining = false;
 
   /**

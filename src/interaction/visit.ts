@@ -5,7 +5,7 @@ import { AppError } from '../errors.ts';
 import { askLanguage } from '../pages/language.ts';
 import type { App } from '../pages/pages.ts';
 import { toApp } from '../oidc/apps.ts';
-import { isBegunHere } from '../oidc/authorization/interaction-cookie.ts';
+import { hasInteractionCookie } from '../oidc/authorization/interaction-cookie.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
 import { replaceProgress } from './interaction.store.ts';
@@ -36,7 +36,7 @@ export async function loadVisit(
   parts: InteractionParts,
 ): Promise<Visit> {
   const { provider } = parts.engine;
-  if (ownUid(ctx, provider) !== uid || !isBegunHere(ctx, uid)) throw await foreign(uid);
+  if (ownUid(ctx, provider) !== uid || !hasInteractionCookie(ctx, uid)) throw await foreign(uid);
   const interaction = await provider
     .interactionDetails(ctx.req, ctx.res)
     .catch((error: unknown) => {

@@ -1,11 +1,11 @@
 import type { Client } from '../client/client.ts';
-import type { Lane } from '../http/fast-path.ts';
+import type { FastPath } from '../http/fast-path.ts';
 import type { IntrospectionService } from './introspection.service.ts';
 
 const fields = new Set(['token', 'token_type_hint', 'client_id', 'client_secret']);
 
 /** Introspection with a JSON answer (RFC 7662), from the same service as the engine's. */
-export function introspectionLane(service: IntrospectionService): Lane<Client> {
+export function introspectionFastPath(service: IntrospectionService): FastPath<Client> {
   return {
     route: 'introspection',
     path: '/introspect',

@@ -1,7 +1,7 @@
 import { type Client, isPublic } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
-import { Together } from '../db/together.ts';
+import { StatementBatch } from '../db/statement-batch.ts';
 import { sha256 } from '../lib/hash.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../unit-of-work/live-token.ts';
@@ -10,7 +10,7 @@ import type { PresentedJwt, TokenWorth } from '../unit-of-work/records.ts';
 import type { Subjects } from '../unit-of-work/subjects.ts';
 import type { VerifyJwt } from '../oidc/verify-jwt.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
-import { type Answer, type Asker, describe, inactive, mayBeTold } from './introspection.ts';
+import { type Answer, type Asker, describe, inactive, mayIntrospect } from './introspection.ts';
 
 export type { LiveToken } from '../unit-of-work/live-token.ts';
 
@@ -26,11 +26,11 @@ export interface IntrospectionParts {
 /** What a presented token is worth, outside the engine's own flows, and who may be told of it. */
 export class IntrospectionService {
   readonly #parts: IntrospectionParts;
-  readonly #worths: Together<Buffer, TokenWorth | undefined>;
+  readonly #worths: StatementBatch<Buffer, TokenWorth | undefined>;
 
   constructor(parts: IntrospectionParts) {
     this.#parts = parts;
-    this.#worths = new Together((idHashes) => findTokenWorths(parts.db, idHashes));
+    this.#worths = new StatementBatch((idHashes) => findTokenWorths(parts.db, idHashes));
   }
 
   /**
@@ -50,7 +50,7 @@ export class IntrospectionService {
 
   /** What the client is told of the token; undefined stands for one that is not live. */
   async answer(caller: Client, token: LiveToken | undefined): Promise<Answer> {
-    if (token === undefined || !mayBeTold(await this.#asker(caller), token)) return inactive;
+    if (token === undefined || !mayIntrospect(await this.#asker(caller), token)) return inactive;
     return describe(token, this.#parts.issuer);
   }
 

@@ -13,7 +13,7 @@ export interface Asker {
  * A token is told of to the client it was issued to, and to the API that it is for; to nobody else. A public client
  * has nothing to authenticate with, as who asks must (RFC 7662, section 2.1).
  */
-export function mayBeTold(
+export function mayIntrospect(
   { clientId, isPublic, api }: Asker,
   token: Pick<LiveToken, 'clientId' | 'audience'>,
 ): boolean {

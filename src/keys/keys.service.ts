@@ -7,8 +7,8 @@ import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { makeKeyPair, publicPart, withoutPrivatePart } from './key-material.ts';
-import { algorithms, KEY_LEAD, type KeyInfo, type KeySet, LoadedKeys } from './keys.ts';
+import { makeKeyPair, withoutPrivatePart } from './key-material.ts';
+import { algorithms, KEY_LEAD, type KeyInfo, type KeySet, LoadedKeys, publicPart } from './keys.ts';
 import * as store from './keys.store.ts';
 
 export { algorithms, JWKS_MAX_AGE, type KeyInfo } from './keys.ts';

@@ -4,7 +4,7 @@ import {
   type SigningAlg,
   signingAlgs,
 } from '../resource-server/resource-server.ts';
-import { ttl } from '../oidc/lifetimes.ts';
+import { ttl } from '../lifetimes.ts';
 
 /**
  * In the order in which they stand in the JWKS: RS256 first, which many clients assume, some of them without looking at
@@ -140,4 +140,13 @@ function sorted<Key extends Life & { readonly alg?: string }>(
   return keys.toSorted(
     (a, b) => rank(a) - rank(b) || place(a) - place(b) || b.activeIn - a.activeIn,
   );
+}
+
+/** The public members of a key. */
+export function publicPart({ kty, kid, alg, use, n, e, crv, x, y }: JWK): JWK & { kty: string } {
+  return Object.fromEntries(
+    Object.entries({ kty, kid, alg, use, n, e, crv, x, y }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  ) as unknown as JWK & { kty: string };
 }

@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
 import type { OutboxHandler } from '../outbox/outbox.ts';
 import { type ClientLogout, clientLogoutSchema } from '../session/session.ts';
-import { tellClient } from '../session/session.service.ts';
+import { notifyClient } from '../session/session.service.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 /** OpenID Connect Back-Channel Logout 1.0: clients are told from the outbox, never from within a request. */
@@ -27,7 +27,8 @@ export function applyBackchannelLogout(provider: Provider): void {
     const { clientId } = this;
     const { params } = (Provider.ctx as KoaContextWithOIDC).oidc;
     // The end of the whole session tells all its clients by itself (`signOut`).
-    if (!params?.logout) currentUnit().enlist((db) => tellClient(db, { clientId, accountId, sid }));
+    if (!params?.logout)
+      currentUnit().enlist((db) => notifyClient(db, { clientId, accountId, sid }));
   };
 }
 

@@ -2,6 +2,7 @@ import type { Context } from 'koa';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { fromEpoch } from '../lib/time.ts';
+import { signOut } from '../session/session.service.ts';
 import type { AccountRecord } from '../unit-of-work/records.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
@@ -41,7 +42,7 @@ export function endBrowserSession(
   reason?: string,
 ): void {
   const unit = currentUnit();
-  unit.endSession(session.uid);
+  unit.endSession((db) => signOut(db, session.uid));
   unit.audit({
     type: 'session.ended',
     outcome: 'success',

@@ -11,8 +11,14 @@ import compose from 'koa-compose';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { AppError, unavailable } from '../errors.ts';
-import { publicPart } from '../keys/key-material.ts';
-import { JWKS_MAX_AGE, KEY_SILENCE, type KeySet, type LoadedKeys } from '../keys/keys.ts';
+
+import {
+  JWKS_MAX_AGE,
+  KEY_SILENCE,
+  type KeySet,
+  type LoadedKeys,
+  publicPart,
+} from '../keys/keys.ts';
 import type { KeyService } from '../keys/keys.service.ts';
 import { noteServerError } from './middleware.ts';
 import { createProvider, type ProviderOptions } from './provider.ts';

@@ -8,7 +8,7 @@ import { type AskedPeople, createCiba } from './decoupled/ciba.ts';
 import { limitClaimsParameter } from './authorization/claims-parameter.ts';
 import { createDeviceFlow } from './decoupled/device.ts';
 import {
-  type ClientDocumentsTold,
+  type MetadataDocumentOptions,
   createClientDocuments,
 } from './client-authentication/metadata-documents.ts';
 import { createDpop } from './client-authentication/dpop.ts';
@@ -21,18 +21,18 @@ import type { Subjects } from '../unit-of-work/subjects.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
 export interface FeatureOptions {
-  readonly clientDocuments: ClientDocumentsTold;
+  readonly clientDocuments: MetadataDocumentOptions;
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
   readonly sealer: Sealer;
   readonly pages: EnginePages;
-  readonly tellOf: TellOf;
+  readonly introspect: Introspect;
   readonly subjects: Subjects;
   readonly askedPeople: AskedPeople;
 }
 
 /** What an authenticated client is told of a token; undefined stands for one that is not live. */
-export type TellOf = (
+export type Introspect = (
   clientId: string,
   token: LiveToken | undefined,
 ) => Promise<Readonly<Record<string, unknown>>>;
@@ -44,7 +44,7 @@ export function createFeatures({
   resourceServers,
   sealer,
   pages,
-  tellOf,
+  introspect,
   subjects,
   askedPeople,
 }: FeatureOptions): NonNullable<Configuration['features']> {
@@ -67,7 +67,7 @@ export function createFeatures({
       // The answer is ours (src/introspection): the engine is told no, and leaves it as it is.
       allowedPolicy: async (ctx, { clientId }) => {
         const token = await currentUnit().findLiveToken(String(ctx.oidc.params?.token), subjects);
-        ctx.body = await tellOf(clientId, token);
+        ctx.body = await introspect(clientId, token);
         return false;
       },
     },

@@ -1,18 +1,8 @@
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { defaultSettings } from '../client/client.ts';
+import { ttl } from '../lifetimes.ts';
 import { cibaTtl } from './decoupled/ciba.ts';
 import { epochSeconds } from '../lib/time.ts';
-
-/** How long everything lives that the engine makes, in seconds. */
-export const ttl = {
-  code: 60,
-  accessToken: 3_600,
-  idToken: 3_600,
-  interaction: 3_600,
-  deviceCode: 600,
-  sessionIdle: 14 * 86_400,
-  sessionAbsolute: 30 * 86_400,
-};
 
 export const lifetimes: NonNullable<Configuration['ttl']> = {
   AuthorizationCode: ttl.code,

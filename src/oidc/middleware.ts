@@ -3,6 +3,7 @@ import { isClientId } from '../client/client.ts';
 import { isUnavailable, type Database } from '../db/database.ts';
 import { AppError, unavailable } from '../errors.ts';
 import { requestOrigin } from '../http/request.ts';
+import { hurryOutbox } from '../outbox/outbox.service.ts';
 import {
   type CommitResult,
   type Loss,
@@ -42,7 +43,7 @@ const routeOf = (ctx: Context) => (ctx as unknown as EngineState).oidc?.route;
  */
 export function unitOfWork(db: Database, cookieName: (type: 'session') => string): Middleware {
   return async (ctx, next) => {
-    const unit = new UnitOfWork(db, requestOrigin(ctx));
+    const unit = new UnitOfWork(db, requestOrigin(ctx), hurryOutbox);
     // What programs ask for is answered in OAuth's own form, errors too.
     ctx.state.oauth = machinePaths.has(ctx.path);
     // With the client known, the session's read brings what was decided for it.

@@ -11,7 +11,7 @@ import { issuerPath } from '../http/request.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './authorization/acr.ts';
-import { markBegun } from './authorization/interaction-cookie.ts';
+import { setInteractionCookie } from './authorization/interaction-cookie.ts';
 import { createAdapter } from './adapter/adapter.ts';
 import { enabledJwa } from './algorithms.ts';
 import {
@@ -28,8 +28,9 @@ import { deviceRateHook } from './decoupled/device.ts';
 import { checkProofAtUserinfo } from './client-authentication/dpop.ts';
 import { createLoadExistingGrant } from './authorization/families.ts';
 import { createFeatures, type FeatureOptions } from './features.ts';
-import { type GrantParts, registerGrants } from './grants/grants.ts';
-import { engineKey } from '../keys/key-material.ts';
+import type { GrantParts } from './grants/grant-parts.ts';
+import { registerGrants } from './grants/grants.ts';
+import { engineKey } from './engine-keys.ts';
 import type { KeySet } from '../keys/keys.ts';
 import { lifetimes } from './lifetimes.ts';
 import { takeAliasedAssertions } from './client-authentication/mtls.ts';
@@ -153,7 +154,7 @@ function configuration(options: ProviderOptions): Configuration {
     interactions: {
       policy: createPolicy(config, otherSubject(clients, subjects)),
       url: (ctx, interaction) => {
-        markBegun(ctx, interaction.uid);
+        setInteractionCookie(ctx, interaction.uid);
         return `${issuerPath(config.issuer)}/interaction/${interaction.uid}`;
       },
     },

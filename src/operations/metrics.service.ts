@@ -129,8 +129,8 @@ export class Metrics {
     };
   }
 
-  /** The same for an answer that a lane gave; `result` is the grant type, or the result of an introspection. */
-  noteLane(route: 'introspection' | 'token', seconds: number, result: string): void {
+  /** The same for an answer that a fast path gave; `result` is the grant type, or the result of an introspection. */
+  noteFastPath(route: 'introspection' | 'token', seconds: number, result: string): void {
     this.#durations.observe({ route, status: 200 }, seconds);
     if (route === 'token') this.#tokens.inc({ grant_type: result });
     else this.#introspections.inc({ result });

@@ -67,7 +67,7 @@ const STEP = 7;
 
 /**
  * The cut across a sheet: two halves with a gap of `gap`, or joined at 0.
- * Without a seed it is the house's V. `other` seeds a lower half that does not fit the upper one.
+ * Without a seed it is the brand's V. `other` seeds a lower half that does not fit the upper one.
  */
 export function cut(seed?: string, gap = 4, other: string | undefined = seed): Html {
   const kerf = Math.max(gap, 1); // joined halves keep a hairline, or the cut could not be seen at all

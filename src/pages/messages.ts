@@ -1,16 +1,7 @@
-import type { Html, Words } from './html.ts';
 import { de } from './messages/de.ts';
-import { en } from './messages/en.ts';
+import { en, type Messages } from './messages/en.ts';
 
-/** Another language may put markup where English has none, but never another parameter. */
-type Translation<T> = T extends string | Html
-  ? Words
-  : T extends (...args: infer A) => unknown
-    ? (...args: A) => Words
-    : { [K in keyof T]: Translation<T[K]> };
-
-/** The keys that every language has. One that is missing, or takes other parameters, does not compile. */
-export type Messages = Translation<typeof en>;
+export type { Messages } from './messages/en.ts';
 
 /** The languages that there are, as BCP 47 tags. */
 export type LanguageTag = 'en' | 'de';

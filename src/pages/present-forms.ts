@@ -1,7 +1,7 @@
 import type { Html, Words } from './html.ts';
 import type { Messages } from './messages.ts';
 import type { EmailProblem, Limited, NameProblem, NewAccount, PasswordProblem } from './pages.ts';
-import { inSeconds } from './when.ts';
+import { inSeconds } from './dates.ts';
 
 /** What a presenter works with besides the model. */
 export interface Kit {
@@ -10,7 +10,7 @@ export interface Kit {
   locale: string;
   now: Date;
   /** The server's own name. */
-  house: string;
+  brand: string;
 }
 
 /** The box above a form that takes focus and tells what is wrong; with `href` an item leads to its field. */

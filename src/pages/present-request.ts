@@ -2,7 +2,7 @@ import { cut } from './cut.ts';
 import type { Words } from './html.ts';
 import type { App, ConsentRequest, Pages } from './pages.ts';
 import { codeSummary, type Kit } from './present-forms.ts';
-import { ago } from './when.ts';
+import { ago } from './dates.ts';
 
 /** A request that a program makes and a person answers elsewhere: what the pages about it say. */
 

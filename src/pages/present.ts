@@ -13,7 +13,7 @@ import {
   type View,
 } from './present-forms.ts';
 import { presentAnswered, presentDevice } from './present-request.ts';
-import { ago, exactly, inFull, inSeconds, lasting, onDay } from './when.ts';
+import { ago, exactly, inFull, inSeconds, lasting, onDay } from './dates.ts';
 
 // A presenter decides everything that a template would have to compute: which words, in which state.
 // So templates hold no more than loops and conditions.
@@ -56,7 +56,7 @@ function withLinks(text: string): { words: string; href?: string }[] {
 }
 
 /** Who can mend an error; `yours` if it is the reader, who then needs the request's number less. */
-function mender(kind: ErrorKind, app: string | undefined, { m, house }: Kit) {
+function mender(kind: ErrorKind, app: string | undefined, { m, brand }: Kit) {
   switch (kind) {
     case 'app-unknown':
     case 'app-redirect':
@@ -64,11 +64,11 @@ function mender(kind: ErrorKind, app: string | undefined, { m, house }: Kit) {
       return { mender: app === undefined ? m.error.byApp : m.error.byAppNamed(app), yours: false };
     case 'ours':
     case 'forbidden':
-      return { mender: m.error.byUs(house), yours: false };
+      return { mender: m.error.byUs(brand), yours: false };
     case 'not-found':
-      return { mender: m.error.byLink(house), yours: true };
+      return { mender: m.error.byLink(brand), yours: true };
     default:
-      return { mender: m.error.byYou(house), yours: true };
+      return { mender: m.error.byYou(brand), yours: true };
   }
 }
 
@@ -216,9 +216,9 @@ export const presenters: Presenters = {
   'choose-account': ({ app }, { m }) => ({
     ...asking(app?.id, app ? m.choose.titleFor(app.name) : m.choose.title),
   }),
-  'sign-out': ({ app }, { m, house }) => ({
+  'sign-out': ({ app }, { m, brand }) => ({
     ...asking(app?.id, m.signOut.title),
-    lead: app ? m.signOut.leadFor(app.name, house) : m.signOut.lead(house),
+    lead: app ? m.signOut.leadFor(app.name, brand) : m.signOut.lead(brand),
   }),
   'signed-out': ({ app }, { m }) => done(app?.id, m.signOut.doneTitle),
   error,

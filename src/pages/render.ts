@@ -43,14 +43,14 @@ function compileViews(): Eta {
 
 /** @throws if a template does not compile, or the brand is malformed or too faint (`brandStylesheet`). */
 export function createRenderer(options: RendererOptions = {}): Renderer {
-  const { name: house = 'Vouchsafe', brand, base = '', now = () => new Date() } = options;
+  const { name: brandName = 'Vouchsafe', brand, base = '', now = () => new Date() } = options;
   const eta = compileViews();
   const assets = new Assets(join(VIEWS, 'assets'));
   if (brand) assets.add('brand.css', Buffer.from(brandStylesheet(brand)));
   const urlOf = (file: string) => `${base}${assets.url(file)}`;
   const stylesheets = ['vouchsafe.css', ...(brand ? ['brand.css'] : [])].map(urlOf);
   const tools = {
-    house,
+    brand: brandName,
     stylesheets,
     assetUrl: urlOf,
     token: (app: App, size: number, joined: boolean) =>
@@ -59,10 +59,13 @@ export function createRenderer(options: RendererOptions = {}): Renderer {
   return {
     page(name, model) {
       const { lang, locale, messages: m, ...language } = messagesFor(model.lang);
-      const view = presenters[name](model, { m, locale, now: now(), house });
+      const view = presenters[name](model, { m, locale, now: now(), brand: brandName });
       const dir = model.dir ?? language.dir;
       const heading = String(view.title);
-      const title = m.titleSuffix(view.invalid ? String(m.titleError(heading)) : heading, house);
+      const title = m.titleSuffix(
+        view.invalid ? String(m.titleError(heading)) : heading,
+        brandName,
+      );
       return eta.render(`/pages/${name}`, {
         ...tools,
         lang,

@@ -2,7 +2,7 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import ajvFormats, { type FormatName } from 'ajv-formats';
 import { RE2JS } from 're2js';
 import { findJsonProblem } from '../lib/json-bounds.ts';
-import type { AuthorizationDetail, DetailType } from './detail-types.ts';
+import type { AuthorizationDetail, DetailType } from './detail.ts';
 
 /**
  * Details are checked by JSON Schema (2020-12). The schemas are those of API teams, what is checked is anybody's: patterns

@@ -4,14 +4,9 @@ import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';
 import { findJsonProblem } from '../lib/json-bounds.ts';
+import type { AuthorizationDetail, DetailType } from './detail.ts';
 import { findSchemaProblem } from './detail-schema.ts';
-import {
-  type AuthorizationDetail,
-  type DetailType,
-  type DetailTypeChanges,
-  findWordsProblem,
-  type NewDetailType,
-} from './detail-types.ts';
+import { type DetailTypeChanges, findWordsProblem, type NewDetailType } from './detail-types.ts';
 import {
   deleteDetailType,
   insertDetailType,

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
-import type { DetailType, DetailTypeChanges, NewDetailType } from './detail-types.ts';
+import type { DetailType } from './detail.ts';
+import type { DetailTypeChanges, NewDetailType } from './detail-types.ts';
 
 /** Every type with its API, by name. */
 export async function listDetailTypes(db: Db): Promise<DetailType[]> {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
-import type { DetailType } from './detail-types.ts';
+import type { DetailType } from './detail.ts';
 import type {
   NewResourceServer,
   ResourceServer,

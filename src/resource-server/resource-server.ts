@@ -1,14 +1,10 @@
 import { z } from 'zod';
-import type { DetailType } from './detail-types.ts';
+import type { DetailType } from './detail.ts';
 
-export {
-  type AuthorizationDetail,
-  type DetailType,
-  detailTypeChangesSchema,
-  newDetailTypeSchema,
-} from './detail-types.ts';
+export type { AuthorizationDetail, DetailType } from './detail.ts';
+export { detailTypeChangesSchema, newDetailTypeSchema } from './detail-types.ts';
 
-/** The algorithms that tokens are signed with: each has a key of its own (see oidc/keys.service.ts). */
+/** The algorithms that tokens are signed with: each has a key of its own (see src/keys/keys.service.ts). */
 export const signingAlgs = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const;
 export type SigningAlg = (typeof signingAlgs)[number];
 

@@ -34,7 +34,7 @@ export async function signOut(db: Db, uid: string): Promise<void> {
 }
 
 /** Tells a client, if it wants to know, that its part in a session has ended; in the commit that ends it. */
-export async function tellClient(db: Db, logout: ClientLogout): Promise<void> {
+export async function notifyClient(db: Db, logout: ClientLogout): Promise<void> {
   await insertOutbox(db, openOutboxWrite(LOGOUT, { ...logout }));
 }
 

@@ -7,8 +7,6 @@ import { isReplay } from '../email/email.ts';
 import { AppError } from '../errors.ts';
 import { sha256 } from '../lib/hash.ts';
 import type { OutboxWrite } from '../outbox/outbox.ts';
-import { hurryOutbox } from '../outbox/outbox.service.ts';
-import { signOut } from '../session/session.service.ts';
 import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
 import { PolledUnit } from './polled-unit.ts';
 import { PushedRequests } from './pushed-ids.ts';
@@ -43,6 +41,7 @@ export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
  */
 export class UnitOfWork extends RequestReads {
   readonly #origin: AuditOrigin;
+  readonly #onOutbox: () => void;
   readonly pushed = new PushedRequests();
   readonly polled: PolledUnit;
   /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
@@ -62,15 +61,19 @@ export class UnitOfWork extends RequestReads {
   readonly #enlisted: Enlisted[] = [];
   readonly #alongside: (() => Promise<unknown>)[] = [];
   #session: SessionWrite | undefined;
-  #endedSession: string | undefined;
+  #endSession: Enlisted | undefined;
   #sources: Sources | undefined;
   #usedConsent: UsedConsent | undefined;
   #recorded: readonly AuditEvent[] = [];
 
-  /** @param origin whence the request came: every event of it that the audit hears of carries it. */
-  constructor(db: Database, origin: AuditOrigin = {}) {
+  /**
+   * @param origin where the request came from: every audit event of the request carries it.
+   * @param onOutbox called after a commit that wrote outbox rows.
+   */
+  constructor(db: Database, origin: AuditOrigin = {}, onOutbox: () => void = () => undefined) {
     super(db);
     this.#origin = origin;
+    this.#onOutbox = onOutbox;
     this.polled = new PolledUnit(db);
   }
 
@@ -118,11 +121,12 @@ export class UnitOfWork extends RequestReads {
   /** A change of id destroys the old id first: what is saved has not ended. */
   saveSession({ id, ...write }: Omit<SessionWrite, 'idHash'> & { readonly id: string }): void {
     this.#session = { ...write, idHash: sha256(id) };
-    this.#endedSession = undefined;
+    this.#endSession = undefined;
   }
 
-  endSession(uid: string): void {
-    this.#endedSession = uid;
+  /** Ends the session that the request came with, by `end` in the commit's transaction. */
+  endSession(end: Enlisted): void {
+    this.#endSession = end;
     this.#session = undefined;
   }
 
@@ -213,8 +217,8 @@ export class UnitOfWork extends RequestReads {
       }
       throw error;
     } finally {
-      // Mails to their owners: see `addReplayMail`.
-      if (this.#outbox.length > 0 || [...this.#killed.values()].some(isReplay)) hurryOutbox();
+      // Email to their owners: see `addReplayMail`.
+      if (this.#outbox.length > 0 || [...this.#killed.values()].some(isReplay)) this.#onOutbox();
     }
   }
 
@@ -228,9 +232,8 @@ export class UnitOfWork extends RequestReads {
       killed: [...this.#killed].map(([grantId, reason]) => ({ grantId, reason })),
       audit: this.#alwaysAudit,
     });
-    const ended = this.#endedSession;
     const enlisted = [
-      ...(ended === undefined ? [] : [(db: Transaction<Schema>) => signOut(db, ended)]),
+      ...(this.#endSession === undefined ? [] : [this.#endSession]),
       ...this.#enlisted,
     ];
     if (outcome === undefined || enlisted.length === 0) {

@@ -5,6 +5,7 @@ import { epochSeconds, fromEpoch } from '../../src/lib/time.ts';
 import { tokenWrite } from '../../src/oidc/adapter/tokens.ts';
 import { prefixes } from '../../src/unit-of-work/live-token.ts';
 import type { Payload } from '../../src/unit-of-work/records.ts';
+import { signOut } from '../../src/session/session.service.ts';
 import { UnitOfWork } from '../../src/unit-of-work/unit-of-work.ts';
 import { api, benchmarkMasterKey, type Credentials } from './protocol.ts';
 import type { Rates } from './storage-load.ts';
@@ -88,7 +89,7 @@ export class ServiceLoad {
 
   async endSession(uid: string): Promise<void> {
     const unit = new UnitOfWork(this.#db);
-    unit.endSession(uid);
+    unit.endSession((db) => signOut(db, uid));
     await commit(unit);
   }
 

@@ -5,7 +5,7 @@ import type { Browser, Page } from 'playwright-core';
 import { pageStates } from '../support/page-fixtures.ts';
 import { launchBrowser, type ServedPages, servePages } from '../support/pages-in-browser.ts';
 import { until } from '../support/process.ts';
-import { expectNoOverflow, findings } from '../support/sound-pages.ts';
+import { expectNoOverflow, findings } from '../support/valid-pages.ts';
 
 // Every page in every state, in a real browser, under the policy that the server sends.
 const WIDTHS = [360, 1280];

@@ -5,7 +5,7 @@ import { AccountService } from '../../src/account/account.service.ts';
 import { Passwords } from '../../src/account/passwords.service.ts';
 import { AuthenticatorService } from '../../src/authenticator/authenticator.service.ts';
 import { Sealer } from '../../src/lib/seal.ts';
-import { tellClient } from '../../src/session/session.service.ts';
+import { notifyClient } from '../../src/session/session.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type LogoutReceiver, openLogoutReceiver } from '../support/logout-receiver.ts';
 import {
@@ -462,7 +462,7 @@ describe('delivery', () => {
     const { accountId, browser } = await person();
     receiver.onRequest = () => new Promise<never>(() => undefined);
     for (let i = 0; i < 160; i++)
-      await tellClient(database.db.kysely, {
+      await notifyClient(database.db.kysely, {
         clientId: told.clientId,
         accountId,
         sid: `before ${i}`,

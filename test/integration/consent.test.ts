@@ -446,8 +446,8 @@ test('taken back while the app gets its code: the code is worth nothing', async 
     const { account, browser, page } = await atConsent({ scope: 'openid email' });
     await browser.submit(page, {}, 'allow');
     // Signed in elsewhere, where the app has no family yet: it is given one by the consent.
-    const house = await server.createClient({ name: 'House', firstParty: true });
-    const elsewhere = await atConsent({}, { account, browser: new Browser() }, house);
+    const firstParty = await server.createClient({ name: 'House', firstParty: true });
+    const elsewhere = await atConsent({}, { account, browser: new Browser() }, firstParty);
     const asked = ask(server, client, { scope: 'openid email' });
     let answer: Promise<Page> | undefined;
     await t.db.transaction(async (db) => {

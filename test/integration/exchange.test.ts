@@ -288,7 +288,7 @@ describe('what comes of an exchange', () => {
     expect(event.request_id).not.toBeNull();
   });
 
-  test('introspection by the engine tells what the lane tells, and revocation ends it alone', async () => {
+  test('introspection by the engine tells what the fast path tells, and revocation ends it alone', async () => {
     const { accessToken, refreshToken } = await person({ offline: false });
     expect(refreshToken).toBeUndefined();
     const { body } = await exchangeToken(one.url, delegate, accessToken, stock);

@@ -10,7 +10,7 @@ import { until } from '../support/process.ts';
 import { type Credentials, post, Seed } from '../support/protocol.ts';
 
 /**
- * The lane of client credentials beside the engine's way: errors are the same byte by byte, and so is what is issued, but
+ * The fast path of client credentials beside the engine's way: errors are the same byte by byte, and so is what is issued, but
  * for the token's own name and time.
  */
 
@@ -28,7 +28,7 @@ const apis = [opaque, ...Object.values(jwts)];
 let database: TestDatabase;
 let pair: Pair;
 const callers: Record<string, Credentials> = {};
-let byLane = 0;
+let byFastPath = 0;
 let asked = 0;
 
 const who = (name: string) => callers[name] as Credentials;
@@ -116,12 +116,12 @@ async function settled({ body, ...answer }: Told): Promise<unknown> {
 }
 
 async function expectSame(what: unknown, request: Asked): Promise<Told> {
-  const [lane, engine] = await pair.ask(request);
-  const { byLane: viaLane, ...answer } = lane;
-  const { byLane: viaEngine, ...expected } = engine;
+  const [fastPath, engine] = await pair.ask(request);
+  const { byFastPath: viaFastPath, ...answer } = fastPath;
+  const { byFastPath: viaEngine, ...expected } = engine;
   // Signatures of some algorithms have no fixed length.
   const isJson = answer.headers['content-type'] === 'application/json; charset=utf-8';
-  const whole = (told: Omit<Told, 'byLane'>) =>
+  const whole = (told: Omit<Told, 'byFastPath'>) =>
     isJson ? settled(told as Told) : Promise.resolve(told);
   expect({ what, request, answer: await whole(answer) }).toEqual({
     what,
@@ -130,8 +130,8 @@ async function expectSame(what: unknown, request: Asked): Promise<Told> {
   });
   expect(viaEngine).toBe(false);
   asked++;
-  if (viaLane) byLane++;
-  return lane;
+  if (viaFastPath) byFastPath++;
+  return fastPath;
 }
 
 test('every caller, API, scope and way', async () => {
@@ -301,7 +301,7 @@ test('whatever bytes come', async () => {
   );
 }, 60_000);
 
-test('a token of the lane is like any other: it is told of, and dies with its client', async () => {
+test('a token of the fast path is like any other: it is told of, and dies with its client', async () => {
   const seed = new Seed(database.db);
   const mine = await seed.client({
     type: 'machine',
@@ -325,6 +325,6 @@ test('a token of the lane is like any other: it is told of, and dies with its cl
 });
 
 test('both ways were gone', () => {
-  expect(byLane).toBeGreaterThan(200);
-  expect(asked - byLane).toBeGreaterThan(400);
+  expect(byFastPath).toBeGreaterThan(200);
+  expect(asked - byFastPath).toBeGreaterThan(400);
 });

@@ -20,8 +20,8 @@ import {
 import { testMasterKey } from '../support/server-process.ts';
 
 /**
- * The introspection lane beside the engine's way: thousands of tokens, callers and mistakes, asked of two servers of which
- * one has no lanes. The answers are the same, byte by byte.
+ * The introspection fast path beside the engine's way: thousands of tokens, callers and mistakes, asked of two servers of which
+ * one has no fast paths. The answers are the same, byte by byte.
  */
 
 const issuer = 'http://localhost:3000';
@@ -35,8 +35,8 @@ let seed: Seed;
 let pair: Pair;
 const callers: Record<string, Credentials> = {};
 const tokens: Record<string, string> = {};
-/** How many of the answers were given by the lane. */
-let byLane = 0;
+/** How many of the answers were given by the fast path. */
+let byFastPath = 0;
 let asked = 0;
 
 const who = (name: string) => callers[name] as Credentials;
@@ -271,7 +271,7 @@ async function forgeTokens(): Promise<void> {
     'with a dot': `${tokens['live, own'] as string}.a.b`,
     'a client id': who('client').clientId,
     'a long one': 'x'.repeat(7_900),
-    'one too long for the lane': 'x'.repeat(9_000),
+    'one too long for the fast path': 'x'.repeat(9_000),
     'one too long for anybody': 'x'.repeat(70_000),
     zero: '\u0000',
     unicode: 'é€😀',
@@ -287,16 +287,16 @@ async function forgeTokens(): Promise<void> {
   for (const [name, token] of Object.entries(forged)) tokens[name] = await token;
 }
 
-/** Asks both, and gives the answer of the lanes. */
+/** Asks both, and gives the answer of the fast paths. */
 async function expectSame(what: unknown, request: Asked): Promise<Told> {
-  const [lane, engine] = await pair.ask(request);
-  const { byLane: viaLane, ...answer } = lane;
-  const { byLane: viaEngine, ...expected } = engine;
+  const [fastPath, engine] = await pair.ask(request);
+  const { byFastPath: viaFastPath, ...answer } = fastPath;
+  const { byFastPath: viaEngine, ...expected } = engine;
   expect({ what, request, ...answer }).toEqual({ what, request, ...expected });
   expect(viaEngine).toBe(false);
   asked++;
-  if (viaLane) byLane++;
-  return lane;
+  if (viaFastPath) byFastPath++;
+  return fastPath;
 }
 
 const encoded = (text: string) => encodeURIComponent(text).replace(/%20/g, '+');
@@ -330,14 +330,14 @@ describe('the differential corpus', () => {
     );
     expect(all.length).toBeGreaterThan(3_000);
     const active: string[] = [];
-    const before = { byLane, asked };
+    const before = { byFastPath, asked };
     await each(all, async ({ what, request }) => {
       const { status, body } = await expectSame(what, request);
       if (status === 200 && body.includes('"active":true'))
         active.push(`${what.name} · ${what.caller}`);
     });
-    // What was right of it was the lane's to answer, and what was live was told of.
-    expect(byLane - before.byLane).toBeGreaterThan((asked - before.asked) / 3);
+    // What was right of it was the fast path's to answer, and what was live was told of.
+    expect(byFastPath - before.byFastPath).toBeGreaterThan((asked - before.asked) / 3);
     for (const name of [
       'live, own · client',
       'live, refresh · client',
@@ -661,7 +661,7 @@ test('who is refused is in the audit, whichever way the request began', async ()
   expect(await count()).toBe(before + 2);
 });
 
-test('both ways were gone: what is plain by the lane, and the rest not', () => {
-  expect(byLane).toBeGreaterThan(1_500);
-  expect(asked - byLane).toBeGreaterThan(500);
+test('both ways were gone: what is plain by the fast path, and the rest not', () => {
+  expect(byFastPath).toBeGreaterThan(1_500);
+  expect(asked - byFastPath).toBeGreaterThan(500);
 });

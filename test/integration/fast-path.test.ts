@@ -6,7 +6,7 @@ import { type Pair, startPair } from '../support/fast-path.ts';
 import { type Credentials, post, Seed } from '../support/protocol.ts';
 import { basic, form, send } from '../support/wire.ts';
 
-/** What a lane has to do besides the right answer: all that the pipeline does around the engine. */
+/** What a fast path has to do besides the right answer: all that the pipeline does around the engine. */
 
 const issuer = 'http://localhost:3000';
 const api = 'https://api.example.com';
@@ -61,20 +61,20 @@ test('the log has one line of it, which is that of the engine, and the id in it 
   expect(lines.join('')).not.toContain(token);
 });
 
-test('an issuer with a path and TLS before it: the lanes lie below it, and say what it says', async () => {
+test('an issuer with a path and TLS before it: the fast paths lie below it, and say what it says', async () => {
   const below = await startPair(database, 'https://id.example.com/auth');
   try {
     const authorization = ['Authorization', basic(reader).authorization as string];
     const type = ['Content-Type', 'application/x-www-form-urlencoded'];
     for (const path of ['/auth/introspect', '/introspect', '/auth/auth/introspect']) {
-      const [lane, engine] = await below.ask({
+      const [fastPath, engine] = await below.ask({
         path,
         body: 'token=unknown',
         headers: [...type, ...authorization],
       });
-      expect({ ...lane, byLane: false }).toEqual(engine);
-      expect([path, lane.byLane]).toEqual([path, path === '/auth/introspect']);
-      expect(lane.headers['strict-transport-security']).toBeDefined();
+      expect({ ...fastPath, byFastPath: false }).toEqual(engine);
+      expect([path, fastPath.byFastPath]).toEqual([path, path === '/auth/introspect']);
+      expect(fastPath.headers['strict-transport-security']).toBeDefined();
     }
   } finally {
     await below.close();
@@ -124,7 +124,7 @@ test('a body in pieces is one body, and one that breaks off hurts nobody', async
 test('what is under way at the end is answered, and its connection ends with it', async () => {
   const { socket, rest } = await half(pair.url);
   await post(pair.url, '/introspect', reader, { token: 'unknown' });
-  const closed = pair.closeLanes();
+  const closed = pair.closeFastPaths();
   socket.write(rest);
   const answer = await answerOf(socket);
   expect(answer).toMatch(/^HTTP\/1\.1 200 OK/);

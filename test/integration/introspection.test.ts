@@ -59,9 +59,9 @@ const both = (caller: Credentials, token: string) =>
 describe('what is told of a live token', () => {
   test('all that it is, in both ways', async () => {
     const { accountId, token } = await tokenOf(await seed.client({ apis }));
-    const [lane, engine] = await both(reader, token);
-    expect(lane).toEqual(engine);
-    expect(lane).toEqual({
+    const [fastPath, engine] = await both(reader, token);
+    expect(fastPath).toEqual(engine);
+    expect(fastPath).toEqual({
       active: true,
       sub: accountId,
       username: `${accountId.toLowerCase()}@example.com`,
@@ -220,7 +220,7 @@ describe('a database that answers no more', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  test('the lanes answer 503, once and not twice after the wait, and go on when it is back', async () => {
+  test('the fast paths answer 503, once and not twice after the wait, and go on when it is back', async () => {
     const machine = await seed.client({ type: 'machine', apis });
     const issue = () =>
       send(server.url, '/token', {

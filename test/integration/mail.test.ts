@@ -62,7 +62,7 @@ async function mailServer(options: Partial<SMTPServerOptions> = {}): Promise<str
 
 const mailer = (url: string) =>
   new SmtpMailer({ url, from: 'Example ID <id@example.com>', host: 'id.example.com' });
-const house = { name: 'Example ID', issuer: 'https://id.example.com' };
+const brand = { name: 'Example ID', issuer: 'https://id.example.com' };
 const logger = createLogger('silent');
 
 /** What is left of a quoted-printable body when it is read. */
@@ -76,7 +76,7 @@ test('a registration’s mail goes from the outbox over SMTP to the address, and
     db: database.db,
     sealer: people.sealer,
     logger,
-    handlers: { mail: createMailHandler(mailer(await mailServer()), house) },
+    handlers: { mail: createMailHandler(mailer(await mailServer()), brand) },
   });
   await people.registration.register({ email: 'Imani@Example.com', password }, {});
   expect(await worker.runDue()).toBe(1);
@@ -149,7 +149,7 @@ test('a server that refuses, or is not there, leaves the mail in the outbox for 
     db: database.db,
     sealer: people.sealer,
     logger,
-    handlers: { mail: createMailHandler(mailer(url), house) },
+    handlers: { mail: createMailHandler(mailer(url), brand) },
   });
   await people.registration.register({ email: 'imani@example.com', password }, {});
   await worker.runDue();
@@ -198,7 +198,7 @@ test('the mailbox of a server without mail keeps the last hundred, the newest fi
     db: database.db,
     sealer: people.sealer,
     logger,
-    handlers: { mail: createMailHandler(mailbox, house) },
+    handlers: { mail: createMailHandler(mailbox, brand) },
   });
   await people.registration.register({ email: 'imani@example.com', password }, {});
   await worker.runDue();

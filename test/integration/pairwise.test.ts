@@ -167,7 +167,7 @@ test('a client, the APIs it asks and their gateways know the person by one subje
     ['API, JWT', jwtApi.credentials, atJwt],
     ['API, opaque', opaqueApi.credentials, atOpaque],
   ] as const) {
-    // The lane's answer, and the engine's to what is not plain.
+    // The fast path's answer, and the engine's to what is not plain.
     for (const extra of [{}, { unknown: 'x' }]) {
       const answer = await introspect(by, token, extra as Record<string, string>);
       answers.push(answer);

@@ -59,7 +59,7 @@ beforeAll(async () => {
   const apis = [{ identifier: bank, scopes: ['accounts:read'] }];
   app = await server.createClient({ apis, settings: { authorizationDetailsTypes: types } });
   ours = await server.createClient({
-    name: 'House',
+    name: 'MailBrand',
     firstParty: true,
     settings: { authorizationDetailsTypes: types },
   });

@@ -175,7 +175,7 @@ describe('a mail', () => {
 });
 
 describe('what it says', () => {
-  const house = { name: 'Example ID', issuer: 'https://id.example.com' };
+  const brand = { name: 'Example ID', issuer: 'https://id.example.com' };
   const about = { accountId: 'u_1', clientId: 'c_1', reason: 'refresh_token_replayed' };
   const at = '2026-03-04T05:06:07Z';
   const delivery = { id: 'row', attempt: 1, signal: new AbortController().signal };
@@ -184,7 +184,7 @@ describe('what it says', () => {
     const letters: Letter[] = [];
     const handler = createReplayMailHandler(
       { send: async (letter) => void letters.push(letter) },
-      house,
+      brand,
       {
         account: async () =>
           address === undefined ? undefined : { email: address, locale: undefined },

@@ -112,7 +112,7 @@ async function expectDead(client: Credentials, ...bodies: TokenAnswer['body'][])
 }
 
 /** Nor is one of the JWTs taken by an API that verifies signatures. */
-async function expectTold(jwts: readonly string[]): Promise<void> {
+async function expectInFeed(jwts: readonly string[]): Promise<void> {
   const feed = new Feed(two);
   await until(async () => {
     await feed.poll();
@@ -147,7 +147,7 @@ describe('SECURITY 1, SECURITY 31: one refresh token, fifty times at once', () =
     await age(accountId, 20);
     expect((await refresh(one, client, body.refresh_token)).body.error).toBe('invalid_grant');
     await expectDead(client, body, next.body, later.body);
-    await expectTold([body, next.body, later.body].map(({ access_token: jwt }) => jwt));
+    await expectInFeed([body, next.body, later.body].map(({ access_token: jwt }) => jwt));
     expect((await familyOf(accountId)).reason).toBe('refresh_token_replayed');
   });
 
@@ -274,7 +274,7 @@ describe('SECURITY 2: a refresh overtakes what ends it', () => {
         await expectDead(client, body, ...given);
         jwts.push(body.access_token, ...given.map(({ access_token: access }) => access));
       }
-      await expectTold(jwts);
+      await expectInFeed(jwts);
     },
     60_000,
   );

@@ -6,7 +6,7 @@ import { createServer } from '../../src/server.ts';
 import type { TestDatabase } from './database.ts';
 import { testMasterKey } from './server-process.ts';
 
-/** Two servers on one database, alike in all but that one of them has no lanes: whatever is asked, they answer the same. */
+/** Two servers on one database, alike in all but that one of them has no fast paths: whatever is asked, they answer the same. */
 
 export interface Asked {
   readonly path: string;
@@ -21,18 +21,18 @@ export interface Told {
   readonly body: string;
   /** All but those that differ from answer to answer. */
   readonly headers: Readonly<Record<string, unknown>>;
-  /** A lane writes its headers in an order of its own, and that alone tells its answers from others. */
-  readonly byLane: boolean;
+  /** A fast path writes its headers in an order of its own, and that alone tells its answers from others. */
+  readonly byFastPath: boolean;
 }
 
 export interface Pair {
-  /** The one with lanes. */
+  /** The one with fast paths. */
   readonly url: string;
   readonly engineUrl: string;
-  /** The answers of both: with lanes, and without. */
-  ask(asked: Asked): Promise<[lane: Told, engine: Told]>;
+  /** The answers of both: with fast paths, and without. */
+  ask(asked: Asked): Promise<[fastPath: Told, engine: Told]>;
   /** Ends one of them in order. */
-  closeLanes(): Promise<void>;
+  closeFastPaths(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -41,27 +41,27 @@ export async function startPair(
   issuer: string,
   log?: { write(line: string): void },
 ): Promise<Pair> {
-  const start = async (lanes: boolean) => {
+  const start = async (fastPaths: boolean) => {
     const server = await createServer({
       config: loadConfig({ PORT: '0', ISSUER: issuer }),
       db: database.db,
       sealer: new Sealer([testMasterKey]),
       logger: log === undefined ? createLogger('silent') : createLogger('info', log),
-      lanes,
+      fastPaths,
     });
     return { server, port: await server.listen() };
   };
-  const [withLanes, without] = [await start(true), await start(false)];
+  const [withFastPaths, without] = [await start(true), await start(false)];
   const agent = new Agent({ keepAlive: true, maxSockets: 16 });
   return {
-    url: `http://127.0.0.1:${withLanes.port}`,
+    url: `http://127.0.0.1:${withFastPaths.port}`,
     engineUrl: `http://127.0.0.1:${without.port}`,
     ask: (asked) =>
-      Promise.all([send(agent, withLanes.port, asked), send(agent, without.port, asked)]),
-    closeLanes: () => withLanes.server.close(),
+      Promise.all([send(agent, withFastPaths.port, asked), send(agent, without.port, asked)]),
+    closeFastPaths: () => withFastPaths.server.close(),
     async close() {
       agent.destroy();
-      await Promise.all([withLanes.server.close(), without.server.close()]);
+      await Promise.all([withFastPaths.server.close(), without.server.close()]);
     },
   };
 }
@@ -97,7 +97,7 @@ function send(agent: Agent, port: number, asked: Asked): Promise<Told> {
                 .filter(([name]) => !passing.has(name) && !(isPage && name === 'content-length'))
                 .sort(([a], [b]) => (a < b ? -1 : 1)),
             ),
-            byLane: response.rawHeaders[0] === 'X-Content-Type-Options',
+            byFastPath: response.rawHeaders[0] === 'X-Content-Type-Options',
           }),
         );
       },

@@ -265,7 +265,7 @@ const methods = (endpoint: string): Proof => ({
   listed: exactly(otherMethods, async (world, method) => {
     if (method === 'none') {
       const client = await world.client({ type: 'spa' });
-      if (endpoint === 'introspection') return isToldOfItsOwn(world, client);
+      if (endpoint === 'introspection') return introspectsItsOwn(world, client);
       const request =
         endpoint === 'token' ? { grant_type: 'refresh_token', refresh_token: 'x' } : { token: 'x' };
       return isTaken(world, endpoint, await present(world, method, client), request);
@@ -282,7 +282,7 @@ const methods = (endpoint: string): Proof => ({
 });
 
 /** Who has nothing to authenticate with may ask, and is told of nothing (RFC 7662, section 2.1). */
-async function isToldOfItsOwn(world: World, client: Credentials): Promise<boolean> {
+async function introspectsItsOwn(world: World, client: Credentials): Promise<boolean> {
   const { access_token: token } = await world.tokens(client);
   const { json } = await world.post(`${world.issuer}/introspect`, client, { token: String(token) });
   return json.active === true;

@@ -211,10 +211,41 @@ describe('the import rules', () => {
       'src/a, src/b, src/c import each other:\n' +
         '    src/a/a.ts:1 imports src/b/b.ts\n' +
         '    src/b/b.ts:2 imports src/c/c.ts\n' +
-        '    src/c/c.ts:1 imports src/a/a.ts\n',
+        '    src/c/c.ts:1 imports src/a/a.ts\n' +
+        'A circle of files: src/b/b.ts → src/c/c.ts → src/a/a.ts → src/b/b.ts\n',
     );
     expect(status).toBe(1);
   });
+
+  test('a circle of files in one folder is named, for types too', () => {
+    const { status, output } = check({
+      'src/a/one.ts': [`import type { Two } from './two.ts';`],
+      'src/a/two.ts': [`import { one } from './one.ts';`],
+    });
+    expect(output).toBe('A circle of files: src/a/two.ts → src/a/one.ts → src/a/two.ts\n');
+    expect(status).toBe(1);
+  });
+
+  test('the unit of work imports the types of features and none of their services', () => {
+    const types = [`import type { Client } from '../client/client.ts';`];
+    expect(check({ ...lawful, 'src/unit-of-work/commit.ts': types })).toEqual({
+      status: 0,
+      output: '',
+    });
+    const service = [`import { find } from '../client/client.service.ts';`];
+    const { status, output } = check({ ...lawful, 'src/unit-of-work/commit.ts': service });
+    expect(output).toContain('knows the types of features, and none of their services');
+    expect(status).toBe(1);
+  });
+
+  test.each(['src/oidc/things/one.ts', 'src/oidc/grants/deep/one.ts'])(
+    'src/oidc has no place for %s',
+    (file) => {
+      const { status, output } = check({ ...lawful, [file]: ['export const one = 1;'] });
+      expect(output).toContain(`${file}: src/oidc has the folders adapter,`);
+      expect(status).toBe(1);
+    },
+  );
 
   test.each([
     ['src/client/client.store.ts', `import Provider from 'oidc-provider';`],
@@ -236,7 +267,7 @@ describe('the import rules', () => {
       ...lawful,
       'src/pages/render.ts': [`export const theme = process.env['THEME'];`],
     });
-    expect(output).toMatch(/src\/http\/render\.ts.*no-process-env/);
+    expect(output).toMatch(/src\/pages\/render\.ts.*no-process-env/);
     expect(status).toBe(1);
   });
 

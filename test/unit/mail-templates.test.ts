@@ -3,7 +3,7 @@ import type { Mail } from '../../src/email/email.ts';
 import { mailSchema } from '../../src/email/email.ts';
 import { renderMail } from '../../src/email/templates.ts';
 
-const house = { name: 'Example ID', issuer: 'https://id.example.com/auth' };
+const brand = { name: 'Example ID', issuer: 'https://id.example.com/auth' };
 const at = '2026-03-04T05:06:07.000Z';
 const to = 'imani@example.com';
 
@@ -18,8 +18,8 @@ const mails: Mail[] = [
 ];
 
 describe.each(mails)('$template', (mail) => {
-  const { subject, text } = renderMail(mail, house);
-  const german = renderMail({ ...mail, locale: 'de-AT' }, house);
+  const { subject, text } = renderMail(mail, brand);
+  const german = renderMail({ ...mail, locale: 'de-AT' }, brand);
 
   test('says the same in German', () => {
     expect(german.text).toMatch(/^Guten Tag,\n\n[\s\S]+\n\nExample ID\n$/);
@@ -45,13 +45,13 @@ describe.each(mails)('$template', (mail) => {
 });
 
 test('the mail for a new address has the link on a line of its own, and the code in groups', () => {
-  const { text } = renderMail(mails[0] as Mail, house);
+  const { text } = renderMail(mails[0] as Mail, brand);
   expect(text.split('\n')).toContain('https://id.example.com/auth/verify-email/tok-en_1');
   expect(text).toContain('0123 4567');
 });
 
 test('the mail for an address that has an account holds no link that does anything', () => {
-  const { text } = renderMail(mails[1] as Mail, house);
+  const { text } = renderMail(mails[1] as Mail, brand);
   expect(text).not.toMatch(/verify-email|token|code/i);
 });
 
@@ -59,7 +59,7 @@ test('a name can start neither a line nor a header', () => {
   const device = 'Phone\r\nhttps://evil.example\u2028x';
   const { text, subject } = renderMail(
     { template: 'second_factor_added', to, device, at },
-    { ...house, name: 'A\r\nBcc: eve@example.org' },
+    { ...brand, name: 'A\r\nBcc: eve@example.org' },
   );
   expect(text).toContain('“Phone https://evil.example x”');
   expect(subject).not.toMatch(/[\r\n]/);

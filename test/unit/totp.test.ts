@@ -68,7 +68,7 @@ describe('a time-based code', () => {
   });
 });
 
-test('a seed has 160 bits, and its URI names house and account as apps expect it', () => {
+test('a seed has 160 bits, and its URI names brand and account as apps expect it', () => {
   const { secret, uri } = newTotpSecret('Example & ID', 'imani+x@example.com');
   expect(secret).toMatch(/^[A-Z2-7]{32}$/);
   expect(newTotpSecret('Example', 'x@example.com').secret).not.toBe(secret);

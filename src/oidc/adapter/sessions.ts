@@ -1,5 +1,6 @@
 import type { Adapter } from 'oidc-provider';
 import { randomToken } from '../../lib/hash.ts';
+import { signOut } from '../../session/session.service.ts';
 import { currentRoute } from './unsupported.ts';
 import type { SessionRecord } from '../../unit-of-work/records.ts';
 import { sessionPayload, sessionWrite } from './session-record.ts';
@@ -30,7 +31,7 @@ export const sessionAdapter: Partial<Adapter> = {
   },
   async destroy() {
     const uid = currentUnit().browserSession?.uid;
-    if (uid !== undefined) currentUnit().endSession(uid);
+    if (uid !== undefined) currentUnit().endSession((db) => signOut(db, uid));
   },
 };
 

@@ -17,7 +17,7 @@ const nameOf = (ctx: Context, uid: string) => `${prefixOf(ctx)}${uid.slice(0, NA
  * plant those of an interaction of its own: who signed in there would sign somebody else in. A browser takes one with the
  * prefix `__Host-` from this host alone. One for each interaction: tabs that open at once don't overwrite each other's.
  */
-export function markBegun(ctx: Context, uid: string): void {
+export function setInteractionCookie(ctx: Context, uid: string): void {
   const prefix = prefixOf(ctx);
   const kept = ctx
     .get('Cookie')
@@ -31,7 +31,7 @@ export function markBegun(ctx: Context, uid: string): void {
 }
 
 /** Whether the interaction began in the browser that asks. */
-export function isBegunHere(ctx: Context, uid: string): boolean {
+export function hasInteractionCookie(ctx: Context, uid: string): boolean {
   return ctx.cookies.get(nameOf(ctx, uid)) === uid;
 }
 
@@ -45,7 +45,7 @@ export function refuseForeignResume(cookieName: () => string): Middleware {
     const uid = /^\/(authorize|device)\/./i.test(ctx.path)
       ? ctx.cookies.get(cookieName())
       : undefined;
-    if (uid !== undefined && !isBegunHere(ctx, uid))
+    if (uid !== undefined && !hasInteractionCookie(ctx, uid))
       throw new AppError('other_browser', 'This began in another browser.', { status: 400 });
     return next();
   };

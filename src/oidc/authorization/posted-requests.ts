@@ -12,7 +12,7 @@ const LONGEST = 8_000;
  * have to ask for a sign-in; the GET that follows brings them.
  * @throws AppError `request_too_long` (414), `bad_request` (400) where it is no form
  */
-export function takePosts(issuer: string): Middleware {
+export function redirectPosts(issuer: string): Middleware {
   return async (ctx, next) => {
     if (ctx.method !== 'POST' || !paths.has(ctx.path)) return next();
     const query = (await readForm(ctx)).toString();

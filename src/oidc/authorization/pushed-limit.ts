@@ -5,7 +5,7 @@ import { addressKey } from '../../lib/client-address.ts';
 import { tooMany } from '../decoupled/device.ts';
 
 /**
- * As many requests as are begun at one address without a push (src/interaction/begun-limit.ts): each leaves a row for six
+ * As many requests as are begun at one address without a push (src/interaction/interaction-limit.ts): each leaves a row for six
  * hours. In memory, each process for itself.
  */
 const perAddress = new RateLimiterMemory({ points: 2_000, duration: 900 });

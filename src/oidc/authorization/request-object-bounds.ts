@@ -17,28 +17,28 @@ const taking = /^\/(authorize|par|device_authorization|ciba)\/?$/i;
  * any signature: of an object that says itself how, or one without end, it can't, and would answer with a 500. In place of
  * such a one the engine is given what is none, and refuses it in its own way.
  */
-export function refuseUnsoundRequests(readBody: (ctx: Context) => Promise<string>): Middleware {
+export function boundRequestObjects(readBody: (ctx: Context) => Promise<string>): Middleware {
   return async (ctx, next) => {
     if (!taking.test(ctx.path)) return next();
     const { request } = ctx.query;
-    if (typeof request === 'string' && !isSound(request))
+    if (typeof request === 'string' && !isWithinBounds(request))
       ctx.query = { ...ctx.query, request: UNSOUND };
     // A string, so that the engine parses it itself and still sees what came twice.
     if (ctx.method === 'POST' && ctx.is('application/x-www-form-urlencoded'))
-      (ctx.req as HandedOn).body = withSoundRequest(await readBody(ctx));
+      (ctx.req as HandedOn).body = withBoundedRequest(await readBody(ctx));
     return next();
   };
 }
 
-function withSoundRequest(body: string): string {
+function withBoundedRequest(body: string): string {
   const form = new URLSearchParams(body);
   const [request, ...others] = form.getAll('request');
-  if (request === undefined || others.length > 0 || isSound(request)) return body;
+  if (request === undefined || others.length > 0 || isWithinBounds(request)) return body;
   form.set('request', UNSOUND);
   return form.toString();
 }
 
-function isSound(request: string): boolean {
+function isWithinBounds(request: string): boolean {
   try {
     const claims = decodeJwt(request);
     return findJsonProblem(claims, bounds) === undefined && Object.values(claims).every(isText);

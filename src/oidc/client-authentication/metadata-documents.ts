@@ -4,7 +4,7 @@ import type { Context } from 'koa';
 type Feature = NonNullable<NonNullable<Configuration['features']>['clientIdMetadataDocument']>;
 
 /** What there is to know of clients with a metadata document. */
-export interface ClientDocumentsTold {
+export interface MetadataDocumentOptions {
   readonly enabled: boolean;
   /** Why the document at this address counts for nothing, in words for who publishes it. */
   readonly whyNot: (id: string) => string | undefined;
@@ -15,7 +15,7 @@ export interface ClientDocumentsTold {
  * a hundred of them in memory, and know nothing of rows. Ours are found before it asks (src/client-registration); what comes
  * here was not.
  */
-export function createClientDocuments({ enabled, whyNot }: ClientDocumentsTold): Feature {
+export function createClientDocuments({ enabled, whyNot }: MetadataDocumentOptions): Feature {
   return {
     enabled,
     ack: 'draft-02',

@@ -59,7 +59,7 @@ function alternativeUris({ subjectAltName }: X509Certificate): string[] {
     .map((name) => (name.startsWith('"') ? (JSON.parse(name) as string) : name));
 }
 
-export interface CertificatesTold {
+export interface PresentedCertificates {
   /** Certificates come to us at all. */
   readonly any: boolean;
   /** Some of them are verified, by an authority or by the proxy. */
@@ -84,7 +84,7 @@ const aliased = [
 ];
 
 /** The metadata says of certificates what is so here: what the engine can do is not what this server was set up for. */
-export function tellOfCertificates({ any, verified, host }: CertificatesTold): Middleware {
+export function presentCertificates({ any, verified, host }: PresentedCertificates): Middleware {
   const missing = new Set<unknown>([
     ...(any ? [] : ['self_signed_tls_client_auth']),
     ...(verified ? [] : ['tls_client_auth']),

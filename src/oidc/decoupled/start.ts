@@ -3,9 +3,9 @@ import type Provider from 'oidc-provider';
 import type { Interaction } from 'oidc-provider';
 import { randomToken } from '../../lib/hash.ts';
 import { issuerPath } from '../../http/request.ts';
-import { markBegun } from '../authorization/interaction-cookie.ts';
+import { setInteractionCookie } from '../authorization/interaction-cookie.ts';
 import { cookieOptions, signedCookies } from '../browser-session.ts';
-import { ttl } from '../lifetimes.ts';
+import { ttl } from '../../lifetimes.ts';
 import type { AskedRequest } from '../../unit-of-work/polled-requests.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 
@@ -29,7 +29,7 @@ export async function beginAnswer(
     cid: randomToken(16),
   });
   await interaction.save(ttl.interaction);
-  markBegun(ctx, uid);
+  setInteractionCookie(ctx, uid);
   signedCookies(provider, ctx).set(provider.cookieName('resume'), uid, {
     ...cookieOptions(ctx),
     path,

@@ -1,8 +1,8 @@
 import type Provider from 'oidc-provider';
 import type { Client } from '../../client/client.ts';
 import type { Database } from '../../db/database.ts';
-import { Together } from '../../db/together.ts';
-import type { Lane } from '../../http/fast-path.ts';
+import { StatementBatch } from '../../db/statement-batch.ts';
+import type { FastPath } from '../../http/fast-path.ts';
 import { sha256 } from '../../lib/hash.ts';
 import { tokenWrite } from '../adapter/tokens.ts';
 import { isFapi } from '../client-authentication/assertions.ts';
@@ -44,8 +44,8 @@ interface Made {
  * A machine's token for one API (RFC 6749, section 4.4; RFC 8707): made by the engine's own model, so that it is the
  * engine's token by every byte, and on disk before the answer leaves where it is an opaque one.
  */
-export function clientCredentialsLane(parts: ClientCredentialsParts): Lane<Client> {
-  const rows = new Together((writes: readonly TokenWrite[]) =>
+export function clientCredentialsFastPath(parts: ClientCredentialsParts): FastPath<Client> {
+  const rows = new StatementBatch((writes: readonly TokenWrite[]) =>
     insertMachineTokens(parts.db, writes),
   );
   return {

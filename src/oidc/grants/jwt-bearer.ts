@@ -7,7 +7,7 @@ import type { ResourceInfo } from '../authorization/resources.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 import { type Assertion, invalid, verifyAssertion } from './assertion.ts';
 import { giveClaims } from './given-claims.ts';
-import type { GrantSurroundings } from './grants.ts';
+import type { GrantSurroundings } from './grant-parts.ts';
 import { bind, type Proofs, takeProofs } from './proofs.ts';
 import { refusal } from './refusal.ts';
 

@@ -18,7 +18,7 @@ import {
   repeatable,
 } from './exchange-request.ts';
 import { giveClaims } from './given-claims.ts';
-import type { GrantSurroundings } from './grants.ts';
+import type { GrantSurroundings } from './grant-parts.ts';
 import { bind, checkBound, type Proofs, takeProofs } from './proofs.ts';
 import { refusal } from './refusal.ts';
 

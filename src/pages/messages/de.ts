@@ -1,9 +1,9 @@
 import { html } from '../html.ts';
-import type { Messages } from '../messages.ts';
+import type { Messages } from './en.ts';
 
 // Every word of every page, in German: „Sie“, short and plain. What `en.ts` says of <bdi> holds here too.
 export const de: Messages = {
-  titleSuffix: (title, house) => `${title} · ${house}`,
+  titleSuffix: (title, brand) => `${title} · ${brand}`,
   titleError: (title) => `Fehler: ${title}`,
   email: 'E-Mail',
   password: 'Passwort',
@@ -286,9 +286,9 @@ export const de: Messages = {
 
   signOut: {
     title: 'Abmelden?',
-    lead: (house) => `Damit endet Ihre Sitzung bei ${house} in diesem Browser.`,
-    leadFor: (app, house) =>
-      html`Sie verlassen <bdi>${app}</bdi>. Auch bei ${house} in diesem Browser abmelden?`,
+    lead: (brand) => `Damit endet Ihre Sitzung bei ${brand} in diesem Browser.`,
+    leadFor: (app, brand) =>
+      html`Sie verlassen <bdi>${app}</bdi>. Auch bei ${brand} in diesem Browser abmelden?`,
     stay: 'Angemeldet bleiben',
     submit: 'Abmelden',
     doneTitle: 'Sie sind abgemeldet',
@@ -305,12 +305,12 @@ export const de: Messages = {
     byApp: 'Beheben kann das nur, wer die App anbietet. Schicken Sie diese zwei Zeilen dorthin:',
     byAppNamed: (app) =>
       html`Beheben kann das nur, wer <bdi>${app}</bdi> anbietet. Schicken Sie diese zwei Zeilen dorthin:`,
-    byUs: (house) =>
-      `Beheben kann das nur, wer ${house} betreibt. Schicken Sie diese zwei Zeilen dorthin:`,
-    byYou: (house) =>
-      `Kommt das immer wieder, dann schicken Sie diese zwei Zeilen an die Betreiber von ${house}:`,
-    byLink: (house) =>
-      `Hat ein Link von uns Sie hierher geführt, dann schicken Sie diese zwei Zeilen an die Betreiber von ${house}:`,
+    byUs: (brand) =>
+      `Beheben kann das nur, wer ${brand} betreibt. Schicken Sie diese zwei Zeilen dorthin:`,
+    byYou: (brand) =>
+      `Kommt das immer wieder, dann schicken Sie diese zwei Zeilen an die Betreiber von ${brand}:`,
+    byLink: (brand) =>
+      `Hat ein Link von uns Sie hierher geführt, dann schicken Sie diese zwei Zeilen an die Betreiber von ${brand}:`,
     thisApp: 'Die App',
     kinds: {
       'app-unknown': {

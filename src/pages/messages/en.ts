@@ -1,10 +1,10 @@
-import { html, type Words } from '../html.ts';
+import { type Html, html, type Words } from '../html.ts';
 
 // Every word of every page, in English. Another language is another file with the same keys (`Messages`).
 // Names come from people and apps: <bdi> keeps a right-to-left one, or one with hidden direction
 // marks, from reordering the sentence around it.
 export const en = {
-  titleSuffix: (title: string, house: string) => `${title} · ${house}`,
+  titleSuffix: (title: string, brand: string) => `${title} · ${brand}`,
   titleError: (title: string) => `Error: ${title}`,
   email: 'Email',
   password: 'Password',
@@ -281,9 +281,9 @@ export const en = {
 
   signOut: {
     title: 'Sign out?',
-    lead: (house: string) => `This ends your session with ${house} in this browser.`,
-    leadFor: (app: string, house: string) =>
-      html`You’re leaving <bdi>${app}</bdi>. Sign out of ${house} in this browser too?`,
+    lead: (brand: string) => `This ends your session with ${brand} in this browser.`,
+    leadFor: (app: string, brand: string) =>
+      html`You’re leaving <bdi>${app}</bdi>. Sign out of ${brand} in this browser too?`,
     stay: 'Stay signed in',
     submit: 'Sign out',
     doneTitle: 'You’re signed out',
@@ -300,12 +300,12 @@ export const en = {
     byApp: 'The people who make the app can mend this. Send them these two lines:',
     byAppNamed: (app: string) =>
       html`The people who make <bdi>${app}</bdi> can mend this. Send them these two lines:`,
-    byUs: (house: string) =>
-      `The people who run ${house} can mend this. Send them these two lines:`,
-    byYou: (house: string) =>
-      `If it keeps happening, send the people who run ${house} these two lines:`,
-    byLink: (house: string) =>
-      `If a link of ours brought you here, send the people who run ${house} these two lines:`,
+    byUs: (brand: string) =>
+      `The people who run ${brand} can mend this. Send them these two lines:`,
+    byYou: (brand: string) =>
+      `If it keeps happening, send the people who run ${brand} these two lines:`,
+    byLink: (brand: string) =>
+      `If a link of ours brought you here, send the people who run ${brand} these two lines:`,
     thisApp: 'The app',
     kinds: {
       'app-unknown': {
@@ -422,3 +422,13 @@ export const en = {
     submit: 'Continue',
   },
 };
+
+/** Another language may put markup where English has none, but never another parameter. */
+type Translation<T> = T extends string | Html
+  ? Words
+  : T extends (...args: infer A) => unknown
+    ? (...args: A) => Words
+    : { [K in keyof T]: Translation<T[K]> };
+
+/** The keys that every language has. One that is missing, or takes other parameters, does not compile. */
+export type Messages = Translation<typeof en>;

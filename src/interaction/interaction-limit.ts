@@ -14,7 +14,7 @@ const LIMIT = { points: 2_000, duration: 900 };
  * Keeps anybody from filling the table of interactions: what is begun beyond the limit is not kept, and answered with 429.
  * It is counted in memory, since nobody's secret is guessed by it, and what each process lets through is bounded as well.
  */
-export function limitBegun(): Middleware {
+export function limitInteractions(): Middleware {
   const limiter = new RateLimiterMemory(LIMIT);
   return async (ctx, next) => {
     await next();

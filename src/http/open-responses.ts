@@ -9,7 +9,7 @@ type Placed = ServerResponse & { [place]?: number };
  * that is filled and emptied all the time, what was in it stays until the next full collection, which doubled what
  * collecting took.
  */
-export class Answering {
+export class OpenResponses {
   readonly #all: Placed[] = [];
 
   add(response: Placed): void {

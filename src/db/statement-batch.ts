@@ -16,7 +16,7 @@ interface Waiting<Item, Result> {
  * Does in one statement what several requests ask for in one turn of the event loop: nobody waits longer for it, and a busy
  * server asks less often. Where it fails because of one of them, each is done by itself.
  */
-export class Together<Item, Result> {
+export class StatementBatch<Item, Result> {
   readonly #run: (items: readonly Item[]) => Promise<readonly Result[]>;
   #waiting: Waiting<Item, Result>[] = [];
 
