@@ -44,7 +44,7 @@ export const settingsOptions = {
   'refresh-grace': {
     field: 'refreshGrace',
     value: 'SECONDS',
-    help: 'how long a repeated refresh is taken for its own, 0 to 60; 5 unless told',
+    help: 'how long a repeated refresh gets the same token again, 0 to 120 (default: 120)',
     input: seconds.pipe(shape.refreshGrace),
   },
   'refresh-rotation': {

@@ -19,8 +19,11 @@ const settings = {
   accessTokenTtl: seconds(60, 86_400),
   /** The absolute end of what one sign-in gave it: no refresh moves it. */
   familyTtl: seconds(300, 31_536_000),
-  /** How long a refresh token that was used gives the same successor again; 0 takes every repetition for a replay. */
-  refreshGrace: seconds(0, 60),
+  /**
+   * How long a repeated refresh gets the same successor again while that one is unused; 0 takes every repetition for a
+   * replay. A public client without a bound key gets a tenth of its access token's lifetime at most (decision 31).
+   */
+  refreshGrace: seconds(0, 120),
   /**
    * `keep` gives the same refresh token again. Only where it is of use to nobody else: to a client that authenticates, or
    * whose tokens are bound to a key (RFC 9700, section 2.2.2).
@@ -52,7 +55,7 @@ const settings = {
 export const clientSettingsSchema = z.object({
   accessTokenTtl: settings.accessTokenTtl.optional(),
   familyTtl: settings.familyTtl.default(14 * 86_400),
-  refreshGrace: settings.refreshGrace.default(5),
+  refreshGrace: settings.refreshGrace.default(120),
   refreshRotation: settings.refreshRotation.default('rotate'),
   profile: settings.profile.default('none'),
   dpopNonce: settings.dpopNonce.default('optional'),

@@ -50,6 +50,7 @@ export function unitOfWork(db: Database, cookieName: (type: 'session') => string
     const { client_id: clientId } = ctx.query;
     if (typeof clientId === 'string' && isClientId(clientId)) unit.clientIdHint = clientId;
     ctx.state.recorded = () => unit.recorded;
+    ctx.state.repeatedRefresh = () => unit.repeatedRefresh;
     await withUnit(unit, async () => {
       try {
         await next();

@@ -71,7 +71,7 @@ function configuration(options: ProviderOptions): Configuration {
   const { config, keys, clients, resourceServers, sealer, outbound, pages, subjects } = options;
   const https = !config.loopback;
   return {
-    adapter: createAdapter(clients, sealer),
+    adapter: createAdapter({ clients, resourceServers, sealer }),
     clients: consoleClients(config.issuer, config.brand.name),
     jwks: { keys: [...keys.jwks.keys, ...keys.hintKeys].map(engineKey) },
     cookies: {

@@ -11,8 +11,8 @@ export interface Watched {
   readonly passwords: { readonly waiting: number };
 }
 
-/** What of a request tells what it was; nothing in it was sent by anybody. */
-interface Told extends Context {
+/** What names the kind of a request; nothing in it was sent by a caller. */
+interface Measured extends Context {
   readonly oidc?: { readonly route?: string; readonly params?: { readonly grant_type?: unknown } };
   readonly _matchedRoute?: unknown;
 }
@@ -20,6 +20,8 @@ interface Told extends Context {
 interface State {
   /** What the audit has of the request, once it is committed. */
   readonly recorded?: () => readonly AuditEvent[];
+  /** The client whose repeated refresh was answered with the same successor. */
+  readonly repeatedRefresh?: () => string | undefined;
 }
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:';
@@ -33,9 +35,12 @@ const grantTypes = new Map([
   ['urn:openid:params:grant-type:ciba', 'ciba'],
 ]);
 
+/** So many clients have a series of their own. */
+const MOST_CLIENTS = 1_000;
+
 /**
- * What is counted and measured, in the text format of Prometheus. A label is a word of ours: a route's pattern, a status,
- * a result; never anything that a caller sent, so that nobody can fill the memory or read a secret there.
+ * Metrics in the text format of Prometheus. A label is a fixed word (a route's pattern, a status, a result) or, for a bounded
+ * number of them, a registered client's id: never a text that a caller sent, which could fill the memory or hold a secret.
  */
 export class Metrics {
   readonly #registry = new Registry();
@@ -64,6 +69,14 @@ export class Metrics {
     labelNames: ['result'],
     registers: [this.#registry],
   });
+  readonly #refreshGraces = new Counter({
+    name: 'vouchsafe_refresh_graces_total',
+    help: 'Repeated refreshes that got the same refresh token again, by client; past 1,000 clients as "other"',
+    labelNames: ['client_id'],
+    registers: [this.#registry],
+  });
+  /** The clients that have a series of their own in `#refreshGraces`. */
+  readonly #graceClients = new Set<string>();
   readonly #queries = new Counter({
     name: 'vouchsafe_database_queries_total',
     help: 'Statements sent to the database',
@@ -157,17 +170,25 @@ export class Metrics {
           result: event.outcome === 'success' ? 'success' : (event.reason ?? 'refused'),
         });
     }
-    const { oidc } = ctx as Told;
+    const { oidc } = ctx as Measured;
+    const repeated = (ctx.state as State).repeatedRefresh?.();
+    if (repeated !== undefined && ctx.status === 200) this.#countGrace(repeated);
     if (oidc?.route === 'token' && ctx.status === 200)
       this.#tokens.inc({ grant_type: grantTypes.get(String(oidc.params?.grant_type)) ?? 'other' });
     if (oidc?.route === 'introspection')
       this.#introspections.inc({ result: introspectionResult(ctx) });
   }
+
+  #countGrace(clientId: string): void {
+    if (this.#graceClients.size < MOST_CLIENTS) this.#graceClients.add(clientId);
+    const label = this.#graceClients.has(clientId) ? clientId : 'other';
+    this.#refreshGraces.inc({ client_id: label });
+  }
 }
 
 /** The engine's name of a route, or the pattern of ours. */
 function routeOf(ctx: Context): string {
-  const { oidc, _matchedRoute: pattern, path } = ctx as Told;
+  const { oidc, _matchedRoute: pattern, path } = ctx as Measured;
   if (oidc?.route !== undefined) return oidc.route;
   if (typeof pattern === 'string') return pattern;
   return path.startsWith('/assets/') ? '/assets' : 'other';

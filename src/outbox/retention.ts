@@ -31,8 +31,8 @@ const rule = (
 
 /** Past what clocks differ by, and past what a request may take. For so long the revocation feed tells of what has ended. */
 const SOON = '1 minute';
-/** Past the longest grace, too. */
-const PAST_GRACE = '2 minutes';
+/** Longer than the longest grace of a refresh token. */
+const PAST_GRACE = '150 seconds';
 /** For what answers otherwise once it is gone: "this has ended" is a better answer than "there is no such thing". */
 const A_WHILE = '10 minutes';
 

@@ -155,10 +155,10 @@ function addPushed(b: StatementBuilder, idHash: Buffer | undefined): void {
 function addUnused(b: StatementBuilder, outcome: Outcome): void {
   const checks: string[] = ['(select ok from pushed)'];
   if (outcome.polled !== undefined) checks.push(...addPolledGates(b, outcome.polled));
-  outcome.consumed.forEach(({ idHash, graceSeconds }, index) => {
+  outcome.consumed.forEach(({ idHash, graceSeconds, successor }, index) => {
     const grace =
       graceSeconds > 0
-        ? `or consumed_at > now() - make_interval(secs => ${b.param(graceSeconds, 'integer')})`
+        ? `or (consumed_at > now() - make_interval(secs => ${b.param(graceSeconds, 'integer')})${unusedSuccessor(b, successor)})`
         : '';
     b.add(
       `used_${index}`,
@@ -186,6 +186,12 @@ function addUnused(b: StatementBuilder, outcome: Outcome): void {
     });
   b.add('unused', `select ${checks.join(' and ')} as ok`);
 }
+
+/** Once the successor of a refresh token was used, its repetition is nobody's own. */
+const unusedSuccessor = (b: StatementBuilder, idHash: Buffer | undefined) =>
+  idHash === undefined
+    ? ''
+    : ` and not exists (select from tokens s where s.id_hash = ${b.param(idHash, 'bytea')} and s.consumed_at is not null)`;
 
 /** The session is only ever changed where it has not ended. */
 function addSession(b: StatementBuilder, session: SessionWrite | undefined): void {

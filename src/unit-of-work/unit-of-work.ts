@@ -13,6 +13,7 @@ import { PushedRequests } from './pushed-ids.ts';
 import type { TokenRecord } from './records.ts';
 import { RequestReads } from './request-reads.ts';
 import type {
+  Consumed,
   FamilyWrite,
   InteractionWrite,
   Outcome,
@@ -47,7 +48,9 @@ export class UnitOfWork extends RequestReads {
   /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
   readonly #repeated = new Set<string>();
 
-  readonly #consumed = new Map<string, { idHash: Buffer; graceSeconds: number }>();
+  readonly #consumed = new Map<string, Consumed>();
+  /** The client that repeats a refresh within its grace. */
+  repeatedRefresh: string | undefined;
   readonly #closedInteractions: Buffer[] = [];
   readonly #interactions = new Map<string, InteractionWrite>();
   readonly #familyWrites = new Map<string, FamilyWrite>();
@@ -83,8 +86,9 @@ export class UnitOfWork extends RequestReads {
     this.#tokenWrites.push({ ...write, idHash: sha256(id) });
   }
 
-  consumeToken(id: string, graceSeconds: number): void {
-    this.#consumed.set(id, { idHash: sha256(id), graceSeconds });
+  /** @param successor the hash of the refresh token that follows: once it was used, there is no grace. */
+  consumeToken(id: string, graceSeconds: number, successor?: Buffer): void {
+    this.#consumed.set(id, { idHash: sha256(id), graceSeconds, successor });
   }
 
   deleteToken(id: string): void {

@@ -89,9 +89,18 @@ export interface TokenSource {
   readonly issuedAt: Date;
 }
 
+/** A code or refresh token that is used up, by the hash of its id. */
+export interface Consumed {
+  readonly idHash: Buffer;
+  /** Within so many seconds after its first use it counts as unused. */
+  readonly graceSeconds: number;
+  /** The refresh token that follows it: there is no grace once that one was used. */
+  readonly successor: Buffer | undefined;
+}
+
 /** What stands only if the request came out well. */
 export interface Outcome {
-  readonly consumed: readonly { readonly idHash: Buffer; readonly graceSeconds: number }[];
+  readonly consumed: readonly Consumed[];
   readonly closedInteractions: readonly Buffer[];
   readonly interactions: readonly InteractionWrite[];
   readonly session: SessionWrite | undefined;

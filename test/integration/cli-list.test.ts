@@ -136,7 +136,7 @@ test('client show tells everything but the secrets', async () => {
     settings: {
       access_token_ttl: 300,
       family_ttl: 1_209_600,
-      refresh_grace: 5,
+      refresh_grace: 120,
       refresh_rotation: 'rotate',
       profile: 'none',
       authorization_details_types: [],

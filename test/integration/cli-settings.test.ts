@@ -126,7 +126,7 @@ test('a client is created and changed; what is not said stays as it is', async (
   for (const [wrong, status] of [
     [`--jwks ${file}`, 2],
     ['--jwks /no/such/file', 2],
-    ['--refresh-grace 61', 2],
+    ['--refresh-grace 121', 2],
     ['--family-ttl 299', 2],
     ['--default-resource https://none.example.com', 1],
   ] as const) {

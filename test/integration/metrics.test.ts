@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Browser } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { freePort, MainProcess, until } from '../support/process.ts';
-import { type Credentials, redirectUri, Seed } from '../support/protocol.ts';
+import { type Credentials, exchange, redirectUri, refresh, Seed } from '../support/protocol.ts';
 import { testMasterKey } from '../support/server-process.ts';
 
 const api = 'https://api.example.com';
@@ -87,6 +87,19 @@ test('tokens, introspections and durations are counted by what they were', async
   expect(await sample('vouchsafe_database_queries_total')).toBeGreaterThan(5);
   expect(await sample('vouchsafe_database_connections{state="open"}')).toBeGreaterThan(0);
   expect(await sample('vouchsafe_password_hashes_waiting')).toBe(0);
+});
+
+test('11: repeated refreshes are counted by client', async () => {
+  const seed = new Seed(database.db);
+  const accountId = await seed.account();
+  await seed.consent(accountId, app.clientId);
+  const code = await (await seed.signIn(accountId)).authorize(issuer, app);
+  const { body } = await exchange(issuer, app, code);
+  const series = `vouchsafe_refresh_graces_total{client_id="${app.clientId}"}`;
+  await refresh(issuer, app, body.refresh_token);
+  expect(await sample(series)).toBeUndefined();
+  await refresh(issuer, app, body.refresh_token);
+  expect(await sample(series)).toBe(1);
 });
 
 test('a refused sign-in is counted by its reason', async () => {

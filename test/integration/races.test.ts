@@ -58,7 +58,7 @@ async function signedOn(): Promise<Authorization> {
 
 /** Every used token was used ten seconds ago. */
 const age = () =>
-  sql`update tokens set consumed_at = consumed_at - interval '10 seconds' where consumed_at is not null`.execute(
+  sql`update tokens set consumed_at = consumed_at - interval '121 seconds' where consumed_at is not null`.execute(
     database.db.kysely,
   );
 

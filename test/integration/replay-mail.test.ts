@@ -49,7 +49,7 @@ async function person(): Promise<{ accountId: string; browser: SignedInBrowser }
 
 /** Makes every use so old that its grace is over. */
 const age = () =>
-  sql`update tokens set consumed_at = consumed_at - interval '10 seconds' where consumed_at is not null`.execute(
+  sql`update tokens set consumed_at = consumed_at - interval '121 seconds' where consumed_at is not null`.execute(
     database.db.kysely,
   );
 
@@ -251,7 +251,7 @@ describe('a whole server', () => {
     const code = await browser.authorize(server.issuer, app, redirect);
     const { refresh_token: token } = (await exchange(server.issuer, app, code, redirect)).body;
     await refresh(server.issuer, app, token);
-    await sql`update tokens set consumed_at = consumed_at - interval '10 seconds' where consumed_at is not null`.execute(
+    await sql`update tokens set consumed_at = consumed_at - interval '121 seconds' where consumed_at is not null`.execute(
       own.db.kysely,
     );
     await refresh(server.issuer, app, token);

@@ -137,8 +137,6 @@ describe('SECURITY 1, SECURITY 31: one refresh token, fifty times at once', () =
     expect(new Set(answers.map((answer) => answer.body.refresh_token)).size).toBe(1);
     expect(await unused(accountId)).toBe(1);
     const [next] = answers as [TokenAnswer];
-    const later = await refresh(two, client, next.body.refresh_token);
-    expect(later.status).toBe(200);
     // Half a minute is not over yet, and then it is.
     await age(accountId, 20);
     expect((await refresh(two, client, body.refresh_token)).body.refresh_token).toBe(
@@ -146,10 +144,66 @@ describe('SECURITY 1, SECURITY 31: one refresh token, fifty times at once', () =
     );
     await age(accountId, 20);
     expect((await refresh(one, client, body.refresh_token)).body.error).toBe('invalid_grant');
+    await expectDead(client, body, next.body);
+    await expectInFeed([body, next.body].map(({ access_token: jwt }) => jwt));
+    expect((await familyOf(accountId)).reason).toBe('refresh_token_replayed');
+  });
+
+  test('11: once the successor was used, a repetition is a replay, however early', async () => {
+    const client = await clientWith();
+    const { accountId, body } = await start(client);
+    const next = await refresh(one, client, body.refresh_token);
+    const later = await refresh(two, client, next.body.refresh_token);
+    expect([next.status, later.status]).toEqual([200, 200]);
+    expect((await refresh(one, client, body.refresh_token)).body.error).toBe('invalid_grant');
     await expectDead(client, body, next.body, later.body);
     await expectInFeed([body, next.body, later.body].map(({ access_token: jwt }) => jwt));
     expect((await familyOf(accountId)).reason).toBe('refresh_token_replayed');
   });
+
+  test('11: a repetition that races the use of the successor leaves one line of tokens', async () => {
+    for (let round = 0; round < 10; round++) {
+      const client = await clientWith();
+      const { accountId, body } = await start(client);
+      const { body: next } = await refresh(one, client, body.refresh_token);
+      const answers = await Promise.all([
+        refresh(one, client, next.refresh_token),
+        ...Array.from({ length: 4 }, (_, index) =>
+          refresh(either(index), client, body.refresh_token),
+        ),
+      ]);
+      for (const answer of answers.filter(({ status }) => status !== 200))
+        expect(answer.body.error).toBe('invalid_grant');
+      // Whoever repeated in time holds the successor that was used, and nothing that goes on.
+      const given = new Set(answers.slice(1).flatMap((answer) => answer.body.refresh_token ?? []));
+      expect([...given].every((token) => token === next.refresh_token)).toBe(true);
+      expect(await unused(accountId)).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test.each([
+    ['a confidential client', {}, undefined, 119, 200],
+    ['a confidential client', {}, undefined, 121, 400],
+    ['a public client, whose access tokens live an hour', { type: 'spa' }, undefined, 119, 200],
+    ['a public client, whose access tokens live five minutes', { type: 'spa' }, 300, 28, 200],
+    ['a public client, whose access tokens live five minutes', { type: 'spa' }, 300, 31, 400],
+  ] as const)(
+    '11: %s (%j, %s) repeats after %s seconds: %s',
+    async (_, kind, ttl, later, status) => {
+      const client = await seed.client({
+        apis,
+        ...kind,
+        settings: ttl === undefined ? {} : { accessTokenTtl: ttl },
+      });
+      const { accountId, body } = await start(client);
+      const next = await refresh(one, client, body.refresh_token);
+      await age(accountId, later);
+      const again = await refresh(two, client, body.refresh_token);
+      expect(again.status).toBe(status);
+      if (status === 200) expect(again.body.refresh_token).toBe(next.body.refresh_token);
+      else await expectDead(client, body, next.body);
+    },
+  );
 
   test('without a grace: one gets a successor, the others invalid_grant and nothing else', async () => {
     const client = await clientWith({ refreshGrace: 0 });
@@ -209,7 +263,7 @@ describe('SECURITY 1, SECURITY 31: one refresh token, fifty times at once', () =
 });
 
 test('what is set for a client holds on the other process too, for tokens that were given before', async () => {
-  const client = await clientWith();
+  const client = await clientWith({ refreshGrace: 5 });
   const { accountId, body } = await start(client);
   const next = (await refresh(two, client, body.refresh_token)).body;
   await age(accountId, 10);

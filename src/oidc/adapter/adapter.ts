@@ -1,12 +1,12 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import type { ClientService } from '../../client/client.service.ts';
-import type { Sealer } from '../../lib/seal.ts';
 import { fromEpoch } from '../../lib/time.ts';
 import { clientMetadata } from './clients.ts';
 import { familyAdapter } from './grants.ts';
 import { polledAdapter } from './decoupled-requests.ts';
 import { pushedRequestAdapter, withoutPushedId, withPushedId } from './pushed-requests.ts';
 import type { Payload } from '../../unit-of-work/records.ts';
+import type { RepetitionParts } from './repetitions.ts';
 import { refusals } from './unsupported.ts';
 import { sessionAdapter } from './sessions.ts';
 import { kinds, tokenAdapter } from './tokens.ts';
@@ -18,17 +18,14 @@ import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
  */
 
 /** The adapter that the engine asks for by model name. */
-export function createAdapter(clients: ClientService, sealer: Sealer): (name: string) => Adapter {
-  return (name) => ({ ...refusals, ...adapterOf(name, clients, sealer) });
+export function createAdapter(parts: RepetitionParts): (name: string) => Adapter {
+  return (name) => ({ ...refusals, ...adapterOf(name, parts) });
 }
 
-function adapterOf(
-  name: string,
-  clients: ClientService,
-  sealer: Sealer,
-): Partial<Adapter> | undefined {
+function adapterOf(name: string, parts: RepetitionParts): Partial<Adapter> | undefined {
+  const { clients, sealer } = parts;
   const kind = kinds[name];
-  if (kind !== undefined) return tokenAdapter(kind, clients);
+  if (kind !== undefined) return tokenAdapter(kind, parts);
   switch (name) {
     case 'Session':
       return sessionAdapter;

@@ -10,7 +10,6 @@ import type { Sealer } from '../../lib/seal.ts';
 import { epochSeconds, fromEpoch } from '../../lib/time.ts';
 import { askMail } from '../decoupled/ciba-mail.ts';
 import { pingWrite } from '../decoupled/ciba-ping.ts';
-import { GRACE_SECONDS } from '../../unit-of-work/commit.ts';
 import {
   type AskedRequest,
   handlePrefix,
@@ -22,6 +21,7 @@ import {
 } from '../../unit-of-work/polled-requests.ts';
 import { openSecrets, sealSecrets, userCodeMac } from '../decoupled/secrets.ts';
 import type { Payload } from '../../unit-of-work/records.ts';
+import { codeGrace } from './repetitions.ts';
 import { currentRoute } from './unsupported.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 
@@ -37,7 +37,7 @@ export function polledAdapter(
 ): Partial<Adapter> {
   return {
     find(id) {
-      if (currentRoute() === 'token') return findPolled(kind, id);
+      if (currentRoute() === 'token') return findPolled(kind, id, clients);
       return Promise.resolve(isHandle(id) ? findAsked(id) : undefined);
     },
     async upsert(id, payload) {
@@ -54,14 +54,18 @@ export function polledAdapter(
 
 const oidc = () => (Provider.ctx as KoaContextWithOIDC).oidc;
 
-async function findPolled(kind: PolledKind, id: string): Promise<AdapterPayload | undefined> {
+async function findPolled(
+  kind: PolledKind,
+  id: string,
+  clients: ClientService,
+): Promise<AdapterPayload | undefined> {
   if (!id.startsWith(polledKinds[kind].prefix)) return undefined;
   const unit = currentUnit();
   const clientId = oidc().client?.clientId as string;
   const read = await unit.pollRequest({ idHash: sha256(id), kind, clientId });
   if (read === undefined) return undefined;
   if (read.consumedAge !== undefined && read.grantId !== undefined) {
-    if (read.consumedAge > GRACE_SECONDS) {
+    if (read.consumedAge > (await codeGrace({ clients }, clientId))) {
       unit.killFamily(read.grantId, 'code_replayed');
       return undefined;
     }

@@ -1,11 +1,15 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
-import { defaultSettings } from '../../client/client.ts';
-import type { ClientService } from '../../client/client.service.ts';
 import { fromEpoch } from '../../lib/time.ts';
-import { GRACE_SECONDS } from '../../unit-of-work/commit.ts';
 import { prefixes } from '../../unit-of-work/live-token.ts';
 import { jwtPayload } from '../present-jwt.ts';
 import type { Payload, TokenKind, TokenRecord } from '../../unit-of-work/records.ts';
+import {
+  codeGrace,
+  isSuccessorUsed,
+  refreshGrace,
+  type RepetitionParts,
+  successorHash,
+} from './repetitions.ts';
 import { currentRoute } from './unsupported.ts';
 import type { TokenRead } from '../../unit-of-work/token-reads.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
@@ -21,19 +25,20 @@ export const kinds: Record<string, Exclude<TokenKind, 'jwt'>> = {
 /** The storage of tokens: it decides nothing but what a stored one is worth. */
 export function tokenAdapter(
   kind: Exclude<TokenKind, 'jwt'>,
-  clients: ClientService,
+  parts: RepetitionParts,
 ): Partial<Adapter> {
   return {
-    find: (id) => findToken(kind, id, clients),
+    find: (id) => findToken(kind, id, parts),
     async upsert(id, payload) {
       const { jti: _, ...rest } = payload;
       currentUnit().addToken({ ...tokenWrite(kind, id, payload), payload: rest });
     },
     async consume(id) {
-      const clientId = (await currentUnit().findToken(id))?.token.clientId;
+      const read = kind === 'refresh' ? await currentUnit().findToken(id) : undefined;
       currentUnit().consumeToken(
         id,
-        kind === 'refresh' ? await refreshGrace(clients, clientId) : 0,
+        read === undefined ? 0 : await refreshGrace(parts, read),
+        read && successorHash(parts, id, read),
       );
     },
     async destroy(id) {
@@ -79,7 +84,7 @@ export function tokenWrite(kind: TokenKind, id: string, payload: TokenOrigin) {
 async function findToken(
   kind: Exclude<TokenKind, 'jwt'>,
   id: string,
-  clients: ClientService,
+  parts: RepetitionParts,
 ): Promise<AdapterPayload | undefined> {
   const unit = currentUnit();
   const jwt = unit.presentedJwt(id);
@@ -103,9 +108,10 @@ async function findToken(
   // A used refresh token still names its family to who wants it revoked: a refresh may have overtaken the revocation.
   if (currentRoute() === 'revocation') return found;
   if (currentRoute() !== 'token') return undefined;
-  const grace =
-    kind === 'refresh' ? await refreshGrace(clients, read.token.clientId) : GRACE_SECONDS;
-  if (age > grace) {
+  const grace = await (kind === 'refresh'
+    ? refreshGrace(parts, read)
+    : codeGrace(parts, read.token.clientId));
+  if (age > grace || (kind === 'refresh' && (await isSuccessorUsed(parts, id, read)))) {
     if (read.token.grantId !== undefined)
       unit.killFamily(
         read.token.grantId,
@@ -115,6 +121,7 @@ async function findToken(
   }
   // Within the grace it looks unused; the commit decides.
   if (kind === 'code') unit.noteRepetition(read.token);
+  else unit.repeatedRefresh = read.token.clientId;
   return found;
 }
 
@@ -134,12 +141,6 @@ const emptied = (kind: keyof typeof prefixes, { clientId, accountId, grantId }: 
   accountId,
   grantId,
 });
-
-/** Within how many seconds a repeated refresh is the client's own. */
-async function refreshGrace(clients: ClientService, clientId: string | undefined): Promise<number> {
-  const client = clientId === undefined ? undefined : await clients.find(clientId);
-  return (client?.settings ?? defaultSettings).refreshGrace;
-}
 
 const sessionOf = ({ token }: TokenRead) =>
   token.sessionUid === undefined ? {} : { sessionUid: token.sessionUid, expiresWithSession: true };
