@@ -34,6 +34,12 @@ export const clientVariables = {
     expected: 'how many clients that nobody has used yet may wait, of all that anybody registered',
     example: '2000',
   },
+  CLIENT_REGISTRATION_PKCE: {
+    form: z.enum(['required', 'optional']).default('required'),
+    expected:
+      'whether clients that register themselves must use PKCE: required, or optional (confidential clients may omit it)',
+    example: 'optional',
+  },
   CLIENT_DOCUMENTS: {
     form: documentHosts.optional(),
     expected:
@@ -49,6 +55,8 @@ type Parsed = {
 export interface ClientsConfig {
   /** Who may register clients by protocol. */
   readonly clientRegistration: Parsed['CLIENT_REGISTRATION'];
+  /** Whether confidential clients that registered themselves must use PKCE. */
+  readonly clientRegistrationPkce: Parsed['CLIENT_REGISTRATION_PKCE'];
   /** How many clients may wait to be used, of those that anybody has registered. */
   readonly clientQuota: { readonly perAddress: number; readonly inAll: number };
   /** Whose client id metadata documents count; none where it is empty. See src/client-registration/document-hosts.ts. */
@@ -59,6 +67,7 @@ export function assembleClients(values: Parsed): ClientsConfig {
   const { CLIENT_REGISTRATION: mode } = values;
   return {
     clientRegistration: mode,
+    clientRegistrationPkce: values.CLIENT_REGISTRATION_PKCE,
     clientQuota: {
       perAddress: values.CLIENT_REGISTRATION_PER_ADDRESS,
       inAll: values.CLIENT_REGISTRATION_IN_ALL,

@@ -87,6 +87,20 @@ export function clientRegistrationRoutes({ issuer, registration }: RegistrationR
     });
   });
 
+  router.post('/register/:id/client_secret', async (ctx) => {
+    const secret = await registration.addSecret(idOf(ctx), bearerToken(ctx));
+    ctx.body = shownSecret(secret);
+  });
+
+  router.post('/register/:id/registration_access_token', async (ctx) => {
+    const id = idOf(ctx);
+    const next = await registration.replaceToken(id, bearerToken(ctx), requestOrigin(ctx));
+    ctx.body = {
+      registration_access_token: next,
+      registration_client_uri: `${issuer}/register/${id}`,
+    };
+  });
+
   router.delete('/register/:id', async (ctx) => {
     await registration.remove(idOf(ctx), bearerToken(ctx), requestOrigin(ctx));
     ctx.status = 204;

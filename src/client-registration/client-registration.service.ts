@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { addressKey } from '../lib/client-address.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
 import { noteAudit, writeAudit } from '../audit/audit.service.ts';
-import type { Client } from '../client/client.ts';
+import { type Client, hasSecret } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import {
   deleteClient,
@@ -13,6 +13,7 @@ import {
   type SelfRegistered,
 } from '../client/self-registered.service.ts';
 import type { Database, Db } from '../db/database.ts';
+import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { endLeftClientFamilies } from '../grant/grant.service.ts';
 import { randomToken, sha256 } from '../lib/hash.ts';
@@ -76,18 +77,23 @@ export class ClientRegistrationService {
     const { db, mode } = this.#parts;
     if (token === undefined && mode !== 'open') throw invalidToken();
     const from = this.#hashed(origin.address);
-    // Who can't register is not worth reading what they say, and an address that is asked for it.
-    if (token === undefined) await this.#checkQuota(db.kysely, from);
-    else if (!(await store.isUsableToken(db.kysely, sha256(token)))) throw invalidToken();
+    if (token !== undefined && !(await store.isUsableToken(db.kysely, sha256(token))))
+      throw invalidToken();
+    if (token === undefined) {
+      // Asked before anything is locked or called, since most of a flood ends here; the transaction asks again.
+      const full = await this.#findFull(db.kysely, from);
+      if (full !== undefined && !(await this.#hasTwin(from, body))) throw full;
+    }
     const prepared = await this.#prepare(body, origin);
     const managementToken = `${prefixes.management}${randomToken(32)}`;
+    let isReplaced = false;
     const made = await db.transaction(async (tx) => {
       const initial =
         token === undefined ? undefined : await store.useInitialToken(tx, sha256(token));
       if (token !== undefined && initial === undefined) throw invalidToken();
       if (initial === undefined) {
         await store.lockAnybody(tx);
-        await this.#checkQuota(tx, from);
+        isReplaced = await this.#makeRoom(tx, from, prepared);
       }
       const by = initial === undefined ? 'anybody' : 'token';
       const credentials = await insertSelfRegistered(tx, prepared, by);
@@ -109,6 +115,7 @@ export class ClientRegistrationService {
       });
       return credentials;
     });
+    if (isReplaced) this.#parts.clients.refresh();
     // Nobody has kept that there was no such client.
     const client = (await this.#parts.clients.find(made.clientId)) as Client;
     return { client, clientSecret: made.clientSecret, managementToken };
@@ -162,6 +169,41 @@ export class ClientRegistrationService {
     await endLeftClientFamilies(db, id, 'client_disabled', ended);
   }
 
+  /**
+   * Adds a secret: two are live at once, so that the client can turn to the new one without a gap.
+   * @throws AppError `invalid_token` (401), `invalid_request` for a client that has no secret
+   */
+  async addSecret(id: string, token: string | undefined): Promise<string> {
+    const { client } = await this.#managed(id, token);
+    if (!hasSecret(client.metadata))
+      throw new AppError('invalid_request', 'This client authenticates without a secret.', {
+        status: 400,
+      });
+    const { clientSecret } = await this.#parts.clients.addSecret(id, 'itself');
+    return clientSecret as string;
+  }
+
+  /**
+   * Gives a registration access token that replaces the one presented. That one serves until the new one is used, so that a
+   * lost answer locks nobody out.
+   * @throws AppError `invalid_token` (401)
+   */
+  async replaceToken(id: string, token: string | undefined, origin: AuditOrigin): Promise<string> {
+    await this.#managed(id, token);
+    const next = `${prefixes.management}${randomToken(32)}`;
+    await this.#parts.db.transaction(async (tx) => {
+      await store.setNextToken(tx, id, sha256(next));
+      await writeAudit(tx, {
+        type: 'client.changed',
+        outcome: 'success',
+        clientId: id,
+        data: { by: 'itself', changed: ['registration_access_token'] },
+        ...origin,
+      });
+    });
+    return next;
+  }
+
   /** Tells the audit of what was refused; that the quota is full, once in a while: who floods us fills no audit. */
   async noteRefusal(reason: string, origin: AuditOrigin): Promise<void> {
     if (reason === 'registration_full') {
@@ -189,15 +231,39 @@ export class ClientRegistrationService {
     return prepared;
   }
 
-  async #checkQuota(db: Db, from: Buffer): Promise<void> {
+  /**
+   * A program that registers again and again with the same metadata, as one that forgets its client does, replaces the oldest
+   * of its own that nobody has used: an address that many share is not locked out by it. Gives whether it did.
+   * @throws AppError `registration_full` (429)
+   */
+  async #makeRoom(db: Db, from: Buffer, prepared: SelfRegistered): Promise<boolean> {
+    const full = await this.#findFull(db, from);
+    if (full === undefined) return false;
+    if (!(await store.deleteOldestTwin(db, from, prepared))) throw full;
+    await raiseVersion(db, 'clients');
+    return true;
+  }
+
+  /** Whether `#makeRoom` would find room. A registration that makes us call a host replaces none. */
+  async #hasTwin(from: Buffer, body: Body): Promise<boolean> {
+    const { db, outboundAllow } = this.#parts;
+    if (body.sector_identifier_uri !== undefined) return false;
+    const prepared = await prepareSelfRegistered(readMetadata(body), outboundAllow).catch(
+      inWordsOfProtocol,
+    );
+    return store.hasTwin(db.kysely, from, prepared);
+  }
+
+  /** Why the address can't register another client; undefined where it can. */
+  async #findFull(db: Db, from: Buffer): Promise<AppError | undefined> {
     const { perAddress, inAll } = this.#parts.quota;
     const { here, all } = await store.countUnused(db, from);
-    if (here < perAddress && all < inAll) return;
-    throw new AppError(
+    if (here < perAddress && all < inAll) return undefined;
+    return new AppError(
       'registration_full',
       here < perAddress
-        ? 'Too many clients wait to be used. Try again later.'
-        : 'Too many clients of this address wait to be used. Use one of them, or try again tomorrow.',
+        ? 'Too many registered clients are unused. Try again later.'
+        : 'Too many clients registered from this address are unused. Use one of them, or try again tomorrow.',
       { status: 429, retryAfter: 3_600 },
     );
   }
@@ -213,12 +279,14 @@ export class ClientRegistrationService {
   /** A token that is used for another client than its own was found by somebody: it ends (as section 2 has it for none). */
   async #managed(id: string, token: string | undefined): Promise<{ client: Client }> {
     const { db, clients } = this.#parts;
-    const own = token && (await store.findManaged(db.kysely, sha256(token)));
-    if (own === undefined || own === '') throw invalidToken();
-    if (own !== id) {
-      await store.forgetToken(db.kysely, own);
+    if (token === undefined) throw invalidToken();
+    const own = await store.findManaged(db.kysely, sha256(token));
+    if (own === undefined) throw invalidToken();
+    if (own.id !== id) {
+      await store.forgetToken(db.kysely, own.id);
       throw invalidToken();
     }
+    if (own.isNext) await store.promoteToken(db.kysely, id, sha256(token));
     const { client } = await clients.show(id).catch(() => {
       throw invalidToken();
     });

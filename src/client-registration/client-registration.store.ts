@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
+import type { Client } from '../client/client.ts';
 import type { InitialToken } from './client-registration.ts';
 
 /** Whoever registers without being known waits for the one before, so that what is counted then stays so until the commit. */
@@ -40,20 +41,67 @@ export async function insertRegistration(
     .execute();
 }
 
-/** The client that a registration access token manages. */
-export async function findManaged(db: Db, tokenHash: Buffer): Promise<string | undefined> {
+type Twin = Pick<Client, 'metadata' | 'name' | 'type'> & { readonly settings: object };
+
+/** The oldest client that anybody registered from this address with the same metadata, and nobody has used. */
+const oldestTwin = (from: Buffer, { name, type, metadata, settings }: Twin) => sql`
+  select c.id from clients c join client_registrations r on r.client_id = c.id
+  where r.registered_from_mac = ${from} and c.registered_by = 'anybody'
+    and c.used_at is null and c.disabled_at is null and c.deleted_at is null and c.name = ${name} and c.type = ${type}
+    and c.metadata = ${JSON.stringify(metadata)}::jsonb and c.settings = ${JSON.stringify(settings)}::jsonb
+  order by c.created_at limit 1`;
+
+export async function hasTwin(db: Db, from: Buffer, twin: Twin): Promise<boolean> {
+  return (await oldestTwin(from, twin).execute(db)).rows.length > 0;
+}
+
+/** Deletes it; gives whether there was one. */
+export async function deleteOldestTwin(db: Db, from: Buffer, twin: Twin): Promise<boolean> {
+  const { rows } = await sql`
+    delete from clients where used_at is null and id = (${oldestTwin(from, twin)}) returning id`.execute(
+    db,
+  );
+  return rows.length > 0;
+}
+
+/** The client that a registration access token manages, and whether the token is one that replaces another. */
+export async function findManaged(
+  db: Db,
+  tokenHash: Buffer,
+): Promise<{ id: string; isNext: boolean } | undefined> {
   const row = await db
     .selectFrom('client_registrations')
-    .select('client_id')
-    .where('token_hash', '=', tokenHash)
+    .select(['client_id', 'next_token_hash'])
+    .where((row) =>
+      row.or([row('token_hash', '=', tokenHash), row('next_token_hash', '=', tokenHash)]),
+    )
     .executeTakeFirst();
-  return row?.client_id;
+  return row && { id: row.client_id, isNext: row.next_token_hash?.equals(tokenHash) ?? false };
+}
+
+/** Keeps a token that replaces the client's own once it is used. */
+export async function setNextToken(db: Db, clientId: string, tokenHash: Buffer): Promise<void> {
+  await db
+    .updateTable('client_registrations')
+    .set({ next_token_hash: tokenHash })
+    .where('client_id', '=', clientId)
+    .execute();
+}
+
+/** The token that replaces another was used: the other one ends. */
+export async function promoteToken(db: Db, clientId: string, tokenHash: Buffer): Promise<void> {
+  await db
+    .updateTable('client_registrations')
+    .set({ token_hash: tokenHash, next_token_hash: null })
+    .where('client_id', '=', clientId)
+    .where('next_token_hash', '=', tokenHash)
+    .execute();
 }
 
 export async function forgetToken(db: Db, clientId: string): Promise<void> {
   await db
     .updateTable('client_registrations')
-    .set({ token_hash: null })
+    .set({ token_hash: null, next_token_hash: null })
     .where('client_id', '=', clientId)
     .execute();
 }

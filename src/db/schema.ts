@@ -117,6 +117,8 @@ export interface InitialAccessTokensTable {
 export interface ClientRegistrationsTable {
   client_id: string;
   token_hash: Buffer | null;
+  /** Of a token that was asked for and not used yet. */
+  next_token_hash: ColumnType<Buffer | null, Buffer | null | undefined>;
   registered_from_mac: Buffer | null;
   initial_access_token_id: string | null;
 }

@@ -131,7 +131,7 @@ function configuration(options: ProviderOptions): Configuration {
     // Which clients are told it in ID tokens is for id-token-claims.ts to say.
     conformIdTokenClaims: false,
     acrValues: Object.values(acr),
-    pkce: { required: (_ctx, client) => needsPkce(client) },
+    pkce: { required: (_ctx, client) => needsPkce(client, config) },
     subjectTypes: ['public', 'pairwise'],
     pairwiseIdentifier: async (_ctx, accountId, client) =>
       subjects.of(accountId, (await clients.find(client.clientId))?.settings.sector ?? ''),
@@ -166,7 +166,9 @@ function configuration(options: ProviderOptions): Configuration {
       (await clients.find(ctx.oidc.client?.clientId ?? ''))?.settings.refreshRotation !== 'keep',
     extraTokenClaims: accessTokenClaims,
     formats: { customizers: { jwt: createJwtCustomizer(resourceServers) } },
-    extraClientMetadata: { properties: ['access_token_ttl', 'profile', 'dpop_nonce', 'pkce'] },
+    extraClientMetadata: {
+      properties: ['access_token_ttl', 'profile', 'dpop_nonce', 'pkce', 'self_registered'],
+    },
     expiresWithSession: async (_ctx, code) => !code.scopes.has('offline_access'),
     renderError: (ctx, out, cause) =>
       pages.error(ctx, out as { error: string; error_description?: string }, cause),
@@ -183,9 +185,11 @@ function configuration(options: ProviderOptions): Configuration {
   };
 }
 
-/** RFC 9700, section 2.1.1: all but the confidential ones that were let off. */
-function needsPkce(client: Client): boolean {
-  return client.clientAuthMethod === 'none' || isFapi(client) || client.pkce !== 'optional';
+/** RFC 9700, section 2.1.1: every client, except confidential ones that an operator exempts, by client or by setting. */
+function needsPkce(client: Client, { clientRegistrationPkce }: Config): boolean {
+  if (client.clientAuthMethod === 'none' || isFapi(client)) return true;
+  const isExempt = client.self_registered === true && clientRegistrationPkce === 'optional';
+  return client.pkce !== 'optional' && !isExempt;
 }
 
 async function findAccount(ctx: KoaContextWithOIDC, id: string): Promise<Account | undefined> {

@@ -80,6 +80,21 @@ test('registering clients: each command does what the page says', async () => {
   });
   expect(read).toMatchObject({ client_id: byAnybody.client_id });
   expect(read).not.toHaveProperty('client_secret');
+  const rotated = await Promise.all(
+    snippet('rotate.sh')
+      .trim()
+      .split('\n')
+      .map((line) =>
+        run(line, {
+          REGISTRATION_CLIENT_URI: uri as string,
+          REGISTRATION_ACCESS_TOKEN: management as string,
+        }),
+      ),
+  );
+  expect(rotated).toMatchObject([
+    { client_secret: expect.stringMatching(/^vs_cs_/) },
+    { registration_access_token: expect.stringMatching(/^vs_ra_/), registration_client_uri: uri },
+  ]);
   const document = snippet('document.json');
   expect(readDocument('https://app.example.com/oauth.json', document).name).toBe('Quillet');
 }, 60_000);

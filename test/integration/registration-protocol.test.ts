@@ -13,6 +13,7 @@ import {
   manage,
   plainApp,
   register,
+  replaceCredential,
   type RegistrationAnswer,
 } from '../support/self-registering.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -645,6 +646,98 @@ describe('management (RFC 7592)', () => {
 
 const clean = () => createCleaning(database.db).run(new AbortController().signal);
 
+describe('12: new credentials', () => {
+  const works = async (made: RegistrationAnswer, clientSecret: string | undefined) => {
+    const client = { clientId: made.body.client_id, clientSecret };
+    const { body } = await refresh(server.issuer, client, 'vs_rt_none');
+    return body.error === 'invalid_grant';
+  };
+
+  test('a client gets a second secret beside the first, and a third ends the first', async () => {
+    const made = await register(server.issuer);
+    const first = made.body.client_secret;
+    const { status, body } = await replaceCredential(made, 'client_secret');
+    expect([status, body.client_secret_expires_at]).toEqual([200, 0]);
+    expect(body.client_secret).toMatch(/^vs_cs_/);
+    expect([await works(made, first), await works(made, body.client_secret)]).toEqual([true, true]);
+    const third = await replaceCredential(made, 'client_secret');
+    expect([await works(made, first), await works(made, third.body.client_secret)]).toEqual([
+      false,
+      true,
+    ]);
+  });
+
+  test('a public client has no secret to replace, and nobody else gets one', async () => {
+    const open = await register(server.issuer, { ...plainApp, token_endpoint_auth_method: 'none' });
+    const refused = await replaceCredential(open, 'client_secret');
+    expect([refused.status, refused.body.error]).toEqual([400, 'invalid_request']);
+    const made = await register(server.issuer);
+    for (const name of ['client_secret', 'registration_access_token'] as const) {
+      expect((await replaceCredential(made, name, 'vs_ra_none')).status).toBe(401);
+    }
+    const { rows } = await sql<{ count: number }>`
+      select count(*)::int as count from client_secrets where client_id = ${made.body.client_id}`.execute(
+      database.db.kysely,
+    );
+    expect(rows).toEqual([{ count: 1 }]);
+  });
+
+  test('a new management token takes over when it is first used', async () => {
+    const made = await register(server.issuer);
+    const old = made.body.registration_access_token;
+    const lost = await replaceCredential(made, 'registration_access_token');
+    expect(lost.status).toBe(200);
+    // The answer may be lost: the old one still serves, and asks again.
+    const next = (await replaceCredential(made, 'registration_access_token')).body
+      .registration_access_token;
+    expect((await manage(made, 'GET', undefined, lost.body.registration_access_token)).status).toBe(
+      401,
+    );
+    expect((await manage(made, 'GET', undefined, old)).status).toBe(200);
+    expect((await manage(made, 'GET', undefined, next)).status).toBe(200);
+    expect((await manage(made, 'GET', undefined, old)).status).toBe(401);
+    expect((await manage(made, 'GET', undefined, next)).status).toBe(200);
+  });
+
+  test('CLIENT_REGISTRATION_PKCE=optional lets confidential clients that registered themselves omit PKCE', async () => {
+    const lenient = await startServer(database, {
+      CLIENT_REGISTRATION: 'open',
+      CLIENT_REGISTRATION_PKCE: 'optional',
+    });
+    const account = await server.createAccount();
+    const outcomes: (string | null)[] = [];
+    for (const method of ['client_secret_basic', 'none'])
+      for (const at of [server, lenient]) {
+        const made = await register(server.issuer, {
+          ...plainApp,
+          token_endpoint_auth_method: method,
+        });
+        const url = new URL(ask(at, credentialsOf(made), { scope: 'openid' }).url);
+        url.searchParams.delete('code_challenge');
+        url.searchParams.delete('code_challenge_method');
+        const browser = new Browser();
+        const answer = await browser.get(url.href);
+        outcomes.push(
+          answer.params.get('error') ??
+            (
+              await browser.submit(await enterPassword(browser, answer, account), {}, 'allow')
+            ).params
+              .get('code')
+              ?.slice(0, 6) ??
+            null,
+        );
+      }
+    expect(outcomes).toEqual([
+      'invalid_request',
+      expect.any(String),
+      'invalid_request',
+      'invalid_request',
+    ]);
+    expect(outcomes[1]).toMatch(/^vs_/);
+    await lenient.close();
+  });
+});
+
 describe('initial access tokens', () => {
   const tokens = () => new InitialTokens(database.db, server.services.resourceServers);
 
@@ -756,11 +849,13 @@ describe('SECURITY 9: who registers makes us call a host', () => {
 });
 
 describe('SECURITY 32: bounds', () => {
-  const from = (address: string) =>
+  let serial = 0;
+  /** Each of another app, unless it is named. */
+  const from = (address: string, name = `Quillet ${serial++}`) =>
     fetch(`${server.issuer}/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-forwarded-for': address },
-      body: JSON.stringify(plainApp),
+      body: JSON.stringify({ ...plainApp, client_name: name }),
     });
 
   test('of registrations at once, from one address and from many, no more than the quotas are made', async () => {
@@ -789,7 +884,7 @@ describe('SECURITY 32: bounds', () => {
           response.resume().on('end', resolve);
         })
           .on('error', reject)
-          .end(JSON.stringify(plainApp));
+          .end(JSON.stringify({ ...plainApp, client_name: `Quillet ${serial++}` }));
       });
     const loop = async () => {
       while (left-- > 0) await once(`198.51.100.${left % 250}`);
@@ -799,12 +894,61 @@ describe('SECURITY 32: bounds', () => {
     expect(made.filter((status) => status === 201)).toHaveLength(IN_ALL);
     expect(made.filter((status) => status === 429)).toHaveLength(10_000 - IN_ALL);
     expect(await count()).toBe(IN_ALL);
-  }, 60_000);
+  }, 240_000);
 
   test('deleting makes no room: what was registered counts until it is gone', async () => {
     for (let at = 0; at < PER_ADDRESS; at++)
       expect((await manage(await register(server.issuer), 'DELETE')).status).toBe(204);
     expect((await register(server.issuer)).status).toBe(429);
+  });
+
+  test('12: where the quota is full, the same metadata from the same address replaces its oldest unused twin', async () => {
+    const here = '203.0.113.7';
+    const twin = async (address = here) => {
+      const answer = await from(address, 'Forgetful');
+      return {
+        status: answer.status,
+        id: ((await answer.json()) as { client_id: string }).client_id,
+      };
+    };
+    const [first, second] = [await twin(), await twin()];
+    for (let at = 2; at < PER_ADDRESS; at++) expect((await from(here)).status).toBe(201);
+    // Until then each has its own.
+    expect([await rowOf(first.id), await rowOf(second.id)].every(Boolean)).toBe(true);
+    const third = await twin();
+    expect(third.status).toBe(201);
+    expect(await rowOf(first.id)).toBeUndefined();
+    expect(await rowOf(second.id)).toBeDefined();
+    expect(await count()).toBe(PER_ADDRESS);
+    // Other metadata finds no room, nor does another address take what is this one's.
+    expect((await from(here, 'Another')).status).toBe(429);
+    for (let at = PER_ADDRESS; at < IN_ALL; at++) await from('198.51.100.1');
+    expect((await twin('198.51.100.2')).status).toBe(429);
+    // What somebody uses stays.
+    await sql`update clients set used_at = now() where id in (${second.id}, ${third.id})`.execute(
+      database.db.kysely,
+    );
+    for (let at = 0; at < 2; at++) expect((await from(here)).status).toBe(201);
+    expect((await twin()).status).toBe(429);
+    expect([await rowOf(second.id), await rowOf(third.id)].every(Boolean)).toBe(true);
+  });
+
+  test('12: who was about to allow a client that was replaced reads a page and leaves nothing behind', async () => {
+    const gone = await register(server.issuer);
+    const account = await server.createAccount();
+    const browser = new Browser();
+    const asked = ask(server, credentialsOf(gone), { scope: 'openid' });
+    const consent = await enterPassword(browser, await browser.get(asked.url), account);
+    for (let at = 1; at < PER_ADDRESS; at++)
+      await register(server.issuer, { ...plainApp, client_name: `Other ${at}` });
+    expect((await register(server.issuer)).status).toBe(201);
+    expect(await rowOf(gone.body.client_id)).toBeUndefined();
+    const page = await browser.submit(consent, {}, 'allow');
+    expect([page.status, page.title]).toEqual([400, expect.stringContaining('this app')]);
+    const { rows } = await sql`select from consents where account_id = ${account.id}`.execute(
+      database.db.kysely,
+    );
+    expect(rows).toHaveLength(0);
   });
 
   test('one that is used counts no more, and none with a live grant is taken', async () => {

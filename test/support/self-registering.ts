@@ -44,6 +44,13 @@ export const plainApp = {
 export const register = (issuer: string, body: unknown = plainApp, token?: string) =>
   send(`${issuer}/register`, 'POST', token, body);
 
+/** Asks for a new secret or registration access token. */
+export const replaceCredential = (
+  { body }: Pick<RegistrationAnswer, 'body'>,
+  name: 'client_secret' | 'registration_access_token',
+  token = body.registration_access_token,
+) => send(`${body.registration_client_uri}/${name}`, 'POST', token, undefined);
+
 /** Asks about, changes or deletes a client by the token that came with it. */
 export const manage = (
   { body }: Pick<RegistrationAnswer, 'body'>,

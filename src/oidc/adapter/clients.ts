@@ -24,6 +24,7 @@ export function clientMetadata(client: Client): AdapterPayload {
       profile: client.settings.profile,
       dpop_nonce: client.settings.dpopNonce,
       pkce: client.settings.pkce,
+      self_registered: client.registeredBy !== undefined,
       ...(hasSecret(client.metadata) ? { client_secret: placeholderSecret } : {}),
     };
     known.set(client, metadata);
