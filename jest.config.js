@@ -12,5 +12,6 @@ export default {
   modulePathIgnorePatterns: ['<rootDir>/data/', '<rootDir>/test-results/'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: { '\\.ts$': '<rootDir>/test/support/strip-types.cjs' },
-  testTimeout: 30_000,
+  // No test waits for time; this only ends one that hangs, also on a machine that is busy with something else.
+  testTimeout: 120_000,
 };

@@ -143,7 +143,7 @@ export class Engine {
   middleware(): Middleware {
     return async (ctx, next) => {
       const generation = this.#generation;
-      ctx.app.keys = generation.provider.keys ?? [];
+      ctx.app.keys = generation.provider.keys as string[];
       await generation.run(ctx, next);
       if (routeOf(ctx) === 'jwks' && ctx.status === 200) this.#publish(ctx, generation);
       // Nothing is of no type (RFC 7009, section 2.2): oidc-client-ts takes a revocation for failed that says otherwise.

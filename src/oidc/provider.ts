@@ -13,6 +13,7 @@ import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './authorization/acr.ts';
 import { setInteractionCookie } from './authorization/interaction-cookie.ts';
 import { createAdapter } from './adapter/adapter.ts';
+import { CookieSignatures } from '../lib/cookie-signatures.ts';
 import { enabledJwa } from './algorithms.ts';
 import {
   assertionSigningAlgs,
@@ -75,7 +76,7 @@ function configuration(options: ProviderOptions): Configuration {
     clients: consoleClients(config.issuer, config.brand.name),
     jwks: { keys: [...keys.jwks.keys, ...keys.hintKeys].map(engineKey) },
     cookies: {
-      keys: [...keys.cookieKeys],
+      keys: new CookieSignatures(keys.cookieKeys) as unknown as string[],
       names: {
         session: https ? '__Host-vs_session' : 'vs_session',
         interaction: https ? '__Secure-vs_interaction' : 'vs_interaction',

@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config.ts';
 import type { Database } from '../../src/db/database.ts';
 import type { AppError } from '../../src/errors.ts';
 import { Sealer } from '../../src/lib/seal.ts';
+import type { CookieSignatures } from '../../src/lib/cookie-signatures.ts';
 import { Engine } from '../../src/oidc/engine.ts';
 import { KEY_LEAD, KEY_SILENCE } from '../../src/keys/keys.ts';
 import { KeyService } from '../../src/keys/keys.service.ts';
@@ -88,8 +89,8 @@ afterEach(async () => {
 
 /** What a request that signs would sign with: the only keys that the process would use. */
 function signing(): string[] {
-  const options = (engine.provider as unknown as { keys: string[] }).keys;
-  return [options[0] as string];
+  const { keys } = engine.provider as unknown as { keys: CookieSignatures };
+  return [keys.sign('a cookie')];
 }
 
 const status = async (path: string) => (await fetch(new URL(path, url))).status;
