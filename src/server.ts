@@ -12,6 +12,7 @@ import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
 import { createFastPaths, refuseFailed } from './http/fast-path.ts';
 import { type Handler, Listener } from './http/listener.ts';
+import { PublishedDocuments } from './http/published.ts';
 import { serveAssets } from './pages/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
 import { createAskedRoutes } from './interaction/ciba.routes.ts';
@@ -74,6 +75,14 @@ export async function createServer({
   const { clients, engine, introspection, renderer, resourceServers, watch } = services;
   const work = createWork(surroundings, services);
 
+  const published = new PublishedDocuments({
+    issuer: config.issuer,
+    logger,
+    source: () => (fastPaths ? engine.publication : undefined),
+    onAnswer: (route, seconds) => metrics?.noteFastPath(route, seconds),
+  });
+  watch.on('resource_servers', () => published.clear());
+
   const app = new Koa();
   const { clientCertificates } = config;
   const tls = config.tls && {
@@ -97,6 +106,7 @@ export async function createServer({
   app.use(answerHealth(config.issuer, health));
   if (metrics !== undefined) app.use(metrics.middleware());
   app.use(accessLog(logger));
+  app.use(published.record());
   const { proxy, caFile, host } = clientCertificates;
   app.use(identifyCertificate({ ownAuthorities: caFile !== undefined, proxy }));
   app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy }));
@@ -168,9 +178,10 @@ export async function createServer({
     onAnswer: (route, seconds, result) => metrics?.noteFastPath(route, seconds, result),
     next: app.callback(),
   });
+  const answerPublished = published.answer(answer);
   const handler: Handler = (request, response) => {
     watch.keepFresh();
-    return answer(request, response);
+    return answerPublished(request, response);
   };
   const metricsListener = new Listener();
   metrics?.watch({ db, passwords: services.passwords });

@@ -100,6 +100,11 @@ export class Engine {
     return this.isReady ? this.#generation.sign(claims, typ) : Promise.reject(unavailable());
   }
 
+  /** What is published comes from this: another object after each change of keys, undefined while they are not known. */
+  get publication(): object | undefined {
+    return this.isReady ? this.#generation : undefined;
+  }
+
   /** Whether there are keys to sign with, and they are known to be the right ones. */
   get isReady(): boolean {
     return this.#reading !== undefined && !this.#isSilent(this.#reading);

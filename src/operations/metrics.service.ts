@@ -143,10 +143,14 @@ export class Metrics {
   }
 
   /** The same for an answer that a fast path gave; `result` is the grant type, or the result of an introspection. */
-  noteFastPath(route: 'introspection' | 'token', seconds: number, result: string): void {
+  noteFastPath(
+    route: 'discovery' | 'introspection' | 'jwks' | 'token',
+    seconds: number,
+    result = '',
+  ): void {
     this.#durations.observe({ route, status: 200 }, seconds);
     if (route === 'token') this.#tokens.inc({ grant_type: result });
-    else this.#introspections.inc({ result });
+    else if (route === 'introspection') this.#introspections.inc({ result });
   }
 
   /** Answers `GET /metrics`, on a port of its own. */
