@@ -33,7 +33,7 @@ import { renderFormPost } from './oidc/authorization/form-post.ts';
 import { unitOfWork } from './oidc/middleware.ts';
 import { presentCertificates } from './oidc/client-authentication/mtls.ts';
 import { redirectPosts } from './oidc/authorization/posted-requests.ts';
-import { createResourceInfo } from './oidc/authorization/resources.ts';
+import { createImpliedResource, createResourceInfo } from './oidc/authorization/resources.ts';
 import { presentJwts } from './oidc/present-jwt.ts';
 import { boundRequestObjects } from './oidc/authorization/request-object-bounds.ts';
 import { answerHealth, Health } from './operations/health.ts';
@@ -166,6 +166,7 @@ export async function createServer({
             db,
             provider: () => engine.provider,
             resourceInfo: createResourceInfo(clients, resourceServers),
+            impliedResource: createImpliedResource(clients, resourceServers),
           }),
         ]
       : [],

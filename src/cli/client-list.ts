@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Client, ShownSecret } from '../client/client.ts';
+import { type Client, offlineAccessOf, type ShownSecret } from '../client/client.ts';
 import { type Command, defineCommand, type Output, table } from './command.ts';
 
 const yesNo = (value: boolean) => (value ? 'yes' : 'no');
@@ -68,9 +68,10 @@ function shown(client: Client, secrets: readonly ShownSecret[], api: string | un
   const allowed = [...client.allowed].map(
     ([identifier, scopes]) => [identifier, [...scopes].sort()] as const,
   );
-  const settings = Object.entries(client.settings).map(
-    ([name, value]) => [outside(name), value] as const,
-  );
+  const settings = Object.entries({
+    ...client.settings,
+    offlineAccess: offlineAccessOf(client),
+  }).map(([name, value]) => [outside(name), value] as const);
   const part = (title: string, rows: readonly (readonly string[])[]) =>
     rows.length === 0 ? [] : ['', title, ...table(rows)];
   return {

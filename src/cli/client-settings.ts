@@ -208,7 +208,7 @@ export const settingsOptions = {
   'offline-access': {
     field: 'offlineAccess',
     value: 'asked|always',
-    help: 'always asks people for it where the client does not: it gets refresh tokens if they allow it',
+    help: 'always offers users to keep access even if the client does not ask; default: always for self-registered clients',
     input: shape.offlineAccess,
   },
   pkce: {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type ExchangeRule, newExchangeRuleSchema } from '../exchange/exchange.ts';
+import { canWiden, type ExchangeRule, newExchangeRuleSchema } from '../exchange/exchange.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { actor } from './session.ts';
 
@@ -23,7 +23,21 @@ const allowInput = z
     actors: input.actor,
   }));
 
-const shown = ({ clientId: client, ...rule }: ExchangeRule) => ({ client_id: client, ...rule });
+const shown = ({ clientId: client, ...rule }: ExchangeRule) => ({
+  client_id: client,
+  ...rule,
+  can_widen: canWiden(rule),
+});
+
+/** What a rule lets tokens grow to, said when it is made. */
+function extent({ source, target, scopes }: Pick<ExchangeRule, 'scopes' | 'source' | 'target'>) {
+  if (!canWiden({ source, target }))
+    return 'The new token never has a scope that the first one lacks.';
+  return (
+    `This rule can widen access: a token for ${source}, whatever its scopes are,\n` +
+    `can become one for ${target} with ${scopes.join(' ')}.`
+  );
+}
 
 const said = (rule: ExchangeRule) =>
   [
@@ -31,6 +45,7 @@ const said = (rule: ExchangeRule) =>
     `${rule.source} → ${rule.target}`,
     rule.scopes.join(' '),
     rule.impersonation ? 'impersonation' : 'delegation',
+    canWiden(rule) ? 'can widen' : 'never widens',
     rule.actors.length === 0 ? '' : `actors ${rule.actors.join(' ')}`,
   ] as const;
 
@@ -59,11 +74,15 @@ export const exchangeCommands: Command[] = [
     },
     details:
       '  exchange allow --client-id c_… --from https://orders.example.com --to https://stock.example.com --scope read\n\n' +
-      'A rule that the client has for the same two APIs gives way.',
+      'It replaces a rule that the client has for the same two APIs. Between two APIs, the rule alone decides which scopes\n' +
+      'the new token may have; within one API, it never has a scope that the first token lacks.',
     input: allowInput,
     async run(input, session) {
       const id = await (await session.exchangeRules()).allow(input, actor);
-      return { json: { id }, text: `The rule ${id} was added. It holds within two seconds.` };
+      return {
+        json: { id, can_widen: canWiden(input) },
+        text: `The rule ${id} was added. It takes effect within two seconds.\n${extent(input)}`,
+      };
     },
   }),
   defineCommand({

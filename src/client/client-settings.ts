@@ -45,7 +45,10 @@ const settings = {
    * only where the access token does not open userinfo (OpenID Connect Core, section 5.4).
    */
   idTokenClaims: z.enum(['standard', 'identity']),
-  /** `always` asks people for staying connected each time that they sign in to it, for a client that never asks itself. */
+  /**
+   * `always` offers people on the consent page to keep access for a client that does not ask for `offline_access` itself;
+   * `asked` leaves it to the client. By default `always` for clients that registered themselves.
+   */
   offlineAccess: z.enum(['asked', 'always']),
   /** `optional` lets a confidential client that knows no PKCE go without; what it does send of it is enforced. */
   pkce: z.enum(['required', 'optional']),
@@ -62,7 +65,7 @@ export const clientSettingsSchema = z.object({
   defaultResource: settings.defaultResource.optional(),
   authorizationDetailsTypes: settings.authorizationDetailsTypes.default([]),
   idTokenClaims: settings.idTokenClaims.default('standard'),
-  offlineAccess: settings.offlineAccess.default('asked'),
+  offlineAccess: settings.offlineAccess.optional(),
   pkce: settings.pkce.default('required'),
   /** Of its pairwise subjects: it follows from the registration (client-sector.ts), and nobody says it. */
   sector: z.string().optional(),

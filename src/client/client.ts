@@ -52,6 +52,14 @@ export interface Client {
   readonly createdAt: Date;
 }
 
+/** Whether people are offered to keep access without the client asking for it: what was set, or by where it comes from. */
+export function offlineAccessOf({
+  settings,
+  registeredBy,
+}: Pick<Client, 'registeredBy' | 'settings'>): 'asked' | 'always' {
+  return settings.offlineAccess ?? (registeredBy === undefined ? 'asked' : 'always');
+}
+
 /** What a list shows of a client. */
 export type ClientSummary = Pick<
   Client,

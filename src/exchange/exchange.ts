@@ -16,6 +16,13 @@ export interface ExchangeRule {
   readonly actors: readonly string[];
 }
 
+/**
+ * Whether a new token may have scopes that the first one lacks. At the API that the first token is for, it never does. Scopes of
+ * another API are not in the first token at all: there the rule decides, whatever that token allows.
+ */
+export const canWiden = ({ source, target }: Pick<ExchangeRule, 'source' | 'target'>) =>
+  source !== target;
+
 const identifier = z.string().min(1).max(2000);
 const clientId = z.string().min(1).max(2000);
 

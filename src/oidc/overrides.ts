@@ -4,11 +4,13 @@ import type { ClientService } from '../client/client.service.ts';
 import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { epochSeconds } from '../lib/time.ts';
+import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { rankOf } from './authorization/acr.ts';
 import { tokenWrite } from './adapter/tokens.ts';
 import type { ClientKeySets } from './client-authentication/key-sets.ts';
 import { useKeySets } from './client-authentication/key-store.ts';
 import { applyBackchannelLogout } from './backchannel-logout.ts';
+import { applyScopes } from './authorization/requested-scope.ts';
 import { saveAcceptedFamily } from './authorization/families.ts';
 import { applyIdTokenClaims } from './authorization/id-token-claims.ts';
 import { refusalOf } from './grants/refusal.ts';
@@ -27,9 +29,20 @@ interface Generates {
 /** What the engine does otherwise than we want, without a setting for it. */
 export function applyOverrides(
   provider: Provider,
-  { clients, sealer, keySets }: { clients: ClientService; sealer: Sealer; keySets: ClientKeySets },
+  {
+    clients,
+    resourceServers,
+    sealer,
+    keySets,
+  }: {
+    clients: ClientService;
+    resourceServers: ResourceServerService;
+    sealer: Sealer;
+    keySets: ClientKeySets;
+  },
 ): void {
   keepBuiltClients(provider, clients, keySets);
+  applyScopes(provider, { clients, resourceServers });
   applyBackchannelLogout(provider);
   useIdsOnce(provider);
   applyIdTokenClaims(provider, clients);

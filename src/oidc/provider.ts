@@ -35,7 +35,7 @@ import { engineKey } from './engine-keys.ts';
 import type { KeySet } from '../keys/keys.ts';
 import { lifetimes } from './lifetimes.ts';
 import { takeAliasedAssertions } from './client-authentication/mtls.ts';
-import { offlineAccessHook } from './authorization/offline-access.ts';
+import { createDecideRequest, scopeHook } from './authorization/requested-scope.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy, promptValues } from './authorization/policy.ts';
 import { pushedRateHook } from './authorization/pushed-limit.ts';
@@ -124,9 +124,9 @@ function configuration(options: ProviderOptions): Configuration {
     assertJwtClientAuthClaimsAndHeader: checkAssertion,
     scopes: ['openid', 'offline_access', ...Object.keys(identityClaims)],
     extraParams: {
-      ...offlineAccessHook(clients),
       ...deviceRateHook,
       ...pushedRateHook(clients),
+      ...scopeHook(createDecideRequest(clients, resourceServers)),
     },
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
     // Which clients are told it in ID tokens is for id-token-claims.ts to say.
@@ -168,7 +168,14 @@ function configuration(options: ProviderOptions): Configuration {
     extraTokenClaims: accessTokenClaims,
     formats: { customizers: { jwt: createJwtCustomizer(resourceServers) } },
     extraClientMetadata: {
-      properties: ['access_token_ttl', 'profile', 'dpop_nonce', 'pkce', 'self_registered'],
+      properties: [
+        'access_token_ttl',
+        'profile',
+        'dpop_nonce',
+        'pkce',
+        'self_registered',
+        'identity_scopes',
+      ],
     },
     expiresWithSession: async (_ctx, code) => !code.scopes.has('offline_access'),
     renderError: (ctx, out, cause) =>

@@ -1486,7 +1486,7 @@ describe('whatever is sent', () => {
       'web_message_uri',
       'authorization_details',
       'dpop_jkt',
-      'vs_offline_access',
+      'vs_scope',
       '__proto__',
     ];
     await fc.assert(

@@ -174,9 +174,10 @@ describe('COMPATIBILITY 9: preferred_username, name and groups', () => {
     await setRoles(kept.account, ['admins']);
     const without = await allow(client, kept, { claim: undefined });
     expect(await userinfo(without.access_token)).toEqual({ sub: kept.account.id });
-    // A client of which nothing was said has no such scope.
-    const refused = await atPage(plain, { scope: 'openid groups' });
-    expect(refused.page.params.get('error')).toBe('invalid_scope');
+    // A client of which nothing was said has no such scope: it is left out.
+    const left = await atPage(plain, { scope: 'openid email groups' });
+    expect(left.page.text).not.toContain('your groups');
+    expect(await userinfo((await allow(plain, left)).access_token)).not.toHaveProperty('groups');
   });
 
   test('the metadata names what can be had', async () => {

@@ -91,10 +91,14 @@ test('a rule for exchanges is added, changed, shown and removed', async () => {
         scopes: ['read'],
         impersonation: false,
         actors: [],
+        can_widen: true,
       },
     ],
   });
-  expect(await json(`${rule} --impersonate --actor ${app.clientId}`)).toEqual({ id });
+  expect(await json(`${rule} --impersonate --actor ${app.clientId}`)).toEqual({
+    id,
+    can_widen: true,
+  });
   const { rules } = await json<{ rules: unknown[] }>(`exchange list --client-id ${service}`);
   expect(rules).toEqual([
     expect.objectContaining({ id, impersonation: true, actors: [app.clientId] }),
@@ -201,4 +205,28 @@ test('an issuer or a subject that would let in more than was meant is refused', 
   await refused(allow('repo:shop', service), 1, /give it the grant type/);
   await refused(allow('repo:shop').replace(ci, 'https://other.example.com'), 1, /not trusted/);
   await refused(allow('repo:shop').replace('--scope read', '--scope write'), 1, /may not ask/);
+});
+
+test('32: making a rule says whether it can widen access', async () => {
+  const both = [
+    { identifier: orders, scopes: ['read', 'write'] },
+    { identifier: stock, scopes: ['read', 'write'] },
+  ];
+  const { clientId } = await new Seed(database.db).client({
+    type: 'machine',
+    apis: both,
+    grantTypes: [exchangeType],
+  });
+  const rule = (from: string, to: string, scopes: string) =>
+    `exchange allow --client-id ${clientId} --from ${from} --to ${to} ${scopes}`;
+  const across = await cli(rule(orders, stock, '--scope read --scope write'));
+  expect(across.stdout).toContain(
+    `This rule can widen access: a token for ${orders}, whatever its scopes are,\ncan become one for ${stock} with read write.`,
+  );
+  expect(await json(rule(stock, stock, '--scope read'))).toMatchObject({ can_widen: false });
+  const { rules } = await json<{ rules: object[] }>(`exchange list --client-id ${clientId}`);
+  expect(rules).toMatchObject([
+    { source: orders, target: stock, can_widen: true },
+    { source: stock, target: stock, can_widen: false },
+  ]);
 });

@@ -436,6 +436,66 @@ describe('what is refused', () => {
     expect({ status, scope: bare.scope }).toEqual({ status: 200 });
   });
 
+  test.each([
+    [orders, 'opaque'],
+    [ledger, 'JWT'],
+  ])('32: at the same API (%s, %s) it never widens', async (api) => {
+    // The rule and the client would allow more.
+    const own = await seed.client({
+      type: 'machine',
+      apis: [{ identifier: api, scopes: ['read', 'write'] }],
+      ...exchangeGrant,
+    });
+    const rule = { clientId: own.clientId, source: api, target: api, impersonation: true };
+    await allow(database, { ...rule, scopes: ['read', 'write'] });
+    const { accessToken: narrow } = await person({ api, scope: 'read' });
+    const { accessToken: wide } = await person({ api, scope: 'read write' });
+    await until(async () => (await exchangeToken(one.url, own, wide, api)).status === 200);
+    for (const [token, scope, expected] of [
+      [narrow, 'read write', 'read'],
+      [narrow, 'read', 'read'],
+      [wide, 'write', 'write'],
+      [wide, 'write  read', 'write read'],
+      [await machineToken(one.url, robot, api), 'read write', 'read'],
+    ] as const) {
+      const { status, body } = await exchangeToken(one.url, own, token, api, { scope });
+      expect({ status, scope: body.scope }).toEqual({ status: 200, scope: expected });
+      expect(await introspect(one.url, apiOf(api), body.access_token)).toMatchObject({
+        active: true,
+        scope: expected,
+      });
+      // Neither does what was made from it.
+      const again = await exchangeToken(one.url, own, body.access_token, api, {
+        scope: 'read write',
+      });
+      expect(again.body.scope?.split(' ').toSorted()).toEqual(expected.split(' ').toSorted());
+    }
+    await refused(
+      own,
+      exchangeForm(narrow, api, { scope: 'write' }),
+      'invalid_scope',
+      'scope_not_allowed',
+    );
+  });
+
+  test('32: across APIs the rule decides', async () => {
+    const own = await seed.client({
+      type: 'machine',
+      apis: [{ identifier: stock, scopes: ['read', 'write'] }],
+      ...exchangeGrant,
+    });
+    const rule = { clientId: own.clientId, source: orders, target: stock, impersonation: true };
+    await allow(database, { ...rule, scopes: ['write'] });
+    const { accessToken } = await person({ scope: 'read' });
+    await until(
+      async () =>
+        (await exchangeToken(one.url, own, accessToken, stock, { scope: 'write' })).status === 200,
+    );
+    const { body } = await exchangeToken(one.url, own, accessToken, stock, { scope: 'read write' });
+    expect(body.scope).toBe('write');
+    await refused(own, exchangeForm(accessToken, stock), 'invalid_scope', 'scope_not_allowed');
+  });
+
   test('exchanged tokens do not open userinfo', async () => {
     const { body } = await exchangeToken(one.url, service, subject, stock);
     const response = await fetch(new URL('/userinfo', one.url), {

@@ -107,12 +107,7 @@ describe('COMPATIBILITY 4: what is switched client by client', () => {
       { response_mode: 'query' },
       'invalid_request',
     ],
-    [
-      'only some scopes',
-      () => ({ scopes: ['openid'] }),
-      { scope: 'openid email' },
-      'invalid_scope',
-    ],
+    ['only some scopes', () => ({ scopes: ['openid'] }), { scope: 'email' }, 'invalid_scope'],
     ['only some APIs', () => ({ apis: [] }), { resource: apiIdentifier }, 'invalid_target'],
   ];
 

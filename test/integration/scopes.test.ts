@@ -19,6 +19,7 @@ import {
   ask,
   authorizationFields,
   basic,
+  countRows,
   eventually,
   type Fields,
   form,
@@ -96,7 +97,10 @@ async function person(
   return { accountId, browser: await seed.signIn(accountId) };
 }
 
-/** Scope and audience, as the answer, the API's introspection and the token itself tell them. */
+/**
+ * Scope and audience, as the answer, the API's introspection and the token itself tell them. A token without a scope comes with
+ * an answer that names what was granted beside it (RFC 6749, section 5.1), or no scope; never an empty one.
+ */
 async function worth(
   body: { access_token: string; scope?: string },
   owner: Credentials = client,
@@ -104,7 +108,9 @@ async function worth(
   const told = (await post(server.url, '/introspect', owner, { token: body.access_token })).body;
   expect(told.active).toBe(true);
   const result = { scope: told.scope ?? '', aud: told.aud as string | undefined };
-  expect(body.scope ?? '').toBe(result.scope);
+  expect(body.scope).not.toBe('');
+  if (result.scope !== '') expect(body.scope).toBe(result.scope);
+  else for (const scope of split(body.scope)) expect(identityScopes).toContain(scope);
   if (result.aud !== undefined) {
     expect(
       (
@@ -127,6 +133,8 @@ async function worth(
   }
   return result;
 }
+
+const split = (scope: string | undefined) => (scope === undefined ? [] : scope.split(' '));
 
 /** A code for what is asked, or the error in its place. */
 async function codeFor(browser: SignedInBrowser, extra: Fields, of: Credentials = client) {
@@ -381,7 +389,12 @@ describe('SECURITY 11: by a code', () => {
     expect((await codeFor(browser, { scope: 'openid read', resource: closed }, ours)).error).toBe(
       'invalid_target',
     );
-    expect((await codeFor(browser, { scope: 'openid email' }, ours)).error).toBe('invalid_scope');
+    const { json } = await redeem(
+      await codeFor(browser, { scope: 'openid email' }, ours),
+      {},
+      ours,
+    );
+    expect(json.scope).toBe('openid');
   });
 });
 
@@ -416,10 +429,24 @@ describe('SECURITY 11: by a refresh token', () => {
     ['the API named', { resource: invoices }, { scope: 'read list', aud: invoices }],
     ['less', { scope: 'read' }, { scope: 'read', aud: invoices }],
     ['identity scopes alone', { scope: 'openid' }, { scope: '', aud: invoices }],
-    ['a scope that the client was not given', { scope: 'read write' }, 'invalid_scope'],
-    ['a scope that is not there', { scope: 'read unknown' }, 'invalid_scope'],
+    [
+      '1: a scope that the client was not given, which is left out',
+      { scope: 'read write' },
+      { scope: 'read', aud: invoices },
+    ],
+    [
+      '1: a scope that is not there, which is left out',
+      { scope: 'read unknown' },
+      { scope: 'read', aud: invoices },
+    ],
+    [
+      '1: an identity scope that the client was not given, which is left out',
+      { scope: 'openid read groups profile' },
+      { scope: 'read', aud: invoices },
+    ],
+    ['3: extra spaces', { scope: '  read  list ' }, { scope: 'read list', aud: invoices }],
     ["another API's scope", { scope: 'delete' }, 'invalid_scope'],
-    ['an identity scope that was not asked for', { scope: 'openid profile' }, 'invalid_scope'],
+    ['nothing but what the client was not given', { scope: 'groups write' }, 'invalid_scope'],
     ['another API', { resource: ledger }, 'invalid_target'],
     ['an API that is closed', { resource: closed }, 'invalid_target'],
     ['a slash more', { resource: `${invoices}/` }, 'invalid_target'],
@@ -660,16 +687,14 @@ describe('SECURITY 11: by client credentials', () => {
     ['its scope', { scope: 'read' }, 'read'],
     ['all of its scopes', { scope: 'list read' }, 'list read'],
     ['the same twice', { scope: 'read read' }, 'read'],
-    ['a scope that it was not given', { scope: 'write' }, ''],
     ['that beside its own', { scope: 'read write admin unknown' }, 'read'],
-    ["another API's scope", { scope: 'delete' }, ''],
-    ['another case', { scope: 'READ' }, ''],
-    ['a comma for a space', { scope: 'read,list' }, ''],
-    ['a plus in it', { scope: 'read+list' }, ''],
-    ['an encoded space', { scope: 'read%20list' }, ''],
     ['identity scopes', { scope: 'openid email profile offline_access read' }, 'read'],
     ['no scope', {}, ''],
     ['an empty scope', { scope: '' }, ''],
+    ['3: a space before it', { scope: ' read' }, 'read'],
+    ['3: a space behind it', { scope: 'read ' }, 'read'],
+    ['3: several spaces', { scope: '  read   list ' }, 'read list'],
+    ['3: nothing but spaces', { scope: '   ' }, ''],
     ['the API twice', { scope: 'read', resource: [invoices, invoices] }, 'read'],
   ])('%s', async (_, fields, expected) => {
     const answer = await ask({ resource: invoices, ...fields });
@@ -702,21 +727,58 @@ describe('SECURITY 11: by client credentials', () => {
     expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_target' } });
   });
 
-  test.each([
-    'read\tlist',
-    'read\nlist',
-    ' read',
-    'read ',
-    'read  list',
-    'r"ead',
-    'read\\',
-    'r\u00e9ad',
-    '\u0000',
-  ])('a malformed scope %j: invalid_scope', async (scope) => {
-    expect(await ask({ resource: invoices, scope })).toMatchObject({
+  test.each(['read\tlist', 'read\nlist', ' read\t', 'r"ead', 'read\\', 'r\u00e9ad', '\u0000'])(
+    'a malformed scope %j: invalid_scope',
+    async (scope) => {
+      expect(await ask({ resource: invoices, scope })).toMatchObject({
+        status: 400,
+        json: { error: 'invalid_scope' },
+      });
+    },
+  );
+
+  // Asked plainly, by the fast path; with a parameter that it does not know, by the engine.
+  test.each(
+    [
+      ['a scope that it was not given', 'write'],
+      ["another API's scope", 'delete'],
+      ['another case', 'READ'],
+      ['a comma for a space', 'read,list'],
+      ['a plus in it', 'read+list'],
+      ['an encoded space', 'read%20list'],
+      ['identity scopes alone', 'openid email offline_access'],
+      ['several of them', ' write  admin unknown '],
+    ].flatMap(([name, scope]): [string, string, Fields][] => [
+      [`${name}`, 'the fast path', { scope }],
+      [`${name}`, 'the engine', { scope, audience: 'x' }],
+    ]),
+  )('3: %s (%s): invalid_scope', async (_, __, fields) => {
+    const before = await countRows(database.db);
+    const answer = await ask({ resource: invoices, ...fields });
+    expect(answer).toMatchObject({
       status: 400,
-      json: { error: 'invalid_scope' },
+      json: {
+        error: 'invalid_scope',
+        error_description:
+          'none of the requested scopes can be granted: this client may ask for read list',
+      },
     });
+    expect(await countRows(database.db)).toEqual(before);
+  });
+
+  test('2: the API is the only one to which the scopes belong', async () => {
+    for (const more of [{}, { audience: 'x' }]) {
+      const answer = await ask({ scope: 'list unknown', ...more });
+      expect(await worth(bodyOf(answer), machine)).toEqual({ scope: 'list', aud: invoices });
+      // It belongs to both.
+      expect(await ask({ scope: 'read', ...more })).toMatchObject({
+        status: 400,
+        json: {
+          error: 'invalid_target',
+          error_description: 'name the API that the token is for in resource',
+        },
+      });
+    }
   });
 
   test('a machine that was given nothing gets nothing', async () => {
@@ -745,12 +807,16 @@ describe('SECURITY 11: by client credentials', () => {
 });
 
 describe('identity scopes', () => {
-  test('outside of what the client was given: invalid_scope', async () => {
+  test('1: outside of what the client was given: left out', async () => {
     const { browser } = await person();
-    for (const scope of ['profile', 'openid profile', 'openid email profile offline_access']) {
-      expect((await codeFor(browser, { scope })).error).toBe('invalid_scope');
+    for (const [scope, left] of [
+      ['openid profile', 'openid'],
+      ['groups openid email profile offline_access', 'openid email offline_access'],
+    ]) {
+      const { json } = await redeem(await codeFor(browser, { scope }));
+      expect(json.scope).toBe(left);
     }
-    expect((await codeFor(browser, { scope: 'openid email' })).error).toBeUndefined();
+    expect((await codeFor(browser, { scope: 'profile' })).error).toBe('invalid_scope');
   });
 
   test('that are not ours are left out', async () => {
@@ -869,5 +935,272 @@ describe('offline_access', () => {
       await codeFor(browser, { scope: 'openid offline_access read', resource: ledger }),
     );
     expect(json).toMatchObject({ refresh_token: expect.any(String), scope: 'read' });
+  });
+});
+
+describe('one decision at every endpoint', () => {
+  const notes = 'https://notes.example.com/mcp';
+  const tasks = 'https://tasks.example.com/mcp';
+  const cibaGrant = 'urn:openid:params:grant-type:ciba';
+  const deviceGrant = 'urn:ietf:params:oauth:grant-type:device_code';
+  const apis = [
+    { identifier: notes, scopes: ['notes:read', 'notes:erase', 'search'] },
+    { identifier: tasks, scopes: ['tasks:read', 'search'] },
+  ];
+  /** Each of them as an operator registers it, and as if it had registered itself. */
+  const clients: Record<'known' | 'own', Credentials> = {} as never;
+
+  beforeAll(async () => {
+    apiOf[notes] = await seed.api(notes, 'opaque', ['notes:read', 'notes:erase', 'search'], {
+      openScopes: ['notes:read', 'search'],
+    });
+    apiOf[tasks] = await seed.api(tasks, 'opaque', ['tasks:read', 'search'], {
+      openScopes: ['tasks:read'],
+    });
+    const input = {
+      scopes: ['openid', 'email', 'offline_access'],
+      grantTypes: ['authorization_code', 'refresh_token', cibaGrant, deviceGrant],
+    } satisfies Parameters<Seed['client']>[0];
+    clients.known = await seed.client({ ...input, apis });
+    clients.own = await seed.client(input);
+    await sql`update clients set registered_by = 'anybody' where id = ${clients.own.clientId}`.execute(
+      database.db.kysely,
+    );
+    await sql`update config_versions set version = version + 1 where topic = 'clients'`.execute(
+      database.db.kysely,
+    );
+  });
+
+  type Told = { readonly scope?: string; readonly error?: string; readonly description?: string };
+
+  /** What the request comes to, before anybody has signed in: what is stored of it, or the refusal. */
+  const ways: Record<string, (of: Credentials, fields: Fields) => Promise<Told>> = {
+    async authorize(of, fields) {
+      const { location } = await ask(server.url, authorizationFields(of, fields).fields);
+      const { error, error_description: description = '' } = answered(location);
+      if (error !== undefined) return { error, description };
+      const { payload } = await database.db.kysely
+        .selectFrom('interactions')
+        .select('payload')
+        .orderBy('created_at', 'desc')
+        .limit(1)
+        .executeTakeFirstOrThrow();
+      return { scope: (payload?.params as { scope?: string }).scope ?? '' };
+    },
+    async par(of, fields) {
+      const { status, json } = await send(server.url, '/par', {
+        method: 'POST',
+        headers: basic(of),
+        body: form(authorizationFields(of, fields).fields),
+      });
+      if (status !== 201) return refusalIn(json);
+      return await ways.authorize!(of, { request_uri: json.request_uri as string });
+    },
+    device: (of, fields) => polled('/device_authorization', of, fields),
+    ciba: (of, fields) => polled('/ciba', of, { login_hint: 'no@example.com', ...fields }),
+  };
+  const refusalIn = ({
+    error,
+    error_description: description,
+  }: Readonly<Record<string, unknown>>) => ({ error, description }) as Told;
+
+  async function polled(path: string, of: Credentials, fields: Fields): Promise<Told> {
+    const { status, json } = await send(server.url, path, {
+      method: 'POST',
+      headers: basic(of),
+      body: form(fields),
+    });
+    if (status !== 200) return refusalIn(json);
+    const { payload } = await database.db.kysely
+      .selectFrom('polled_requests')
+      .select('payload')
+      .orderBy('created_at', 'desc')
+      .limit(1)
+      .executeTakeFirstOrThrow();
+    return { scope: (payload.params as { scope?: string }).scope ?? '' };
+  }
+
+  /** Where CIBA needs `openid`, another error comes first. */
+  const cases: [name: string, of: 'known' | 'own', fields: Fields, expected: Told][] = [
+    [
+      '1: advertised identity scopes that are not allowed for the client are left out',
+      'known',
+      { scope: 'openid groups profile email' },
+      { scope: 'openid email' },
+    ],
+    [
+      '1: all that the metadata advertises, with an API that names no scopes',
+      'own',
+      { scope: 'openid offline_access profile email groups', resource: notes },
+      { scope: 'openid offline_access email notes:read search' },
+    ],
+    [
+      '1: scopes of an API that it may not have are left out',
+      'own',
+      { scope: 'openid notes:read notes:erase unknown', resource: notes },
+      { scope: 'openid notes:read offline_access' },
+    ],
+    [
+      '2: identity scopes alone, of a client with a name here: no scope of the API is added',
+      'known',
+      { scope: 'openid groups', resource: notes },
+      { scope: 'openid' },
+    ],
+    [
+      '2: scopes that belong to one API name it',
+      'known',
+      { scope: 'openid notes:read notes:erase' },
+      { scope: 'openid notes:read notes:erase' },
+    ],
+    [
+      '2: scopes that belong to several APIs are left out beside others',
+      'known',
+      { scope: 'openid notes:read tasks:read' },
+      { scope: 'openid' },
+    ],
+    [
+      '3: extra spaces are ignored',
+      'known',
+      { scope: '  openid   email ' },
+      { scope: 'openid email' },
+    ],
+    [
+      '4: a client that registered itself is offered to keep access',
+      'own',
+      { scope: 'openid tasks:read', resource: tasks },
+      { scope: 'openid tasks:read offline_access' },
+    ],
+  ];
+  test.each(
+    cases.flatMap((one) =>
+      Object.keys(ways).map((way) => [...one.slice(0, 1), way, ...one.slice(1)]),
+    ),
+  )('%s (%s)', async (...given) => {
+    const [, way, of, fields, expected] = given as [string, string, 'known' | 'own', Fields, Told];
+    const told = await ways[way]?.(clients[of], fields);
+    expect({ ...told, scope: told?.scope?.split(' ').toSorted() }).toEqual({
+      ...expected,
+      scope: expected.scope?.split(' ').toSorted(),
+    });
+  });
+
+  const refusals: [name: string, of: 'known' | 'own', fields: Fields, description: RegExp][] = [
+    ['no scope and no API', 'known', { scope: undefined }, /^scope is missing: .* openid email/],
+    ['an empty scope', 'own', { scope: ' ' }, /^scope is missing: .* openid email/],
+    [
+      'no scope, with an API',
+      'known',
+      { scope: undefined, resource: notes },
+      /^scope is missing: .* notes:read notes:erase search$/,
+    ],
+    [
+      'only identity scopes that are not allowed',
+      'known',
+      { scope: 'groups profile' },
+      /^none of the requested scopes can be granted: this client may ask for openid email/,
+    ],
+    ['only offline_access', 'known', { scope: 'offline_access', prompt: 'consent' }, /openid/],
+    [
+      'only unknown scopes, with an API',
+      'known',
+      { scope: 'read write', resource: notes },
+      /^none of .* notes:read notes:erase search$/,
+    ],
+    [
+      'only scopes of another API',
+      'known',
+      { scope: 'tasks:read', resource: notes },
+      /^none of .* notes:read/,
+    ],
+    [
+      'a scope that two APIs have',
+      'known',
+      { scope: 'search' },
+      /^the scopes belong to more than one API: name the API in resource$/,
+    ],
+    ['scopes of two APIs', 'own', { scope: 'notes:read tasks:read' }, /name the API in resource$/],
+  ];
+  test.each(
+    refusals.flatMap((one) =>
+      ['authorize', 'par', 'device'].map((way) => [one[0], way, ...one.slice(1)]),
+    ),
+  )('2: %s (%s): invalid_scope before anybody signs in', async (...given) => {
+    const [, way, of, fields, description] = given as [string, string, 'known', Fields, RegExp];
+    const before = await countRows(database.db);
+    const told = await ways[way]?.(clients[of], fields);
+    expect(told).toEqual({
+      error: 'invalid_scope',
+      description: expect.stringMatching(description),
+    });
+    expect(await countRows(database.db)).toEqual(before);
+  });
+
+  test.each([
+    ['no scope', undefined],
+    ['an empty one', ''],
+    ['nothing but unknown ones', 'read x'],
+    ['nothing but scopes that are not open', 'notes:erase'],
+  ])('2: a client that registered itself, %s, with an API: its open scopes', async (_, scope) => {
+    for (const way of ['authorize', 'par', 'device'])
+      expect(await ways[way]?.(clients.own, { scope, resource: notes })).toEqual({
+        scope: 'notes:read search offline_access',
+      });
+  });
+
+  test('2: from scopes alone to a token for the API that they belong to', async () => {
+    const { browser } = await person(clients.known, {
+      scopes: ['openid'],
+      claims: [],
+      resources: { [notes]: ['notes:read'] },
+    });
+    const code = await codeFor(browser, { scope: 'openid notes:read' }, clients.known);
+    const { json } = await redeem(code, {}, clients.known);
+    expect(await worth(json as never, clients.known)).toEqual({ scope: 'notes:read', aud: notes });
+  });
+
+  test('3: an answer that gives less than was asked for names what it gives, and never nothing', async () => {
+    const none = { scopes: [], claims: [], resources: {} };
+    const { browser } = await person(
+      clients.known,
+      { ...none, scopes: ['openid', 'offline_access'] },
+      { ...none, resources: { [notes]: ['notes:read'] } },
+    );
+    const asked = { scope: 'openid offline_access notes:read', resource: notes };
+    const first = bodyOf(
+      await redeem(await codeFor(browser, asked, clients.known), {}, clients.known),
+    );
+    expect(first.scope).toBe('openid offline_access');
+    expect(await worth(first, clients.known)).toEqual({ scope: '', aud: notes });
+    for (const [fields, scope] of [
+      [{}, 'openid offline_access'],
+      [{ scope: 'openid' }, 'openid'],
+    ] as const) {
+      const { body } = await refresh(server.url, clients.known, first.refresh_token, fields);
+      expect(body.scope).toBe(scope);
+      first.refresh_token = body.refresh_token;
+    }
+  });
+
+  test('4: the switch holds against what a client is by itself, both ways', async () => {
+    const asked = { scope: 'openid', resource: undefined };
+    expect((await ways.authorize?.(clients.own, asked))?.scope).toBe('openid offline_access');
+    await seed.updateClient(clients.own.clientId, { offlineAccess: 'asked' });
+    await seed.updateClient(clients.known.clientId, { offlineAccess: 'always' });
+    await eventually(async () => (await ways.authorize?.(clients.own, asked))?.scope === 'openid');
+    for (const way of Object.values(ways)) {
+      expect(await way(clients.own, asked)).toEqual({ scope: 'openid' });
+      expect(await way(clients.known, asked)).toEqual({ scope: 'openid offline_access' });
+    }
+  });
+
+  test.each<[string, Parameters<Seed['client']>[0]]>([
+    ['the grant refresh_token', { grantTypes: ['authorization_code'] }],
+    ['the scope offline_access', { scopes: ['openid'] }],
+  ])('4: a client without %s is not offered to keep access', async (_, input) => {
+    const without = await seed.client(input);
+    await sql`update clients set registered_by = 'anybody' where id = ${without.clientId}`.execute(
+      database.db.kysely,
+    );
+    expect(await ways.authorize?.(without, { scope: 'openid' })).toEqual({ scope: 'openid' });
   });
 });

@@ -28,6 +28,7 @@ export function limitClaimsParameter(
   asked: ClaimsParameter,
   client: Client,
 ): void {
+  const { identity_scopes: scopes } = client as { readonly identity_scopes?: string };
   const limited = places.flatMap((name) => {
     const members = Object.entries(asked[name] ?? {});
     if (members.some(([, value]) => typeof value !== 'object' || Array.isArray(value)))
@@ -37,7 +38,7 @@ export function limitClaimsParameter(
       : [
           [
             name,
-            Object.fromEntries(members.filter(([claim]) => mayHaveClaim(client.scope, claim))),
+            Object.fromEntries(members.filter(([claim]) => mayHaveClaim(scopes, claim))),
           ] as const,
         ];
   });

@@ -8,13 +8,14 @@ import { tokenWrite } from '../adapter/tokens.ts';
 import { isFapi } from '../client-authentication/assertions.ts';
 import type { Payload } from '../../unit-of-work/records.ts';
 import type { ResourceInfo } from '../authorization/resources.ts';
+import { narrowScopes, parseScope } from '../authorization/scopes.ts';
 import { insertMachineTokens } from '../../unit-of-work/token-writes.ts';
 import type { TokenWrite } from '../../unit-of-work/writes.ts';
 
 const fields = new Set(['grant_type', 'scope', 'resource', 'client_id', 'client_secret']);
 
-/** RFC 6749, section 3.3. */
-const scopeSyntax = /^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$/;
+/** RFC 6749, section 3.3; with extra spaces. */
+const scopeSyntax = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 export interface ClientCredentialsParts {
   readonly db: Database;
@@ -24,6 +25,11 @@ export interface ClientCredentialsParts {
     identifier: string,
     clientId: string,
   ) => Promise<ResourceInfo | undefined>;
+  /** The API that is meant by scopes alone; undefined where they don't tell. */
+  readonly impliedResource: (
+    asked: ReadonlySet<string>,
+    clientId: string,
+  ) => Promise<string | undefined>;
 }
 
 type EngineClient = InstanceType<Provider['Client']>;
@@ -55,20 +61,25 @@ export function clientCredentialsFastPath(parts: ClientCredentialsParts): FastPa
     exposedHeaders: 'DPoP-Nonce,WWW-Authenticate',
     async answer(caller, form) {
       const scope = form.get('scope');
-      const resource = form.get('resource') ?? caller.settings.defaultResource;
-      if (form.get('grant_type') !== 'client_credentials' || resource === undefined)
-        return undefined;
+      if (form.get('grant_type') !== 'client_credentials') return undefined;
       if (scope !== undefined && !scopeSyntax.test(scope)) return undefined;
+      const asked = parseScope(scope);
+      const resource =
+        form.get('resource') ??
+        caller.settings.defaultResource ??
+        (await parts.impliedResource(asked, caller.id));
+      if (resource === undefined) return undefined;
       const provider = parts.provider();
       const client = await provider.Client.find(caller.id);
       if (client === undefined || !isPlain(client)) return undefined;
       const info = await parts.resourceInfo(resource, caller.id);
       if (info === undefined) return undefined;
-      const asked = new Set(scope?.split(' '));
-      const open = new Set(info.scope.split(' '));
+      const given = narrowScopes(asked, parseScope(info.scope));
+      // The engine says why not.
+      if (given === undefined) return undefined;
       const token = new provider.ClientCredentials({
         client,
-        scope: [...asked].filter((one) => open.has(one)).join(' ') || undefined,
+        scope: given.join(' ') || undefined,
         resourceServer: new provider.ResourceServer(resource, info),
       }) as Token;
       const made = await make(token);
@@ -104,12 +115,11 @@ function rowOf(id: string, stored: Payload & { readonly exp: number }): TokenWri
 
 /** It gets bearer tokens for its secret, and has to prove nothing more. */
 function isPlain(client: EngineClient): boolean {
-  const { dpopBoundAccessTokens, tlsClientCertificateBoundAccessTokens, scope } = client;
+  const { dpopBoundAccessTokens, tlsClientCertificateBoundAccessTokens } = client;
   return (
     client.grantTypeAllowed('client_credentials') &&
     !isFapi(client) &&
     dpopBoundAccessTokens !== true &&
-    tlsClientCertificateBoundAccessTokens !== true &&
-    scope === undefined
+    tlsClientCertificateBoundAccessTokens !== true
   );
 }

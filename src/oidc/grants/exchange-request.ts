@@ -1,4 +1,5 @@
 import { errors } from 'oidc-provider';
+import { parseScope } from '../authorization/scopes.ts';
 import { refusal } from './refusal.ts';
 
 /** What somebody asks for who exchanges a token (RFC 8693, section 2.1). */
@@ -43,7 +44,7 @@ export function parseExchange(params: Params): ExchangeRequest {
     subjectToken,
     actorToken,
     target: targetOf(params),
-    scopes: new Set(optional(params, 'scope')?.split(' ')),
+    scopes: parseScope(params.scope),
   };
 }
 

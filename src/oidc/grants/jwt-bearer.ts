@@ -4,6 +4,7 @@ import { JWT_BEARER } from '../../client/client.ts';
 import { fits, type TrustedSubject } from '../../issuer/issuer.ts';
 import { useIdOnce } from '../client-authentication/replays.ts';
 import type { ResourceInfo } from '../authorization/resources.ts';
+import { narrowScopes, parseScope } from '../authorization/scopes.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 import { type Assertion, invalid, verifyAssertion } from './assertion.ts';
 import { giveClaims } from './given-claims.ts';
@@ -82,10 +83,12 @@ function checkSubject(
  * @throws InvalidScope
  */
 function scopesOf(asked: unknown, { scopes }: TrustedSubject, { scope }: ResourceInfo): string[] {
-  const open = new Set(scope.split(' '));
-  const wanted = new Set(typeof asked === 'string' && asked !== '' ? asked.split(' ') : []);
-  const given = scopes.filter((one) => open.has(one) && wanted.has(one));
-  if (given.length === 0 && wanted.size > 0)
+  const open = parseScope(scope);
+  const given = narrowScopes(
+    parseScope(asked),
+    scopes.filter((one) => open.has(one)),
+  );
+  if (given === undefined)
     throw refusal(
       new errors.InvalidScope('none of the scopes may be had with this assertion', ''),
       'scope_not_allowed',

@@ -6,6 +6,7 @@ import { sha256 } from '../../lib/hash.ts';
 import { epochSeconds, fromEpoch } from '../../lib/time.ts';
 import type { LiveToken } from '../../unit-of-work/live-token.ts';
 import type { ResourceInfo } from '../authorization/resources.ts';
+import { narrowScopes, parseScope } from '../authorization/scopes.ts';
 import { tokenWrite } from '../adapter/tokens.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 import type { TokenSource } from '../../unit-of-work/writes.ts';
@@ -53,7 +54,7 @@ export function registerTokenExchange(
       if (request.actorToken !== undefined) checkActor(actor, rule);
       checkMayAct(live, actor?.clientId ?? clientId, provider.issuer);
       for (const token of [live, actor]) if (token !== undefined) checkBound(token, proofs);
-      const scopes = scopesOf(request, rule, info);
+      const scopes = scopesOf(request, rule, info, live);
       await proofs.use();
       await issue(ctx, { request, rule, info, subject: live, actor, scopes, proofs });
     },
@@ -92,17 +93,21 @@ function checkSubject(
 }
 
 /**
- * What was asked for, as far as the rule and the client's own allow-list go.
+ * What was asked for, as far as the rule and the client's own allow-list go; at an API that the subject token is for, also
+ * as far as that token's own scopes go. At another API, the rule decides what the new token is worth.
  * @throws InvalidScope
  */
 function scopesOf(
-  { scopes: asked }: ExchangeRequest,
+  { scopes: asked, target }: ExchangeRequest,
   rule: ExchangeRule,
   { scope }: ResourceInfo,
+  subject: LiveToken,
 ): string[] {
-  const open = new Set(scope.split(' '));
-  const given = rule.scopes.filter((one) => open.has(one) && asked.has(one));
-  if (given.length === 0 && asked.size > 0)
+  const open = parseScope(scope);
+  const own = [subject.audience].flat().includes(target) ? new Set(subject.scopes) : undefined;
+  const possible = rule.scopes.filter((one) => open.has(one) && (own?.has(one) ?? true));
+  const given = narrowScopes(asked, possible);
+  if (given === undefined)
     throw refusal(
       new errors.InvalidScope('none of the scopes may be had by this exchange', ''),
       'scope_not_allowed',
