@@ -24,7 +24,8 @@ interface Needed {
   /** Files that must be there as well. */
   readonly files?: readonly string[];
   readonly what: string;
-  readonly packages: string;
+  /** How to get it. */
+  readonly how: string;
   /** With this set to 1, a run without it fails. */
   readonly required: string;
   readonly tests: string;
@@ -32,12 +33,15 @@ interface Needed {
   readonly patterns: readonly string[];
 }
 
+const debian = (packages: string) =>
+  `apt-get install ${packages} on Debian or Ubuntu; elsewhere set the variable to its path`;
+
 const needed: readonly Needed[] = [
   {
     variable: 'CHROMIUM',
     names: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
     what: 'Chromium',
-    packages: 'chromium',
+    how: debian('chromium'),
     required: 'REQUIRE_BROWSER',
     tests: 'test/e2e, *-browser.test.ts and mcp.test.ts',
     patterns: ['<rootDir>/test/e2e/', '/([^/]*-browser|mcp)\\.test\\.ts$'],
@@ -46,7 +50,7 @@ const needed: readonly Needed[] = [
     variable: 'NGINX',
     names: ['nginx'],
     what: 'nginx',
-    packages: 'nginx-light',
+    how: debian('nginx-light'),
     required: 'REQUIRE_NGINX',
     tests: '*-nginx.test.ts',
     patterns: ['/[^/]*-nginx\\.test\\.ts$'],
@@ -56,7 +60,7 @@ const needed: readonly Needed[] = [
     names: ['apache2'],
     files: ['/usr/lib/apache2/modules/mod_auth_openidc.so'],
     what: 'Apache with mod_auth_openidc',
-    packages: 'apache2 libapache2-mod-auth-openidc',
+    how: debian('apache2 libapache2-mod-auth-openidc'),
     required: 'REQUIRE_APACHE',
     tests: '*-apache.test.ts',
     patterns: ['/[^/]*-apache\\.test\\.ts$'],
@@ -65,10 +69,19 @@ const needed: readonly Needed[] = [
     variable: 'OIDC_AGENT',
     names: ['oidc-agent'],
     what: 'oidc-agent',
-    packages: 'oidc-agent-cli',
+    how: debian('oidc-agent-cli'),
     required: 'REQUIRE_OIDC_AGENT',
     tests: '*oidc-agent.test.ts',
     patterns: ['/[^/]*oidc-agent\\.test\\.ts$'],
+  },
+  {
+    variable: 'MCP_PYTHON',
+    names: [],
+    what: 'Python with the MCP SDK',
+    how: 'python3 -m venv V && V/bin/pip install -r test/support/mcp-requirements.txt, then MCP_PYTHON=V/bin/python',
+    required: 'REQUIRE_MCP_PYTHON',
+    tests: 'those named after it in mcp.test.ts',
+    patterns: [],
   },
 ];
 
@@ -90,8 +103,8 @@ for (const one of needed) {
     continue;
   }
   const missing =
-    `No ${one.what} was found (looked at ${one.variable}, and for ${one.names.join(', ')}).\n` +
-    `To get it on Debian or Ubuntu: apt-get install ${one.packages}. Elsewhere set ${one.variable} to its path.\n`;
+    `No ${one.what} was found (looked at ${[one.variable, ...one.names].join(', ')}).\n` +
+    `To get it: ${one.how}.\n`;
   if (process.env[one.required] === '1') {
     process.stderr.write(
       `${missing}${one.required}=1 asks for the tests with it, so this run has failed.\n`,

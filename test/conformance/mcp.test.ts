@@ -1,5 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { decodeJwt } from 'jose';
+import { sql } from 'kysely';
 import type { Browser } from 'playwright-core';
 import { createIntrospectionClient } from '../../src/client/client.service.ts';
 import { newResourceServerSchema } from '../../src/resource-server/resource-server.ts';
@@ -9,7 +13,10 @@ import { look } from '../support/look.ts';
 import {
   connectMcp,
   McpClientState,
+  type PythonLine,
   type RunningMcpServer,
+  runMcpPython,
+  startMcpRemote,
   startMcpServer,
   waitOnLoopback,
 } from '../support/mcp.ts';
@@ -42,7 +49,17 @@ async function startWorld(path: string, tokenFormat: 'jwt' | 'opaque'): Promise<
     CLIENT_REGISTRATION: 'open',
     OUTBOUND_ALLOW: 'localhost',
   });
-  const mcp = await startMcpServer(async (url) => {
+  const mcp = await protectedMcp(server, tokenFormat);
+  return { database, server, mcp, person: await server.createAccount() };
+}
+
+/** An MCP server as an API of the server, whose metadata names these scopes, or none. */
+function protectedMcp(
+  server: TestServer,
+  tokenFormat: 'jwt' | 'opaque',
+  named?: { readonly scopes?: readonly string[] },
+): Promise<RunningMcpServer> {
+  return startMcpServer(async (url) => {
     const input = newResourceServerSchema.parse({
       identifier: url,
       name: 'Notes',
@@ -57,8 +74,7 @@ async function startWorld(path: string, tokenFormat: 'jwt' | 'opaque'): Promise<
       createIntrospectionClient(db, id, input.name),
     );
     return { issuer: server.issuer, ...credentials };
-  });
-  return { database, server, mcp, person: await server.createAccount() };
+  }, named);
 }
 
 async function stopWorld({ mcp, server, database }: World): Promise<void> {
@@ -77,7 +93,7 @@ afterAll(async () => {
 }, 30_000);
 
 /** The person follows the browser that the client opens, signs in, reads, and allows. */
-async function decide(world: World, url: URL, name: string): Promise<string> {
+async function decide(world: Omit<World, 'mcp'>, url: URL, name: string): Promise<string> {
   const context = await browser.newContext({ reducedMotion: 'reduce' });
   const page = await context.newPage();
   await page.goto(url.href);
@@ -88,7 +104,7 @@ async function decide(world: World, url: URL, name: string): Promise<string> {
   expect(await look(page, name, process.env.SCREENSHOTS)).toEqual([]);
   const words = await page.locator('body').innerText();
   await page.getByRole('button', { name: 'Allow', exact: true }).click();
-  await page.waitForURL(/^http:\/\/127\.0\.0\.1:\d+\/callback/);
+  await page.waitForURL(/^http:\/\/(localhost|127\.0\.0\.1):\d+\/(oauth\/)?callback/);
   await context.close();
   return words.replace(/\s+/g, ' ');
 }
@@ -148,6 +164,9 @@ describe('COMPATIBILITY 19: with a client ID metadata document', () => {
       code_challenge_method: 'S256',
       scope: 'notes:read',
     });
+    // 4: it does not ask to keep access, and is offered it.
+    expect(words).toContain('stay connected');
+    expect(state.kept?.refresh_token).toEqual(expect.any(String));
     expect(words).toContain('the notes that you keep here');
     expect(words).toContain(`${new URL(url).host} says that this is Quillet Desktop`);
     expect(words).toContain('It runs on your own device');
@@ -205,6 +224,83 @@ describe('COMPATIBILITY 19: by dynamic registration, below an issuer with a path
       used_at: expect.any(Date),
     });
   }, 60_000);
+
+  /** All that the issuer's metadata names, and that clients ask for where the API's names nothing. */
+  const advertised = ['openid', 'offline_access', 'profile', 'email', 'groups'];
+
+  describe.each([
+    ['with scopes_supported', { scopes: ['notes:read'] }, ['notes:read']],
+    ['with an empty scopes_supported', { scopes: [] }, []],
+    ['without scopes_supported', {}, advertised],
+  ])('an API %s', (name, named, asked) => {
+    let mcp: RunningMcpServer;
+    beforeAll(async () => {
+      mcp = await protectedMcp(world.server, 'opaque', named);
+      // The server hears of a new API within two seconds.
+      await until(
+        async () => (await world.server.services.resourceServers.find(mcp.url)) !== undefined,
+      );
+    });
+    afterAll(() => mcp.stop());
+
+    /** Access tokens end, refresh tokens don't. */
+    const endAccess = () =>
+      sql`update tokens set payload = payload || '{"exp":1}' where kind = 'access'`.execute(
+        world.database.db.kysely,
+      );
+    const askedScope = (address: URL) => address.searchParams.get('scope')?.split(' ') ?? [];
+    const text = [{ type: 'text', text: 'Buy ink' }];
+
+    test('1: mcp-remote completes; 4: an hour later it asks nobody again', async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'vouchsafe-mcp-remote-'));
+      const remote = startMcpRemote(mcp.url, folder);
+      try {
+        const address = await Promise.race([
+          remote.address,
+          remote.connected.then(() => undefined),
+        ]);
+        expect(askedScope(address as URL)).toEqual(expect.arrayContaining(asked));
+        await decide(world, address as URL, `mcp-remote ${name}`);
+        const client = await remote.connected;
+        expect(await client.callTool({ name: 'list_notes' })).toMatchObject({ content: text });
+        expect(mcp.callers.at(-1)?.scopes).toEqual(['notes:read']);
+        await endAccess();
+        expect(await client.callTool({ name: 'list_notes' })).toMatchObject({ content: text });
+        expect(remote.asked()).toBe(1);
+      } finally {
+        await remote.stop();
+        rmSync(folder, { recursive: true });
+      }
+    }, 120_000);
+
+    const { MCP_PYTHON: python = '' } = process.env;
+    (python === '' ? test.skip : test)(
+      '1: the Python SDK completes; 4: it refreshes',
+      async () => {
+        const lines = runMcpPython(python, mcp.url);
+        try {
+          const first = (await lines.next()).value as PythonLine;
+          const address = new URL(first.open as string);
+          expect(askedScope(address)).toEqual(expect.arrayContaining(asked));
+          await decide(world, address, `mcp-python ${name}`);
+          const answers: PythonLine[] = [];
+          for await (const line of lines) answers.push(line);
+          expect(answers).toMatchObject([
+            { text: 'Buy ink', tokens: { refresh_token: expect.any(String) } },
+            { text: 'Buy ink', tokens: { refresh_token: expect.any(String) } },
+          ]);
+          expect(answers[1]?.tokens?.access_token).not.toBe(answers[0]?.tokens?.access_token);
+          expect(mcp.callers.at(-1)).toMatchObject({
+            clientId: answers[0]?.client_id,
+            scopes: ['notes:read'],
+          });
+        } finally {
+          await lines.return(undefined);
+        }
+      },
+      120_000,
+    );
+  });
 
   test('COMPATIBILITY 2: discovery is found in all three forms', async () => {
     const { issuer } = world.server;

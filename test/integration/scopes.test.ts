@@ -985,7 +985,7 @@ describe('one decision at every endpoint', () => {
         .orderBy('created_at', 'desc')
         .limit(1)
         .executeTakeFirstOrThrow();
-      return { scope: (payload?.params as { scope?: string }).scope ?? '' };
+      return { scope: (payload?.params as { scope?: string } | undefined)?.scope ?? '' };
     },
     async par(of, fields) {
       const { status, json } = await send(server.url, '/par', {

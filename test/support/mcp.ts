@@ -1,8 +1,12 @@
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 import type { OAuthClientProvider } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
@@ -28,9 +32,13 @@ export interface RunningMcpServer {
   stop(): Promise<void>;
 }
 
-/** Starts on a free port; `protect` is called once that is known. */
+/**
+ * Starts on a free port; `protect` is called once that is known. Its metadata names these
+ * scopes, or none.
+ */
 export async function startMcpServer(
   protect: (url: string) => Promise<{ issuer: string; clientId: string; clientSecret: string }>,
+  metadata: { readonly scopes?: readonly string[] } = { scopes: ['notes:read'] },
 ): Promise<RunningMcpServer> {
   const callers: { sub: string; clientId: string; scopes: string[] }[] = [];
   const app = express();
@@ -41,7 +49,8 @@ export async function startMcpServer(
   const api: ResourceServer = createResourceServer({
     ...(await protect(url)),
     audience: url,
-    metadata: { name: 'Notes', scopes: ['notes:read'] },
+    metadata: { name: 'Notes', ...metadata },
+    introspection: { cacheTtl: 0 },
   });
   app.use(api.expressMetadata() as express.RequestHandler);
   app.all('/mcp', api.express({ scopes: 'notes:read' }) as express.RequestHandler);
@@ -117,6 +126,76 @@ export async function connectMcp(url: string, state: McpClientState) {
   const client = new Client({ name: 'quillet-desktop', version: '1.0.0' });
   const connected = client.connect(transport as never).then(() => client);
   return { transport, connected };
+}
+
+/** A program that we did not write, in a process of its own, and what it prints. */
+export interface ForeignClient {
+  /** The address that it wants to open in a browser. */
+  readonly address: Promise<URL>;
+  readonly connected: Promise<Client>;
+  /** How often it has asked for a browser. */
+  asked(): number;
+  stop(): Promise<void>;
+}
+
+/** The real mcp-remote, as desktop apps start it: they talk to it, and it to the server. What it keeps is in the folder. */
+export function startMcpRemote(url: string, folder: string): ForeignClient {
+  const transport = new StdioClientTransport({
+    command: process.execPath,
+    args: [fileURLToPath(import.meta.resolve('mcp-remote/dist/proxy.js')), url],
+    // It would open a browser itself; this one does nothing.
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOME: folder,
+      MCP_REMOTE_CONFIG_DIR: folder,
+      BROWSER: 'true',
+    },
+    stderr: 'pipe',
+  });
+  let printed = '';
+  const addresses = () => printed.match(/^https?:\S+\/authorize\?\S+$/gm) ?? [];
+  const address = new Promise<URL>((resolve) => {
+    transport.stderr?.on('data', (chunk: Buffer) => {
+      printed += chunk.toString();
+      const [first] = addresses();
+      if (first !== undefined) resolve(new URL(first));
+    });
+  });
+  const client = new Client({ name: 'quillet-desktop', version: '1.0.0' });
+  const connected = client
+    .connect(transport as never, { timeout: 120_000 })
+    .then(() => client)
+    .catch((cause: unknown) => {
+      throw new Error(`mcp-remote: ${printed}`, { cause });
+    });
+  connected.catch(() => undefined);
+  return { address, connected, asked: () => addresses().length, stop: () => transport.close() };
+}
+
+/** What the Python SDK's client (mcp_client.py) prints, line by line. */
+export interface PythonLine {
+  readonly open?: string;
+  readonly client_id?: string;
+  readonly text?: string;
+  readonly tokens?: OAuthTokens;
+}
+
+/** The real MCP SDK for Python; `python` has it installed (mcp-requirements.txt). */
+export async function* runMcpPython(python: string, url: string): AsyncGenerator<PythonLine> {
+  const child = spawn(python, [fileURLToPath(new URL('mcp_client.py', import.meta.url)), url], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let wrong = '';
+  child.stderr.on('data', (chunk: Buffer) => (wrong += chunk.toString()));
+  const ended = once(child, 'close');
+  try {
+    for await (const line of createInterface(child.stdout)) yield JSON.parse(line) as PythonLine;
+    const [code] = (await ended) as [number | null];
+    if (code !== 0) throw new Error(`the Python client ended with ${code}: ${wrong}`);
+  } finally {
+    child.kill();
+    await ended;
+  }
 }
 
 /** Where an app on the device waits for its browser to come back; gives what it came back with. */
