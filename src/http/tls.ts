@@ -13,6 +13,17 @@ export interface TlsOptions {
   readonly onProblem: (error: unknown) => void;
 }
 
+/** The cipher suites of TLS 1.3 as Node offers them, and of TLS 1.2 only those that BCP 195 recommends (RFC 9325, 4.2). */
+const CIPHERS = [
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'TLS_AES_128_GCM_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+].join(':');
+
 /** How often the files are looked at. */
 const WATCH_MS = 1_000;
 
@@ -46,6 +57,8 @@ function contextOf({ certFile, keyFile, clientCertificates }: TlsOptions) {
     const context = {
       cert: readFileSync(certFile),
       key: readFileSync(keyFile),
+      minVersion: 'TLSv1.2' as const,
+      ciphers: CIPHERS,
       ...(ca === undefined ? {} : { ca: readFileSync(ca) }),
     };
     createSecureContext(context);

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { connect } from 'node:tls';
+import { connect, type ConnectionOptions, getCiphers } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import * as openid from 'openid-client';
@@ -117,6 +117,39 @@ describe('over TLS of our own', () => {
     form: Record<string, string> = grant,
     asked: Asked = {},
   ) => ask(at('/token', with_), { form: { client_id: clientId, ...form }, ...asked });
+
+  test('14: with TLS 1.2 only the cipher suites of BCP 195 are offered', async () => {
+    /** The suite that is agreed on, or undefined. */
+    const agreed = (options: ConnectionOptions) =>
+      new Promise<string | undefined>((resolve) => {
+        const port = Number(new URL(server.url).port);
+        const to = { host: '127.0.0.1', servername: 'localhost', port, ca: authority.cert };
+        const socket = connect({ ...to, ...options });
+        socket.once('secureConnect', () => {
+          resolve(socket.getCipher().standardName);
+          socket.destroy();
+        });
+        socket.once('error', () => resolve(undefined));
+      });
+    const old = { minVersion: 'TLSv1.2', maxVersion: 'TLSv1.2' } as const;
+    // The suites for RSA certificates are refused because this certificate is none.
+    const others = getCiphers().filter((name) => /ecdsa|dhe|aes|chacha/.test(name));
+    const refused = others.filter((name) => !/^(tls_|ecdhe-ecdsa-aes\d+-gcm)/.test(name));
+    expect(refused.length).toBeGreaterThan(20);
+    for (const name of refused)
+      expect([
+        name,
+        await agreed({ ...old, ciphers: `${name.toUpperCase()}:@SECLEVEL=0` }),
+      ]).toEqual([name, undefined]);
+    expect(await agreed({ ...old, ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' })).toBe(
+      'TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256',
+    );
+    expect(await agreed({ ...old, ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384' })).toBe(
+      'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384',
+    );
+    expect(await agreed({ minVersion: 'TLSv1.3' })).toMatch(/^TLS_(AES|CHACHA20)_/);
+    expect(await agreed({ minVersion: 'TLSv1', maxVersion: 'TLSv1.1' })).toBeUndefined();
+  });
 
   test('a certificate is asked for on the second port alone, and the metadata says where that is', async () => {
     const plainPort = new URL(server.url).port;
