@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { AccountRefused, roleSchema } from '../account/account.ts';
 import type { AccountService, CheckedAccount } from '../account/account.service.ts';
 import { AppError } from '../errors.ts';
+import { languageTags } from '../pages/messages.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { accountRevocation } from './revocation.ts';
 import { actor } from './session.ts';
@@ -70,6 +71,10 @@ export const accountCommands: Command[] = [
         help: 'the password is the first line of standard input',
       },
       name: { value: 'N', help: 'the full name' },
+      locale: {
+        value: languageTags.join('|'),
+        help: 'the language of emails, and the claim locale',
+      },
       verified: { help: 'the email is known to be theirs' },
       admin: { help: 'an administrator' },
       totp: { help: 'enrol an authenticator app, and print its key' },
@@ -79,6 +84,7 @@ export const accountCommands: Command[] = [
     input: z.object({
       email: z.string(),
       name: z.string().optional(),
+      locale: z.enum(languageTags).optional(),
       verified: z.boolean().default(false),
       admin: z.boolean().default(false),
       totp: z.boolean().default(false),
@@ -99,6 +105,7 @@ export const accountCommands: Command[] = [
             email: chosen.email,
             key: chosen.key,
             name: chosen.name,
+            locale: input.locale,
             passwordHash,
             verified: input.verified,
             admin: input.admin,

@@ -252,6 +252,18 @@ describe('accounts', () => {
     expectRefused(again, /already/);
   });
 
+  test('14: account create --locale sets the language of emails and of the claim locale', async () => {
+    const create = ['account', 'create', '--password-stdin', '--email'];
+    const { id } = await json([...create, 'rosa@example.com', '--locale', 'de'], password);
+    const { locale } = await database.db.kysely
+      .selectFrom('accounts')
+      .select('locale')
+      .where('id', '=', id as string)
+      .executeTakeFirstOrThrow();
+    expect(locale).toBe('de');
+    expectMisuse(await cli([...create, 'e@example.com', '--locale', 'xx'], password), /--locale/);
+  });
+
   test('with --totp the factor is active at once, and its key is printed', async () => {
     const { id, email, totp } = await json(
       ['account', 'create', '--email', 'bea@example.com', '--password-stdin', '--totp'],
