@@ -17,6 +17,8 @@ export interface Challenged {
   readonly scheme: Scheme | undefined;
   readonly offersBearer: boolean;
   readonly offersDpop: boolean;
+  /** Headers of every answer to the request. */
+  readonly echoed: Readonly<Record<string, string>>;
 }
 
 /**
@@ -26,7 +28,7 @@ export interface Challenged {
 export function answerTo(
   { code, message, parameters, cause }: Refusal,
   { realm, metadataUrl, dpopAlgorithms, nextNonce }: ChallengeRules,
-  { scheme, offersBearer, offersDpop }: Challenged,
+  { scheme, offersBearer, offersDpop, echoed }: Challenged,
 ): AuthorizationError {
   // Who sent no token is not told what was wrong with it (RFC 6750, section 3.1).
   const failed = code === 'missing_token' ? undefined : (scheme ?? 'Bearer');
@@ -48,9 +50,13 @@ export function answerTo(
   const nonce = code === 'use_dpop_nonce' ? nextNonce() : undefined;
   return new AuthorizationError(code, message, {
     challenges,
-    headers: nonce === undefined ? {} : { 'DPoP-Nonce': nonce },
+    headers: { ...echoed, ...nonceHeader(nonce) },
     cause,
   });
 }
+
+/** The nonce for the client's next proof (RFC 9449, section 9). */
+export const nonceHeader = (nonce: string | undefined): Record<string, string> =>
+  nonce === undefined ? {} : { 'DPoP-Nonce': nonce };
 
 const ascii = (text: string): string => text.replaceAll('’', "'");

@@ -18,7 +18,10 @@ export interface Auth {
   readonly binding: 'dpop' | 'mtls' | undefined;
   /** All claims of the JWT, or all members of the introspection's answer. */
   readonly claims: Readonly<Record<string, unknown>>;
-  /** Headers that the answer to the call should carry: a DPoP nonce for the next one. The adapters add them. */
+  /**
+   * Headers for the answer: a DPoP nonce for the next call, and the call's `x-fapi-interaction-id`. The adapters add
+   * them.
+   */
   readonly responseHeaders: Readonly<Record<string, string>>;
 }
 
@@ -32,7 +35,7 @@ export interface LiveToken extends Omit<Auth, 'binding' | 'responseHeaders'> {
 export function authOf(
   { cnf: _cnf, ...token }: LiveToken,
   binding: Auth['binding'],
-  nonce: string | undefined,
+  responseHeaders: Auth['responseHeaders'],
 ): Auth {
   return Object.freeze({
     ...token,
@@ -41,6 +44,6 @@ export function authOf(
     expiresAt: new Date(token.expiresAt),
     claims: structuredClone(token.claims),
     binding,
-    responseHeaders: nonce === undefined ? {} : { 'DPoP-Nonce': nonce },
+    responseHeaders,
   });
 }

@@ -98,6 +98,18 @@ const schemes = new Map<string, Scheme>([
   ['dpop', 'DPoP'],
 ]);
 
+const INTERACTION_ID = 'x-fapi-interaction-id';
+const uuid = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i;
+
+/**
+ * The headers of every answer to the request: its `x-fapi-interaction-id`, if it has one that is a UUID (FAPI 1.0
+ * Baseline, section 6.2.1, item 11).
+ */
+export function echoedHeaders(request: RequestView): Record<string, string> {
+  const [id, ...others] = request.header(INTERACTION_ID);
+  return id !== undefined && others.length === 0 && uuid.test(id) ? { [INTERACTION_ID]: id } : {};
+}
+
 /** In JSON a field of that name is none of our business. */
 function hasTokenInForm(request: RequestView): boolean {
   const { parsedBody } = request;

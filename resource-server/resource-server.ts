@@ -10,7 +10,7 @@ import {
   toResponse,
   withHeaders,
 } from './adapters.ts';
-import { answerTo } from './answers.ts';
+import { answerTo, nonceHeader } from './answers.ts';
 import { type Auth, authOf, type LiveToken } from './auth.ts';
 import { checkBinding, isDpopBound } from './binding.ts';
 import { DpopNonces } from './dpop-nonces.ts';
@@ -24,7 +24,7 @@ import {
 } from './protected-resource-metadata.ts';
 import { ReplayMemory } from './replay.ts';
 import { Reports } from './reports.ts';
-import { type AnyRequest, type PresentedToken, tokenOf, viewOf } from './request.ts';
+import { type AnyRequest, echoedHeaders, type PresentedToken, tokenOf, viewOf } from './request.ts';
 import {
   checkRequirements,
   type ParsedRequirements,
@@ -193,6 +193,7 @@ export class ResourceServer {
 
   async #authenticate(request: AnyRequest, required: ParsedRequirements): Promise<Auth> {
     const view = viewOf(request);
+    const echoed = echoedHeaders(view);
     let presented: PresentedToken | undefined;
     let live: LiveToken | undefined;
     try {
@@ -204,23 +205,23 @@ export class ResourceServer {
       const { binding, nonce } = await checkBinding(request, view, presented, live, rules);
       if (dpop.required && binding !== 'dpop')
         throw new Refusal('invalid_token', 'the token must be bound to a DPoP key');
-      const auth = authOf(live, binding, nonce);
+      const auth = authOf(live, binding, { ...echoed, ...nonceHeader(nonce) });
       checkRequirements(auth, required);
       return auth;
     } catch (error) {
-      throw this.#answerTo(error, presented, live, required);
+      throw this.#answerTo(error, { presented, live, echoed }, required);
     }
   }
 
   #answerTo(
     error: unknown,
-    presented: PresentedToken | undefined,
-    live: LiveToken | undefined,
+    { presented, live, echoed }: Attempt,
     { binding }: ParsedRequirements,
   ): unknown {
     if (error instanceof Unavailable) {
       this.#reports.report(error);
       return new AuthorizationError('temporarily_unavailable', 'tokens can’t be checked just now', {
+        headers: echoed,
         cause: error,
       });
     }
@@ -242,9 +243,18 @@ export class ResourceServer {
         scheme: presented?.scheme,
         offersBearer: isMissing && !needsDpop,
         offersDpop: needsDpop || binding === 'any' || isBound || (isMissing && dpop.isOffered),
+        echoed,
       },
     );
   }
+}
+
+/** What is known of a request that ends in an error. */
+interface Attempt {
+  readonly presented: PresentedToken | undefined;
+  readonly live: LiveToken | undefined;
+  /** Headers of every answer to it. */
+  readonly echoed: Readonly<Record<string, string>>;
 }
 
 function createProofs({ publicUrl, clockTolerance, dpop }: ParsedOptions): DpopProofs | undefined {

@@ -146,6 +146,32 @@ describe.each<Kind>(['koa', 'express', 'fetch'])('%s', (kind) => {
     expect(answer.headers['www-authenticate']).toBeUndefined();
   });
 
+  test('14: every answer has the x-fapi-interaction-id of its request, if it is a UUID', async () => {
+    await serve(kind);
+    const id = '4f0ae6f5-9a3b-4cf2-8d0f-6c1f4f7f6f01';
+    const echoed = async (headers: Record<string, string | string[]>) => {
+      const answer = await send(url, '/v1/invoices', { headers });
+      return [answer.status, answer.headers['x-fapi-interaction-id']];
+    };
+    const authorization = bearer().authorization;
+    expect(await echoed({ authorization, 'X-FAPI-Interaction-Id': id })).toEqual([200, id]);
+    expect(await echoed({ 'X-FAPI-Interaction-Id': id })).toEqual([401, id]);
+    expect(await echoed({ authorization })).toEqual([200, undefined]);
+    expect(await echoed({ authorization, 'X-FAPI-Interaction-Id': 'no UUID' })).toEqual([
+      200,
+      undefined,
+    ]);
+  });
+
+  test('14: so has the answer while the issuer is away', async () => {
+    await serve(kind);
+    await issuer.down();
+    const id = '4f0ae6f5-9a3b-4cf2-8d0f-6c1f4f7f6f01';
+    const headers = { ...bearer(), 'X-FAPI-Interaction-Id': id };
+    const answer = await send(url, '/v1/invoices', { headers });
+    expect([answer.status, answer.headers['x-fapi-interaction-id']]).toEqual([503, id]);
+  });
+
   test('others are answered, and reach nobody', async () => {
     await serve(kind);
     const missing = await send(url, '/v1/invoices');
