@@ -11,7 +11,7 @@ import { identifyCertificate } from './http/client-certificate.ts';
 import { handleErrors } from './http/errors.ts';
 import { readBody } from './http/form.ts';
 import { createFastPaths, refuseFailed } from './http/fast-path.ts';
-import { echoInteractionId } from './http/interaction-id.ts';
+import { setInteractionId } from './http/interaction-id.ts';
 import { type Handler, Listener } from './http/listener.ts';
 import { PublishedDocuments } from './http/published.ts';
 import { serveAssets } from './pages/render-page.ts';
@@ -116,7 +116,7 @@ export async function createServer({
   app.use(handleErrors(renderer, logger));
   app.use(resourceMetadata(config.issuer, resourceServers));
   app.use(mountAtIssuer(config.issuer));
-  app.use(echoInteractionId('/userinfo'));
+  app.use(setInteractionId('/userinfo'));
   app.use(serveAssets(renderer));
   if (work.mailbox !== undefined) app.use(devMailRoutes({ mails: work.mailbox, renderer }));
   app.use(

@@ -64,19 +64,25 @@ async function userinfo(accessToken: string): Promise<Record<string, unknown>> {
   return (await response.json()) as Record<string, unknown>;
 }
 
-test('14: userinfo returns x-fapi-interaction-id, with every answer, if it is a UUID', async () => {
+test('14: every answer of userinfo has the x-fapi-interaction-id of its request, or a new one', async () => {
   const at = await atPage(plain, {});
   const { access_token } = await allow(plain, at);
-  const echoed = async (path: string, id: string, token = access_token) => {
-    const headers = { authorization: `Bearer ${token}`, 'x-fapi-interaction-id': id };
+  const idOf = async (path: string, id: string | undefined, token = access_token) => {
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(id === undefined ? {} : { 'x-fapi-interaction-id': id }),
+    };
     const response = await fetch(`${server.issuer}${path}`, { headers });
-    return [response.status, response.headers.get('x-fapi-interaction-id')];
+    const returned = response.headers.get('x-fapi-interaction-id');
+    const isNew = returned === response.headers.get('x-request-id');
+    return [response.status, isNew ? 'new' : returned];
   };
   const id = '4f0ae6f5-9a3b-4cf2-8d0f-6c1f4f7f6f01';
-  expect(await echoed('/userinfo', id)).toEqual([200, id]);
-  expect(await echoed('/userinfo', id, 'unknown')).toEqual([401, id]);
-  expect(await echoed('/userinfo', 'no UUID')).toEqual([200, null]);
-  expect(await echoed('/jwks', id)).toEqual([200, null]);
+  expect(await idOf('/userinfo', id)).toEqual([200, id]);
+  expect(await idOf('/userinfo', id, 'unknown')).toEqual([401, id]);
+  expect(await idOf('/userinfo', 'no UUID')).toEqual([200, 'new']);
+  expect(await idOf('/userinfo', undefined)).toEqual([200, 'new']);
+  expect(await idOf('/jwks', id)).toEqual([200, null]);
 });
 
 const boxes = (page: Page) => page.forms[0]?.fields.map(([name, value]) => `${name}=${value}`);
