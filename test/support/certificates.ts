@@ -17,8 +17,10 @@ type Subject = readonly (readonly [type: keyof typeof attributes, value: string]
 
 export interface CertificateInput {
   readonly subject?: Subject;
-  /** Its own signature unless told. */
+  /** The issuer. Default: signed with its own key. */
   readonly issuer?: Certificate;
+  /** Its key. Default: `ec`, on P-256. An issuer has an EC key. */
+  readonly key?: 'ec' | 'rsa';
   readonly ca?: boolean;
   readonly names?: {
     readonly dns?: string;
@@ -70,10 +72,13 @@ function extensions({ ca = false, names }: CertificateInput): Buffer {
 /** One that is signed by its own key, for this name. */
 export const selfSigned = (name = 'localhost') => certificate({ subject: [['CN', name]] });
 
-/** A certificate of version 3 on P-256, for ten years. */
+/** A certificate of version 3 for ten years. */
 export function certificate(input: CertificateInput = {}): Certificate {
   const { subject = [['CN', 'client']], issuer, expired = false } = input;
-  const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const pair =
+    input.key === 'rsa'
+      ? generateKeyPairSync('rsa', { modulusLength: 2048 })
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const year = new Date().getUTCFullYear();
   const body = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),

@@ -5,37 +5,37 @@ import { type MailServer, openMailServer } from '../../support/mail-server.ts';
 import type { Person } from './pages.ts';
 
 /**
- * The person whom backchannel requests ask (CIBA): reads the mail, opens its link, signs in, and allows or denies. The
- * suite calls it after each request, at `automated_ciba_approval_url`.
+ * The user of backchannel requests (CIBA): opens the link in the newest email, signs in, and allows or denies. The suite
+ * calls this after each request that needs an answer, at `automated_ciba_approval_url`.
  */
 export interface Approver {
   /** For SMTP_URL. */
   readonly mailUrl: string;
-  /** Waits for the suite's calls. */
-  listen(port: number, person: Person, beforeNext: () => Promise<void>): Promise<void>;
+  /**
+   * Waits for the suite's calls.
+   * @param beforeEach resolves when every email about earlier requests has been sent: modules also make requests that
+   *   nobody answers, so only then is the newest email about the request that the suite means.
+   */
+  listen(port: number, person: Person, beforeEach: () => Promise<void>): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function openApprover(): Promise<Approver> {
   const mail = await openMailServer();
-  const browser = new Browser();
-  let answered = 0;
   const server = createServer();
   return {
     mailUrl: mail.url,
-    async listen(port, person, beforeNext) {
+    async listen(port, person, beforeEach) {
       server.on('request', (request, response) => {
         const action = new URL(request.url ?? '/', 'http://approver').searchParams.get('action');
-        const isAllowed = action === 'allow';
-        answered += 1;
-        answer(mail, browser, person, { isAllowed, mails: answered })
-          .then(beforeNext)
+        beforeEach()
+          .then(() => answer(mail, person, action === 'allow' ? 'allow' : 'deny'))
           .then(
             () => response.end('{}'),
             (error: unknown) => response.writeHead(500).end(String(error)),
           );
       });
-      server.listen(port);
+      server.listen(port, '127.0.0.1');
       await once(server, 'listening');
     },
     async close() {
@@ -48,14 +48,14 @@ export async function openApprover(): Promise<Approver> {
 
 async function answer(
   mail: MailServer,
-  browser: Browser,
   { email, password }: Person,
-  { isAllowed, mails }: { readonly isAllowed: boolean; readonly mails: number },
+  decision: 'allow' | 'deny',
 ): Promise<void> {
-  const [link = ''] = await mail.links(email, mails);
+  const [link = ''] = await mail.links(email);
+  const browser = new Browser();
   let page = await browser.get(link);
   if (page.forms.some(({ fields }) => fields.some(([name]) => name === 'password')))
     page = await browser.submit(page, { email, password });
-  page = await browser.submit(page, {}, isAllowed ? 'allow' : 'deny');
+  page = await browser.submit(page, {}, decision);
   if (page.status !== 200) throw new Error(`${page.url}: ${page.status} ${page.text}`);
 }

@@ -21,16 +21,23 @@ export class Clients {
     this.#env = env;
   }
 
-  /** One with a secret, which is told when its people sign out. */
+  /**
+   * A client with a secret. PKCE is optional, because the plans of OpenID Connect send none. Only one that is
+   * `notified` gets back-channel logout requests, because modules that expect none fail when one comes.
+   */
   withSecret(
     name: string,
     method: 'client_secret_basic' | 'client_secret_post',
+    { notified = false } = {},
   ): Promise<Registered> {
     return this.#create(name, 'web', [
       ...this.#callbacks(),
       ['post-logout-redirect-uri', atSuite(this.#settings, 'post_logout_redirect')],
-      ['backchannel-logout-uri', atSuite(this.#settings, 'backchannel_logout')],
+      ...(notified
+        ? [['backchannel-logout-uri', atSuite(this.#settings, 'backchannel_logout')] as const]
+        : []),
       ['auth-method', method],
+      ['pkce', 'optional'],
     ]);
   }
 

@@ -30,6 +30,7 @@ export async function makeKey(
 
 export interface Certificates {
   readonly ca: Certificate;
+  readonly server: Certificate;
   /** Files of the server: its certificate with its key, and who issues those of clients. */
   readonly certFile: string;
   readonly keyFile: string;
@@ -41,7 +42,13 @@ export interface Certificates {
 export async function makeCertificates(folder: string, host: string): Promise<Certificates> {
   await mkdir(folder, { recursive: true });
   const ca = certificate({ subject: [['CN', 'Vouchsafe conformance']], ca: true });
-  const server = certificate({ subject: [['CN', host]], issuer: ca, names: { dns: host } });
+  // FAPI-CIBA is based on FAPI 1, which allows only cipher suites for RSA certificates with TLS 1.2.
+  const server = certificate({
+    subject: [['CN', host]],
+    issuer: ca,
+    names: { dns: host },
+    key: 'rsa',
+  });
   const files = {
     certFile: join(folder, 'server.crt'),
     keyFile: join(folder, 'server.key'),
@@ -51,5 +58,10 @@ export async function makeCertificates(folder: string, host: string): Promise<Ce
   await writeFile(files.keyFile, server.key, { mode: 0o600 });
   await writeFile(files.caFile, ca.cert);
   const client = (name: string) => certificate({ subject: [['CN', name]], issuer: ca });
-  return { ca, ...files, clients: [client('vouchsafe-client-1'), client('vouchsafe-client-2')] };
+  return {
+    ca,
+    server,
+    ...files,
+    clients: [client('vouchsafe-client-1'), client('vouchsafe-client-2')],
+  };
 }

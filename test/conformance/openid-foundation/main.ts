@@ -24,13 +24,21 @@ function stop(code: number): Promise<void> {
   return stopping;
 }
 
-function introduction({ issuer, folder }: Settings, { plans, person }: Profile): string {
+function introduction(
+  { issuer, folder }: Settings,
+  { plans, person, commandEnvironment }: Profile,
+): string {
   const lines = plans.map(({ name, file }) => `  '${name}' ${join(folder, file)}`);
+  const environment = Object.entries(commandEnvironment).map(([name, value]) => `${name}=${value}`);
   return `
-The server answers at ${issuer} for the suite. Who signs in there: ${person.email}, ${person.password}
+The server is ready for the suite at ${issuer}. The user is ${person.email}, ${person.password}
 
-The plans, and the configuration of each, as the suite's run-test-plan.py takes them:
+The plans, each with its configuration, as the suite's run-test-plan.py takes them:
 
-${lines.join('\n')}
+${lines.join(' \\\n')}
+
+While oidcc-server-rotate-keys waits, rotate the keys:
+
+  ${environment.join(' ')} npm run -s cli -- keys rotate --alg RS256 --alg PS256 --alg ES256
 `;
 }

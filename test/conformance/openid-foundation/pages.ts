@@ -1,9 +1,10 @@
 import type { Settings } from './settings.ts';
 
 /**
- * What the suite's browser (HtmlUnit) does on our pages. It takes the first entry whose `match` is the address that it was
- * sent to, and does its tasks in their order: each on the page where it is then, or not at all if it is optional and its
- * `match` is another address. Our pages need no JavaScript, so that nothing here waits for any.
+ * What the suite's browser (HtmlUnit) does on the server's pages. The suite takes the first entry whose `match` is the
+ * address that it opens, and does the entry's tasks in order. A task whose `match` is another address is skipped if it is
+ * optional, and ends the module if it is not. Each module starts without cookies; consent from earlier modules remains. The
+ * pages need no JavaScript, so nothing here waits for any.
  */
 
 type Command = readonly (string | number)[];
@@ -22,31 +23,38 @@ export interface BrowserEntry {
   readonly tasks: readonly Task[];
 }
 
-/** Who signs in. */
+/** The user who signs in. */
 export interface Person {
   readonly email: string;
   readonly password: string;
 }
 
-/** What is on a page is shown to who certifies: the suite keeps the page where it finds the text. */
-const picture = (text: string): Command => [
+const waitFor = (text: string, action: string | undefined): Command => [
   'wait',
   'xpath',
   '//*',
   10,
   text,
-  'update-image-placeholder',
-];
-/** The same where a page may, but need not, come. */
-const optionalPicture = (text: string): Command => [
-  ...picture(text).slice(0, -1),
-  'update-image-placeholder-optional',
+  ...(action === undefined ? [] : [action]),
 ];
 
-/** Looks for it, and keeps nothing. */
-const look = (text: string): Command => picture(text).slice(0, -1);
+/** Keeps a copy of the page that says this. The suite ends a module when it has all its copies. */
+const picture = (text: string) => waitFor(text, 'update-image-placeholder');
 
+/** Keeps a copy where the suite asks for one. */
+const optionalPicture = (text: string) => waitFor(text, 'update-image-placeholder-optional');
+
+/** Waits for the page that says this, and keeps nothing. */
+const look = (text: string) => waitFor(text, undefined);
+
+/** The only button that continues, on a page without a decision. */
 const go: Command = ['click', 'css', 'button.go'];
+
+const decide = (decision: 'allow' | 'deny'): Command => [
+  'click',
+  'css',
+  `button[name=decision][value=${decision}]`,
+];
 
 export class Pages {
   readonly #issuer: string;
@@ -59,22 +67,22 @@ export class Pages {
     this.#person = person;
   }
 
-  /** Signs in and allows, as far as either is asked for, and is back at the suite. */
-  authorization(first: readonly Command[] = []): BrowserEntry {
-    return this.#entry('/authorize*', [...this.#signIn(first), ...this.#allow(), this.#back]);
+  /** Signs in and allows, where each is asked for, and returns to the suite. */
+  authorization(): BrowserEntry {
+    return this.#entry('/authorize*', [this.#signIn(), this.#allow(), this.#post(), this.#back()]);
   }
 
-  /** Signs in, and denies. */
+  /** Signs in where that is asked for, and denies. The client must be one that the user has not allowed before. */
   denial(): BrowserEntry {
     const deny: Task = {
       task: 'Deny',
       match: `${this.#issuer}/interaction/*`,
-      commands: [['click', 'css', 'button[value=deny]']],
+      commands: [decide('deny')],
     };
-    return this.#entry('/authorize*', [...this.#signIn([]), deny, this.#back]);
+    return this.#entry('/authorize*', [this.#signIn(), deny, this.#back()]);
   }
 
-  /** Ends at a page of ours, which says this. */
+  /** Ends at an error page that says this. */
   errorPage(text: string): BrowserEntry {
     return this.#entry('/authorize*', [
       {
@@ -85,7 +93,20 @@ export class Pages {
     ]);
   }
 
-  /** Looks at the page where people sign in, and leaves it at that. */
+  /** Ends at an error page that says this, or returns to the suite with an error. */
+  refusal(text: string): BrowserEntry {
+    return this.#entry('/authorize*', [
+      {
+        task: 'Find the error page',
+        match: `${this.#issuer}/authorize*`,
+        optional: true,
+        commands: [picture(text)],
+      },
+      { ...this.#back(), optional: true },
+    ]);
+  }
+
+  /** Looks at the sign-in page, and goes no further. */
   signInPage(text: string): BrowserEntry {
     return this.#entry('/authorize*', [
       {
@@ -96,24 +117,24 @@ export class Pages {
     ]);
   }
 
-  /** Signs in, looks at the page where people decide, and leaves it at that. */
+  /** Signs in, looks at the consent page, and goes no further. */
   consentPage(text: string): BrowserEntry {
     return this.#entry('/authorize*', [
-      ...this.#signIn([]),
+      this.#signIn(),
       {
-        task: 'Find the page that asks',
+        task: 'Find the consent page',
         match: `${this.#issuer}/interaction/*`,
         commands: [picture(text)],
       },
     ]);
   }
 
-  /** At the first visit; at the next one the entry after it is taken. */
+  /** Applies to the first visit; the entry after it applies to the next one. */
   once(entry: BrowserEntry): BrowserEntry {
     return { ...entry, 'match-limit': 1 };
   }
 
-  /** Leaves the page where people sign in as it is, and signs in when it comes there for the second time. */
+  /** Leaves the sign-in page as it is on the first visit, and signs in on the second one. */
   secondVisit(text: string): readonly BrowserEntry[] {
     const first = this.#entry('/authorize*', [
       {
@@ -122,10 +143,11 @@ export class Pages {
         commands: [look(text)],
       },
     ]);
-    return [this.once(first), this.signInAgain(text)];
+    // A copy of the sign-in page would end the module before the user has signed in.
+    return [this.once(first), this.authorization()];
   }
 
-  /** Signs out, and is back at the suite. */
+  /** Signs out, and returns to the suite. */
   signOut(): BrowserEntry {
     return this.#entry('/logout*', [
       { task: 'Sign out', match: `${this.#issuer}/logout*`, optional: true, commands: [go] },
@@ -133,7 +155,7 @@ export class Pages {
     ]);
   }
 
-  /** Signs out, and stays with us: there is nowhere to go back to. */
+  /** Signs out, and ends at the signed-out page. */
   signOutHere(text: string): BrowserEntry {
     return this.#entry('/logout*', [
       { task: 'Sign out', match: `${this.#issuer}/logout*`, commands: [go] },
@@ -145,50 +167,61 @@ export class Pages {
     ]);
   }
 
-  /** A request to sign out that is refused, on a page. */
+  /** Asks to sign out, and ends at an error page that says this. */
   signOutRefused(text: string): BrowserEntry {
     return this.#entry('/logout*', [
       { task: 'Find the error page', match: `${this.#issuer}/logout*`, commands: [picture(text)] },
     ]);
   }
 
-  /** The picture that the suite asks for where somebody who is signed in must sign in again. */
-  signInAgain(text: string): BrowserEntry {
-    return this.authorization([optionalPicture(text)]);
+  /** Signs in on the first visit; on the second one signs in again, on a page that says this. */
+  signInAgain(text: string): readonly BrowserEntry[] {
+    const again = this.#entry('/authorize*', [
+      this.#signIn([optionalPicture(text)]),
+      this.#allow(),
+      this.#post(),
+      this.#back(),
+    ]);
+    return [this.once(this.authorization()), again];
   }
 
-  #signIn(first: readonly Command[]): Task[] {
+  /** Does nothing on the consent page, which has no password. */
+  #signIn(first: readonly Command[] = []): Task {
     const { email, password } = this.#person;
-    return [
-      {
-        task: 'Sign in',
-        // The consent page is the same address with a word behind it.
-        match: `${this.#issuer}/interaction/*`,
-        optional: true,
-        commands: [
-          ...first,
-          ['text', 'css', 'input[name=email]:not([readonly])', email, 'optional'],
-          ['text', 'name', 'password', password, 'optional'],
-          go,
+    return {
+      task: 'Sign in',
+      match: `${this.#issuer}/interaction/*`,
+      optional: true,
+      commands: [
+        ...first,
+        ['text', 'css', 'input[name=email]:not([readonly])', email, 'optional'],
+        ['text', 'name', 'password', password, 'optional'],
+        [
+          'click',
+          'xpath',
+          '//form[.//input[@name="password"]]//button[contains(@class, "go")]',
+          'optional',
         ],
-      },
-    ];
+      ],
+    };
   }
 
-  #allow(): Task[] {
-    return [
-      {
-        task: 'Allow',
-        match: `${this.#issuer}/interaction/*`,
-        optional: true,
-        commands: [go],
-      },
-      // The page that posts itself (form_post) does so with a button where there is no JavaScript.
-      { task: 'Go on', match: `${this.#issuer}/*`, optional: true, commands: [go] },
-    ];
+  /** The user has allowed the client before where this page does not come. */
+  #allow(): Task {
+    return {
+      task: 'Allow',
+      match: `${this.#issuer}/interaction/*`,
+      optional: true,
+      commands: [decide('allow')],
+    };
   }
 
-  get #back(): Task {
+  /** The page that posts the answer (form_post) has a button, for browsers without JavaScript. */
+  #post(): Task {
+    return { task: 'Post', match: `${this.#issuer}/*`, optional: true, commands: [go] };
+  }
+
+  #back(): Task {
     return {
       task: 'Back at the suite',
       match: `${this.#suite}callback*`,

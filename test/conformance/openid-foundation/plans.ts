@@ -1,7 +1,7 @@
-import type { Settings } from './settings.ts';
 import type { BrowserEntry, Pages } from './pages.ts';
+import type { Settings } from './settings.ts';
 
-/** A test plan of the suite: what it is called there with its variants, and the configuration that it is given. */
+/** A test plan of the suite: its name there with its variants, and its configuration. */
 export interface Plan {
   /** As `run-test-plan.py` takes it. */
   readonly name: string;
@@ -9,10 +9,16 @@ export interface Plan {
   readonly configuration: Readonly<Record<string, unknown>>;
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
-/** What goes otherwise than in the rest of the plan, by the name of the module. */
-type Overrides = Readonly<Record<string, readonly BrowserEntry[]>>;
+/** The two clients that most plans need, as the suite reads them. */
+export interface Pair {
+  readonly client: Json;
+  readonly client2: Json;
+}
+
+/** What a module has in place of the plan's configuration, by the module's name. */
+type Overrides = Readonly<Record<string, Json>>;
 
 const refusedRedirects = [
   'oidcc-ensure-registered-redirect-uri',
@@ -20,11 +26,13 @@ const refusedRedirects = [
   'oidcc-redirect-uri-query-added',
   'oidcc-redirect-uri-query-mismatch',
   'fapi2-security-profile-final-ensure-registered-redirect-uri',
+];
+const refusedRequests = [
   'fapi2-security-profile-final-par-attempt-to-use-expired-request_uri',
   'fapi2-security-profile-final-par-attempt-to-use-request_uri-for-different-client',
 ];
 const signInAgain = ['oidcc-prompt-login', 'oidcc-max-age-1'];
-const denied = ['fapi2-security-profile-final-user-rejects-authentication'];
+const denied = 'fapi2-security-profile-final-user-rejects-authentication';
 const usedTwice = ['fapi2-security-profile-final-par-attempt-reuse-request_uri'];
 const visitedTwice = [
   'fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds',
@@ -43,16 +51,16 @@ const logoutsHere = [
 ];
 
 function overrides(pages: Pages): Overrides {
-  const each = (names: readonly string[], entries: readonly BrowserEntry[]) =>
-    names.map((name) => [name, entries] as const);
-  // Every error page folds the OAuth code away under this.
+  const each = (names: readonly string[], browser: readonly BrowserEntry[]) =>
+    names.map((name) => [name, { browser }] as const);
+  // Every error page has the OAuth error under this heading.
   const error = 'For developers';
   return Object.fromEntries([
     ...each(refusedRedirects, [pages.errorPage(error)]),
-    ...each(signInAgain, [pages.signInAgain('Sign in')]),
-    ...each(usedTwice, [pages.once(pages.authorization()), pages.errorPage(error)]),
+    ...each(refusedRequests, [pages.refusal(error)]),
+    ...each(signInAgain, pages.signInAgain('Confirm it.s you')),
+    ...each(usedTwice, [pages.once(pages.authorization()), pages.refusal(error)]),
     ...each(visitedTwice, pages.secondVisit('Sign in')),
-    ...each(denied, [pages.denial()]),
     ...each(['oidcc-registration-logo-uri'], [pages.signInPage('Sign in')]),
     ...each(['oidcc-registration-policy-uri'], [pages.consentPage('Privacy notice')]),
     ...each(['oidcc-registration-tos-uri'], [pages.consentPage('Terms')]),
@@ -61,16 +69,22 @@ function overrides(pages: Pages): Overrides {
   ]);
 }
 
+function server({ issuer }: Settings): Json {
+  return {
+    discoveryUrl: `${issuer}/.well-known/openid-configuration`,
+    // The feed of revoked tokens is an extension of this server.
+    allow_unexpected_metadata_fields: ['revocations_endpoint'],
+  };
+}
+
 /** What each plan is configured with besides its clients. */
-function configuration(settings: Settings, pages: Pages, more: Json): Json {
+function configuration(settings: Settings, pages: Pages, more: object, different = {}): Json {
   return {
     alias: settings.alias,
     description: 'Vouchsafe',
-    server: { discoveryUrl: `${settings.issuer}/.well-known/openid-configuration` },
+    server: server(settings),
     browser: [pages.authorization(), pages.signOut()],
-    override: Object.fromEntries(
-      Object.entries(overrides(pages)).map(([name, browser]) => [name, { browser }]),
-    ),
+    override: { ...overrides(pages), ...different },
     ...more,
   };
 }
@@ -79,9 +93,13 @@ function configuration(settings: Settings, pages: Pages, more: Json): Json {
 export function openidPlans(
   settings: Settings,
   pages: Pages,
-  clients: { readonly client: Json; readonly client2: Json; readonly client_secret_post: Json },
+  given: {
+    readonly basic: Pair & { readonly client_secret_post: Json };
+    readonly backchannel: Pair;
+  },
 ): Plan[] {
-  const statically = configuration(settings, pages, clients);
+  const statically = configuration(settings, pages, given.basic);
+  const backchannel = configuration(settings, pages, given.backchannel);
   const dynamically = configuration(settings, pages, {
     client: { client_name: 'First' },
     client2: { client_name: 'Second' },
@@ -101,21 +119,29 @@ export function openidPlans(
     plan(`oidcc-rp-initiated-logout-certification-test-plan${logout}`, 'static.json', statically),
     plan(
       `oidcc-backchannel-rp-initiated-logout-certification-test-plan${logout}`,
-      'static.json',
-      statically,
+      'backchannel.json',
+      backchannel,
     ),
     plan(`oidcc-dynamic-certification-test-plan${registering}`, 'dynamic.json', dynamically),
   ];
 }
 
-/** The plans of FAPI 2.0: what the tokens open is userinfo, which is ours. */
+/** The clients of a FAPI plan, and two more that the user has not allowed yet. */
+export interface FapiClients {
+  readonly clients: Pair;
+  readonly denied: Pair;
+  /** The certificates of the clients that use them. */
+  readonly certificates?: Json;
+}
+
+/** The plans of FAPI 2.0. The resource that the tokens open is userinfo. */
 export function fapiPlans(
   settings: Settings,
   pages: Pages,
   given: {
-    readonly dpop: Json;
-    readonly mtls: Json;
-    readonly signing: Json;
+    readonly dpop: FapiClients;
+    readonly mtls: FapiClients;
+    readonly signing: FapiClients;
   },
 ): Plan[] {
   const resource = { resourceUrl: `${settings.issuer}/userinfo` };
@@ -124,26 +150,33 @@ export function fapiPlans(
   const variant = '[openid=openid_connect][fapi_profile=plain_fapi]';
   const profile = 'fapi2-security-profile-final-test-plan';
   const signing = 'fapi2-message-signing-final-test-plan';
+  const configured = (at: Json, { clients, denied: others, certificates }: FapiClients) =>
+    configuration(
+      settings,
+      pages,
+      { resource: at, ...clients, ...certificates },
+      { [denied]: { browser: [pages.denial()], ...others } },
+    );
   return [
     {
       name: `${profile}${variant}[client_auth_type=private_key_jwt][sender_constrain=dpop]`,
       file: 'fapi-dpop.json',
-      configuration: configuration(settings, pages, { resource, ...given.dpop }),
+      configuration: configured(resource, given.dpop),
     },
     {
       name: `${profile}${variant}[client_auth_type=mtls][sender_constrain=mtls]`,
       file: 'fapi-mtls.json',
-      configuration: configuration(settings, pages, { resource: bound, ...given.mtls }),
+      configuration: configured(bound, given.mtls),
     },
     {
       name: `${signing}${variant}[client_auth_type=private_key_jwt][sender_constrain=dpop][fapi_request_method=signed_non_repudiation][fapi_response_mode=jarm]`,
       file: 'fapi-signing.json',
-      configuration: configuration(settings, pages, { resource, ...given.signing }),
+      configuration: configured(resource, given.signing),
     },
   ];
 }
 
-/** The plans of CIBA; the suite asks at an address of ours for each request to be allowed or denied. */
+/** The plans of CIBA. The suite calls the approver after each request that the user must allow or deny. */
 export function cibaPlans(
   settings: Settings,
   given: { readonly poll: Json; readonly ping: Json },
@@ -155,7 +188,7 @@ export function cibaPlans(
     configuration: {
       alias: settings.alias,
       description: 'Vouchsafe',
-      server: { discoveryUrl: `${settings.issuer}/.well-known/openid-configuration` },
+      server: server(settings),
       resource: { resourceUrl: `https://${hostname}:${settings.mtlsPort}/userinfo` },
       automated_ciba_approval_url: `http://${hostname}:${settings.approvalPort}/?request={auth_req_id}&action={action}`,
       ...clients,
