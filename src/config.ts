@@ -69,7 +69,7 @@ const variables = {
   DATA_DIR: { form: z.string().min(1).default('./data'), expected: 'a folder', example: './data' },
   DATABASE_URL: {
     form: databaseUrl.optional(),
-    expected: 'a PostgreSQL connection URL',
+    expected: 'a PostgreSQL connection URL; with several hosts, the primary among them is used',
     example: 'postgres://vouchsafe:secret@db.internal:5432/vouchsafe',
     secret: true,
   },
@@ -77,6 +77,11 @@ const variables = {
     form: z.coerce.number().int().min(2).max(200).default(10),
     expected: 'how many connections, 2 to 200',
     example: '10',
+  },
+  DATABASE_PREPARED: {
+    form: flag.default(true),
+    expected: 'true or false: false behind a PgBouncer that does not follow prepared statements',
+    example: 'false',
   },
   MASTER_KEY: {
     form: masterKeys.optional(),
@@ -209,6 +214,8 @@ export interface Config extends TlsConfig, ClientsConfig {
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
   readonly databasePool: number;
+  /** Whether statements are prepared under names. */
+  readonly databasePrepared: boolean;
   /** Undefined: the key file in the data folder. The first one seals. */
   readonly masterKeys: readonly Buffer[] | undefined;
   readonly smtpUrl: string | undefined;
@@ -282,6 +289,7 @@ function assemble(values: Parsed): Config {
     dataDir: resolve(values.DATA_DIR),
     databaseUrl: values.DATABASE_URL,
     databasePool: values.DATABASE_POOL,
+    databasePrepared: values.DATABASE_PREPARED,
     masterKeys: values.MASTER_KEY,
     smtpUrl: values.SMTP_URL,
     mailFrom: values.MAIL_FROM,

@@ -65,7 +65,7 @@ async function start(config: Config, logger: Logger, opened: Opened): Promise<vo
     onIdleError: (err) => logger.warn({ err }, 'a connection to the database broke'),
   });
   opened.database = database;
-  if (database.notice !== undefined) logger.warn(database.notice);
+  for (const notice of database.notices) logger.warn(notice);
   const migrated = await database.migrate();
   if (migrated.length > 0)
     logger.info({ migrations: migrated }, 'the database was brought up to date');

@@ -99,6 +99,7 @@ export async function createServer({
     db,
     migrations: await knownMigrations(),
     hasKeys: () => engine.isReady,
+    hearsChanges: () => watch.hears,
     isDraining: () => listener.draining,
   });
   // The headers that this makes Koa believe are written by `identifyRequest`.

@@ -1,4 +1,4 @@
-import { isUnavailable } from '../db/database.ts';
+import { isUnavailable } from '../db/sql-state.ts';
 import { AppError } from '../errors.ts';
 
 /** The reason in words: never a stack, and of what was not thrown by us no text, which could hold anything. */

@@ -1,34 +1,36 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { Hosts, type Target } from './hosts.ts';
+import { type DatabaseObserver, primaryClientClass } from './primary-client.ts';
+import { openOnPrimary, PrimaryPool } from './primary-pool.ts';
+import { retryConflicts } from './retry.ts';
 import type { Schema } from './schema.ts';
 import { SharedConnection } from './shared-connection.ts';
 
 /** A database, or the transaction that is under way: what stores take. */
 export type Db = Kysely<Schema> | Transaction<Schema>;
 
-/**
- * Told of each statement before it leaves; what it gives is called once the answer is there. Metrics count with it, and
- * tests count round trips and end the process at a chosen one.
- */
-export type DatabaseObserver = (text: string) => (() => void) | undefined;
+export type { DatabaseObserver } from './primary-client.ts';
 
 export interface DatabaseOptions {
-  readonly connection:
-    | { connectionString: string }
-    | { host: string; port: number; user: string; database: string };
+  /** One server, or several of which one is the primary, in the order in which they are tried. */
+  readonly connection: Target | readonly Target[];
   readonly poolSize: number;
-  /** Milliseconds after which a statement is given up; 5,000 unless told, 0 for none (a migration may take its time). */
+  /** Whether statements are prepared under names; true by default. */
+  readonly prepared?: boolean;
+  /** Milliseconds after which a statement is given up; 5,000 by default, 0 for none (a migration may take its time). */
   readonly timeoutMs?: number;
+  /** Milliseconds that a connection is waited for; 5,000 by default. */
+  readonly connectTimeoutMs?: number;
   readonly observer?: DatabaseObserver | undefined;
-  /** Hears of connections that broke while idle; they leave the pool by themselves. */
+  /** Called for connections that broke while idle; they leave the pool by themselves. */
   readonly onIdleError?: ((error: Error) => void) | undefined;
-  /** What is left once the pool has ended: leaves the embedded server. */
+  /** Called once the pool has ended: leaves the embedded server. */
   readonly release?: () => Promise<void>;
 }
 
 /** Nothing that a request does waits longer on the database than this; the caller answers 503. */
 const TIMEOUT_MS = 5_000;
-const RETRIES = 3;
 const INT8 = 20;
 
 /** A prepared statement: `name` must be the same for the same text. */
@@ -36,11 +38,13 @@ export interface Statement {
   readonly name: string;
   readonly text: string;
   readonly values: unknown[];
+  /** It always writes or locks rows, although its text begins like a read: a standby refuses it by itself. */
+  readonly writes?: boolean;
 }
 
 /**
  * The pool and the two ways to it: Kysely for the stores, and prepared single statements for the paths that are
- * counted in round trips.
+ * counted in round trips. Every statement of either reads from the primary, or fails.
  */
 export class Database {
   readonly kysely: Kysely<Schema>;
@@ -49,16 +53,18 @@ export class Database {
   readonly #release: (() => Promise<void>) | undefined;
 
   constructor(options: DatabaseOptions) {
-    const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+    const { poolSize, prepared = true, observer } = options;
+    const { timeoutMs = TIMEOUT_MS, connectTimeoutMs = TIMEOUT_MS } = options;
     this.#release = options.release;
-    const Client = options.observer === undefined ? pg.Client : observedClient(options.observer);
+    const targets = [options.connection].flat() as Target[];
+    const hosts = new Hosts(targets);
+    const Client = primaryClientClass({ hosts, prepared, observer });
     const connection = {
-      ...options.connection,
       // A socket speaks no TLS, whatever PGSSLMODE says.
-      ...('host' in options.connection && options.connection.host.startsWith('/')
+      ...(targets.every((one) => 'host' in one && one.host.startsWith('/'))
         ? { ssl: false }
         : undefined),
-      connectionTimeoutMillis: TIMEOUT_MS,
+      connectionTimeoutMillis: connectTimeoutMs,
       query_timeout: timeoutMs,
       statement_timeout: timeoutMs,
       idle_in_transaction_session_timeout: timeoutMs,
@@ -66,21 +72,25 @@ export class Database {
       application_name: 'vouchsafe',
       types: { getTypeParser },
     };
-    this.pool = new pg.Pool({ ...connection, max: options.poolSize, Client });
+    const pooled = Client as unknown as pg.PoolConfig['Client'];
+    this.pool = new PrimaryPool({ ...connection, max: poolSize, Client: pooled }, hosts);
     // Without a listener, a connection that breaks while idle would end the process.
     this.pool.on('error', (error) => options.onIdleError?.(error));
-    // The same for one that breaks between two statements of a transaction; the next statement hears of it.
-    this.pool.on('connect', (client) => client.on('error', () => undefined));
     this.kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.pool }) });
     this.#reads = new SharedConnection(
-      () => new Client({ ...connection, pipeline: true }),
+      () =>
+        openOnPrimary(hosts, async () => {
+          const client = new Client({ ...connection, pipeline: true });
+          await client.connect();
+          return client;
+        }),
       options.onIdleError,
     );
   }
 
-  /** Runs one prepared statement: one round trip, retried where the database asks for it. */
+  /** Runs one prepared statement: one round trip, done again where it lost a race. */
   async run<Row>(statement: Statement): Promise<Row[]> {
-    const result = await retried(() => this.pool.query(statement));
+    const result = await this.pool.query(statement);
     return result.rows as Row[];
   }
 
@@ -89,7 +99,7 @@ export class Database {
    * waits for the answer to another.
    */
   async read<Row>(statement: Statement): Promise<Row[]> {
-    const result = await retried(() => this.#reads.query(statement));
+    const result = await this.#reads.query(statement);
     return result.rows as Row[];
   }
 
@@ -98,7 +108,7 @@ export class Database {
    * does nothing but talk to the database.
    */
   transaction<T>(work: (db: Transaction<Schema>) => Promise<T>): Promise<T> {
-    return retried(async () => {
+    return retryConflicts(async () => {
       const hooks: (() => void)[] = [];
       const result = await this.kysely.transaction().execute((db) => {
         commitHooks.set(db, hooks);
@@ -135,70 +145,4 @@ function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string)
       ? pg.types.getTypeParser(oid, 'binary')
       : pg.types.getTypeParser(oid, 'text')
   ) as (value: string) => unknown;
-}
-
-async function retried<T>(work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (attempt === RETRIES || !isPassing(error)) throw error;
-    }
-  }
-}
-
-/** Whether the same work would do now: a race was lost, or a partition was attached while a row waited to be inserted. */
-function isPassing(error: unknown): boolean {
-  const code = sqlState(error);
-  if (code === '23514') return (error as pg.DatabaseError).constraint === undefined;
-  return code === '40001' || code === '40P01';
-}
-
-/** The SQLSTATE of a database error, if it is one. */
-export function sqlState(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : undefined;
-}
-
-/** Whether an insert met a row with the same key. */
-export function isUniqueViolation(error: unknown): boolean {
-  return sqlState(error) === '23505';
-}
-
-/** Whether the database could not be reached, or broke off: what is answered with 503. */
-export function isUnavailable(error: unknown): boolean {
-  const code = sqlState(error) ?? '';
-  if (/^(08|53|57P|58|25P03)/.test(code) || /^E(CONN|PIPE|TIMEDOUT|NOENT|HOST|ACCES)/.test(code))
-    return true;
-  const message = error instanceof Error ? error.message : '';
-  return /timeout exceeded when trying to connect|timeout expired|Query read timeout|Connection terminated|not queryable|(pool|connection) after calling end|canceling statement due to statement timeout/i.test(
-    message,
-  );
-}
-
-type Query = (...args: unknown[]) => unknown;
-
-/** A client that tells of each query; `query` has a dozen overloads, and what passes through is not looked at but for its text. */
-function observedClient(observer: DatabaseObserver): typeof pg.Client {
-  class ObservedClient extends pg.Client {}
-  const { query: original } = pg.Client.prototype as unknown as { query: Query };
-  const query: Query = function query(this: unknown, ...args) {
-    const [config] = args as [string | { text?: string }];
-    const text = typeof config === 'string' ? config : (config.text ?? '');
-    const answered = observer(text);
-    const last = args.at(-1);
-    if (answered === undefined) return original.call(this, ...args);
-    if (typeof last === 'function') {
-      const callback = (...results: unknown[]) => {
-        answered();
-        (last as Query)(...results);
-      };
-      return original.call(this, ...args.slice(0, -1), callback);
-    }
-    const pending = original.call(this, ...args);
-    return pending instanceof Promise ? pending.finally(answered) : pending;
-  };
-  ObservedClient.prototype.query = query as typeof ObservedClient.prototype.query;
-  return ObservedClient;
 }

@@ -1,13 +1,11 @@
-import pg from 'pg';
 import type { Config } from '../config.ts';
 import { AppError } from '../errors.ts';
-import {
-  Database,
-  type DatabaseObserver,
-  type DatabaseOptions,
-  isUnavailable,
-} from './database.ts';
+import { Database, type DatabaseObserver, type DatabaseOptions } from './database.ts';
+import { parseTargets } from './hosts.ts';
 import { migrateUp, migrationStatus } from './migrate.ts';
+import { checkPooler, poolerError } from './pooler.ts';
+import { sqlState } from './sql-state.ts';
+import { transportNotices } from './transport.ts';
 
 export interface OpenOptions {
   readonly observer?: DatabaseObserver | undefined;
@@ -19,8 +17,8 @@ export interface OpenedDatabase {
   readonly db: Database;
   /** It is the PostgreSQL of our own, in the data folder. */
   readonly embedded: boolean;
-  /** A sentence for the operator where something is unusual. */
-  readonly notice: string | undefined;
+  /** Sentences for the operator, each about something unusual. */
+  readonly notices: readonly string[];
   /** The names of the migrations that are still to be run. */
   pendingMigrations(): Promise<string[]>;
   /**
@@ -30,17 +28,22 @@ export interface OpenedDatabase {
   migrate(): Promise<string[]>;
 }
 
+type Settings = Pick<Config, 'databaseUrl' | 'databasePool' | 'dataDir'> &
+  Partial<Pick<Config, 'databasePrepared'>>;
+
 /**
  * Opens the database that DATABASE_URL names or else the embedded one, and waits for its first answer.
- * @throws AppError `database_unreachable`, with the reason; the embedded one's errors.
+ * @throws AppError `database_unreachable`, with the reason; `database_pooler` for a pooler that can't be used as it is set;
+ *   the embedded one's errors.
  */
 export async function openDatabase(
-  config: Pick<Config, 'databaseUrl' | 'databasePool' | 'dataDir'>,
+  config: Settings,
   options: OpenOptions = {},
 ): Promise<OpenedDatabase> {
-  const { connection, notice, close } = await locate(config);
+  const { connection, notices, close } = await locate(config);
   const shared = {
     connection,
+    prepared: config.databasePrepared ?? true,
     onIdleError: options.onIdleError,
   } satisfies Partial<DatabaseOptions>;
   const db = new Database({
@@ -51,9 +54,10 @@ export async function openDatabase(
   });
   try {
     await db.pool.query('select 1');
+    if (config.databaseUrl !== undefined) notices.push(...(await checkPooler(db, shared.prepared)));
   } catch (error) {
     await db.close();
-    throw unreachable(error);
+    throw error instanceof AppError ? error : (poolerError(error) ?? unreachable(error));
   }
   const pendingMigrations = async () =>
     (await migrationStatus(db.kysely))
@@ -62,7 +66,7 @@ export async function openDatabase(
   return {
     db,
     embedded: config.databaseUrl === undefined,
-    notice,
+    notices,
     pendingMigrations,
     async migrate() {
       if ((await pendingMigrations()).length === 0) return [];
@@ -78,48 +82,36 @@ export async function openDatabase(
 
 interface Location {
   readonly connection: DatabaseOptions['connection'];
-  readonly notice: string | undefined;
+  readonly notices: string[];
   readonly close: () => Promise<void>;
 }
 
-async function locate({
-  databaseUrl,
-  dataDir,
-}: Pick<Config, 'databaseUrl' | 'dataDir'>): Promise<Location> {
+async function locate({ databaseUrl, dataDir }: Settings): Promise<Location> {
   if (databaseUrl !== undefined) {
-    checkUrl(databaseUrl);
+    const connection = parseTargets(databaseUrl);
     return {
-      connection: { connectionString: databaseUrl },
-      notice: undefined,
+      connection,
+      notices: transportNotices(connection),
       close: () => Promise.resolve(),
     };
   }
   // Production images leave it out.
   const { openEmbedded } = await import('./embedded.ts');
-  return await openEmbedded(dataDir);
-}
-
-function checkUrl(connectionString: string): void {
-  try {
-    // Parses and connects to nothing.
-    void new pg.Client({ connectionString });
-  } catch {
-    // The parser's own error holds the URL, and with it the password.
-    throw new AppError(
-      'database_unreachable',
-      'DATABASE_URL is not a URL that can be read. Characters such as @ / : # in the password must be percent-encoded.',
-    );
-  }
+  const embedded = await openEmbedded(dataDir);
+  const { connection, notice } = embedded;
+  return {
+    connection,
+    notices: notice === undefined ? [] : [notice],
+    close: () => embedded.close(),
+  };
 }
 
 function unreachable(error: unknown): AppError {
-  const reasons = error instanceof AggregateError ? (error.errors as unknown[]) : [error];
-  const reason = reasons
-    .map((one) => (one instanceof Error ? one.message : String(one)))
-    .join('; ');
-  const advice = isUnavailable(error)
-    ? 'Is it running, and is DATABASE_URL right?'
-    : 'Is DATABASE_URL right?';
+  const state = sqlState(error) ?? '';
+  const reason = error instanceof Error ? error.message : String(error);
+  const advice = /^(28|3D)/.test(state)
+    ? 'Is DATABASE_URL right?'
+    : 'Is it running, and is DATABASE_URL right?';
   return new AppError(
     'database_unreachable',
     `The database does not let us in: ${reason}. ${advice}`,

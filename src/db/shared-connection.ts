@@ -1,4 +1,6 @@
 import type pg from 'pg';
+import type { PrimaryClient } from './primary-client.ts';
+import { ConnectionError } from './sql-state.ts';
 
 /**
  * One connection for many statements at once: each leaves as soon as it is asked for, and is answered in its turn
@@ -7,21 +9,23 @@ import type pg from 'pg';
  * all that wait on it, and the next statement opens another.
  */
 export class SharedConnection {
-  readonly #create: () => pg.Client;
+  readonly #open: () => Promise<PrimaryClient>;
   readonly #onError: ((error: Error) => void) | undefined;
-  #current: Promise<pg.Client> | undefined;
+  #current: Promise<PrimaryClient> | undefined;
   #closed = false;
 
-  /** @param onError hears of a connection that broke; whoever waited on it hears of it besides. */
-  constructor(create: () => pg.Client, onError?: (error: Error) => void) {
-    this.#create = create;
+  /** @param onError called for a connection that broke; the statements under way fail besides. */
+  constructor(open: () => Promise<PrimaryClient>, onError?: (error: Error) => void) {
+    this.#open = open;
     this.#onError = onError;
   }
 
   async query(statement: pg.QueryConfig): Promise<pg.QueryResult> {
-    this.#current ??= this.#connect();
-    const client = await this.#current;
-    return client.query(statement);
+    const opening = (this.#current ??= this.#connect());
+    const client = await opening;
+    if (!client.isOver) return client.query(statement);
+    this.#forget(opening);
+    return this.query(statement);
   }
 
   /** What is under way is answered first. */
@@ -31,21 +35,17 @@ export class SharedConnection {
     await client?.end();
   }
 
-  #connect(): Promise<pg.Client> {
-    // In the words of the pool, by which it is known as what passes (see `isUnavailable`).
-    if (this.#closed)
-      return Promise.reject(new Error('Cannot use the connection after calling end on it'));
-    const client = this.#create();
-    const connected = client.connect().then(() => client);
-    const forget = () => {
-      if (this.#current === connected) this.#current = undefined;
-    };
-    client.on('error', (error) => {
-      forget();
-      this.#onError?.(error);
-    });
-    client.on('end', forget);
-    connected.catch(forget);
-    return connected;
+  async #connect(): Promise<PrimaryClient> {
+    if (this.#closed) throw new ConnectionError('08006', 'The connection was closed');
+    const opening = this.#open();
+    // Before anything else goes on, so that a failed connection is never kept.
+    opening.catch(() => (this.#current = undefined));
+    const client = await opening;
+    client.on('error', (error) => this.#onError?.(error));
+    return client;
+  }
+
+  #forget(opening: Promise<PrimaryClient>): void {
+    if (this.#current === opening) this.#current = undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { isUnavailable } from './database.ts';
+import { isUnavailable } from './sql-state.ts';
 
 /**
  * As many go into one statement. With more, those that wait together would be answered together and ask again together,

@@ -5,10 +5,10 @@ import type { ConfigVersionsTable } from './schema.ts';
 export type Topic = ConfigVersionsTable['topic'];
 
 const POLL_MS = 1_000;
-/** Who has not heard for so long knows nothing for sure: it was suspended, or waits for its database. */
+/** After so long without an answer nothing is known for sure: the process was suspended, or waits for its database. */
 const UNHEARD_MS = 3_000;
 
-/** Tells every process that what it cached of a topic is old; it stands with the change that causes it, or not at all. */
+/** Makes every process drop what it cached of a topic; takes effect with the change that causes it, or not at all. */
 export async function raiseVersion(db: Db, topic: Topic): Promise<void> {
   await db
     .updateTable('config_versions')
@@ -18,7 +18,7 @@ export async function raiseVersion(db: Db, topic: Topic): Promise<void> {
 }
 
 /**
- * Looks once a second whether a topic has changed, so that every process learns of a change within two seconds. While
+ * Looks once a second whether a topic has changed, so that every process knows of a change within two seconds. While
  * the database does not answer, nothing is known to be fresh: the listeners are called until it answers again.
  */
 export class VersionWatch {
@@ -26,6 +26,8 @@ export class VersionWatch {
   readonly #listeners = new Map<Topic, (() => unknown)[]>();
   #known = new Map<Topic, number>();
   #heard = now();
+  /** As `#heard`, but never set by who only asks. */
+  #answered = now();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(db: Database) {
@@ -41,14 +43,19 @@ export class VersionWatch {
     this.#wait();
   }
 
+  /** Whether the changes of others are known: the database was asked, and answered, within three seconds. */
+  get hears(): boolean {
+    return elapsed(this.#answered) <= UNHEARD_MS;
+  }
+
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }
 
   /**
-   * Tells of everything where nothing was heard for seconds, so that who asks next reads anew. Called before what is
-   * cached decides: a process that goes on after it was suspended is asked before it has looked.
+   * Drops every cache after seconds without an answer, so that the next request reads again. Called before what is cached
+   * decides: a process that goes on after it was suspended gets requests before it has looked.
    */
   keepFresh(): void {
     if (elapsed(this.#heard) <= UNHEARD_MS) return;
@@ -74,6 +81,7 @@ export class VersionWatch {
       .map(([topic]) => topic);
     this.#known = found;
     this.#heard = asked;
+    this.#answered = asked;
     this.#tell(changed);
   }
 

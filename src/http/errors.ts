@@ -1,5 +1,5 @@
 import type { Context, Middleware } from 'koa';
-import { isUnavailable } from '../db/database.ts';
+import { isUnavailable } from '../db/sql-state.ts';
 import { AppError, unavailable } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ErrorKind } from '../pages/pages.ts';

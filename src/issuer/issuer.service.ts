@@ -1,7 +1,8 @@
 import { writeAudit } from '../audit/audit.service.ts';
 import type { ClientService } from '../client/client.service.ts';
 import { hasGrantType, isPublic, JWT_BEARER } from '../client/client.ts';
-import { type Database, isUniqueViolation } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
+import { isUniqueViolation } from '../db/sql-state.ts';
 import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';

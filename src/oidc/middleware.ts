@@ -1,6 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { isClientId } from '../client/client.ts';
-import { isUnavailable, type Database } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
+import { isUnavailable } from '../db/sql-state.ts';
 import { AppError, unavailable } from '../errors.ts';
 import { requestOrigin } from '../http/request.ts';
 import { hurryOutbox } from '../outbox/outbox.service.ts';

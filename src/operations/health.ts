@@ -1,9 +1,19 @@
 import type { Middleware } from 'koa';
 import { sql } from 'kysely';
-import type { Database } from '../db/database.ts';
+import type { Database, Statement } from '../db/database.ts';
+import { sqlState } from '../db/sql-state.ts';
 import { issuerPath } from '../http/request.ts';
 
-const checkNames = ['database', 'migrations', 'signing_key', 'clock', 'accepting'] as const;
+const checkNames = [
+  'database',
+  'reads',
+  'writes',
+  'changes',
+  'migrations',
+  'signing_key',
+  'clock',
+  'accepting',
+] as const;
 type CheckName = (typeof checkNames)[number];
 
 export interface Readiness {
@@ -17,6 +27,8 @@ export interface HealthOptions {
   readonly migrations: readonly string[];
   /** The engine has keys and can answer. */
   readonly hasKeys: () => boolean;
+  /** The changes that other processes made are known. */
+  readonly hearsChanges: () => boolean;
   /** The process is about to end. */
   readonly isDraining: () => boolean;
 }
@@ -27,7 +39,24 @@ const MAX_CLOCK_OFFSET_MS = 5_000;
 const FRESH_MS = 1_000;
 /** Shorter than what load balancers wait. */
 const PATIENCE_MS = 2_000;
+/** Seconds after which it makes sense to ask a process again that was not ready. */
+const RETRY_AFTER = '5';
 const UNDEFINED_TABLE = '42P01';
+
+/** What requests read tokens by: a connection of its own. */
+const READ: Statement = { name: 'vs_ready_read', text: 'select 1', values: [] };
+
+/**
+ * A commit that is flushed, and confirmed by synchronous standbys where there are any, and leaves no row. The update finds
+ * none, and is refused where nothing may be written.
+ */
+const WRITE: Statement = {
+  name: 'vs_ready_write',
+  text: `with written as (update config_versions set version = version where false returning 1)
+    select pg_logical_emit_message(true, 'vouchsafe', 'ready') where not exists (select from written)`,
+  values: [],
+  writes: true,
+};
 
 /** Says whether this process should be given requests. */
 export class Health {
@@ -39,10 +68,13 @@ export class Health {
   }
 
   async readiness(): Promise<Readiness> {
-    const { hasKeys, isDraining } = this.#options;
+    const { hasKeys, hearsChanges, isDraining } = this.#options;
     const facts = await this.#facts();
     const passed: Record<CheckName, boolean> = {
       database: facts.answers,
+      reads: facts.reads,
+      writes: facts.writes,
+      changes: hearsChanges(),
       migrations: facts.migrated,
       signing_key: facts.hasSigningKey && hasKeys(),
       clock: facts.clockOffsetMs < MAX_CLOCK_OFFSET_MS,
@@ -57,35 +89,53 @@ export class Health {
   #facts(): Promise<Facts> {
     const now = performance.now();
     if (this.#known === undefined || now - this.#known.at > FRESH_MS)
-      this.#known = { at: now, facts: askWithin(PATIENCE_MS, this.#options) };
+      this.#known = { at: now, facts: ask(this.#options) };
     return this.#known.facts;
   }
 }
 
-interface Facts {
+interface Facts extends Told {
+  readonly reads: boolean;
+  readonly writes: boolean;
+}
+
+/** What one statement by the pool finds out. */
+interface Told {
   readonly answers: boolean;
   readonly migrated: boolean;
   readonly hasSigningKey: boolean;
   readonly clockOffsetMs: number;
 }
 
-const silence: Facts = {
+const silence: Told = {
   answers: false,
   migrated: false,
   hasSigningKey: false,
   clockOffsetMs: Number.POSITIVE_INFINITY,
 };
 
-async function askWithin(patienceMs: number, options: HealthOptions): Promise<Facts> {
-  const { promise, resolve } = Promise.withResolvers<Facts>();
-  const timer = setTimeout(() => resolve(silence), patienceMs);
-  ask(options).then(resolve, () => resolve(silence));
-  const facts = await promise;
-  clearTimeout(timer);
-  return facts;
+async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
+  const [told, reads, writes] = await Promise.all([
+    within(PATIENCE_MS, askPool(db, migrations), silence),
+    within(PATIENCE_MS, db.read(READ).then(succeeded), false),
+    within(PATIENCE_MS, db.run(WRITE).then(succeeded), false),
+  ]);
+  return { ...told, reads, writes };
 }
 
-async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
+const succeeded = () => true;
+
+/** What comes of it, or `otherwise` if it fails or takes too long. */
+async function within<T>(patienceMs: number, work: Promise<T>, otherwise: T): Promise<T> {
+  const { promise, resolve } = Promise.withResolvers<T>();
+  const timer = setTimeout(() => resolve(otherwise), patienceMs);
+  work.then(resolve, () => resolve(otherwise));
+  const result = await promise;
+  clearTimeout(timer);
+  return result;
+}
+
+async function askPool(db: Database, migrations: readonly string[]): Promise<Told> {
   const before = Date.now();
   try {
     const { rows } = await sql<{ now: Date; applied: string[]; signing: boolean }>`
@@ -106,7 +156,7 @@ async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
     };
   } catch (error) {
     // It answers, and knows nothing of us yet.
-    if ((error as { code?: string }).code === UNDEFINED_TABLE) return { ...silence, answers: true };
+    if (sqlState(error) === UNDEFINED_TABLE) return { ...silence, answers: true };
     throw error;
   }
 }
@@ -131,6 +181,7 @@ export function answerHealth(issuer: string, health: Health): Middleware {
     const { ready, checks } =
       path === '/livez' ? { ready: true, checks: undefined } : await health.readiness();
     ctx.status = ready ? 200 : 503;
+    if (!ready) ctx.set('Retry-After', RETRY_AFTER);
     ctx.body = { status: ready ? 'ok' : 'failed', checks };
     return undefined;
   };

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
-import { type Database, type Db, sqlState } from '../db/database.ts';
+import type { Database, Db } from '../db/database.ts';
+import { sqlState } from '../db/sql-state.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Clockwork } from './outbox.ts';
 

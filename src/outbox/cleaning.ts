@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type RawBuilder, sql } from 'kysely';
-import { type Database, isUnavailable } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
+import { isUnavailable } from '../db/sql-state.ts';
 import type { Clockwork } from './outbox.ts';
 import { type Rule, retention } from './retention.ts';
 

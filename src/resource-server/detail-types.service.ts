@@ -1,5 +1,6 @@
 import { writeAudit } from '../audit/audit.service.ts';
-import { type Database, isUniqueViolation } from '../db/database.ts';
+import type { Database } from '../db/database.ts';
+import { isUniqueViolation } from '../db/sql-state.ts';
 import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';

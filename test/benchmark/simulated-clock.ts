@@ -44,9 +44,8 @@ export async function createSimulatedDatabase(
 ): Promise<Connection> {
   const admin = await connect(server);
   await admin.query(`create database ${database}`);
-  await admin.query(`alter database ${database} set search_path = public, pg_catalog`);
   await admin.end();
-  const connection = { ...server, database };
+  const connection = { ...server, database, options: '-c search_path=public,pg_catalog' };
   const client = await connect(connection);
   await client.query(`
     create schema simulated;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { writeAudit } from '../../src/audit/audit.service.ts';
+import { endsConnection, isUnavailable, sqlState } from '../../src/db/sql-state.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/process.ts';
 
@@ -79,6 +80,118 @@ test('a connection that breaks in the middle of a transaction ends the transacti
     });
     await sql`select 1`.execute(trx);
   });
-  await expect(broken).rejects.toThrow('not queryable');
+  await expect(broken).rejects.toMatchObject({ code: expect.stringMatching(/^(08006|57P01)$/) });
   expect((await db.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+});
+
+/** Fails with this SQLSTATE, always or as often as a sequence says. */
+const raise = (state: string, message = 'x') =>
+  sql`do ${sql.lit(`begin raise exception '${message}' using errcode = '${state}'; end`)}`;
+
+const failure = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+const pidOf = async (db: typeof database.db) =>
+  (await db.pool.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]?.pid;
+
+test('16: errors are told apart by SQLSTATE; what makes the database unavailable ends its connection', async () => {
+  const db = database.connect({ poolSize: 1 });
+  const failing = (state: string, message?: string) =>
+    failure(raise(state, message).execute(db.kysely));
+  const unavailable =
+    '08000 08006 08P01 25006 25P03 25P04 26000 28P01 3D000 42P05 53100 53200 53300 55P03 57014 57P01 57P02 57P03 57P05 58030';
+  for (const state of unavailable.split(' ')) {
+    const before = await pidOf(db);
+    const error = await failing(state);
+    expect([sqlState(error), isUnavailable(error), endsConnection(error)]).toEqual([
+      state,
+      true,
+      true,
+    ]);
+    expect(await pidOf(db)).not.toBe(before);
+  }
+  const pid = await pidOf(db);
+  for (const state of ['22P02', '23505', '23514', '42501', '42601', '42P01', 'P0001', 'XX000']) {
+    const error = await failing(state, 'timeout exceeded when trying to connect');
+    expect([sqlState(error), isUnavailable(error)]).toEqual([state, false]);
+  }
+  expect(await pidOf(db)).toBe(pid);
+});
+
+test('16: a pool that is in use, a connection that is lost and one that is refused are unavailable', async () => {
+  const db = database.connect({ poolSize: 1, timeoutMs: 200, connectTimeoutMs: 200 });
+  const held = await db.pool.connect();
+  const read = db.kysely.selectFrom('accounts').select('id').execute();
+  expect(isUnavailable(await failure(read))).toBe(true);
+  expect(isUnavailable(await failure(db.pool.query('select 1')))).toBe(true);
+  expect(isUnavailable(await failure(held.query('select pg_sleep(10)')))).toBe(true);
+  held.release();
+  expect((await db.pool.query('select 1 as one')).rows).toEqual([{ one: 1 }]);
+});
+
+test('16: deadlocks and serialization failures are done again, in a transaction and outside of one, and then unavailable', async () => {
+  const { db } = database;
+  await sql`create sequence tries`.execute(db.kysely);
+  const tries = async () => {
+    const { rows } = await sql<{ n: number }>`select nextval('tries')::int as n`.execute(db.kysely);
+    await sql`alter sequence tries restart`.execute(db.kysely);
+    return (rows[0]?.n ?? 0) - 1;
+  };
+  const losing = (state: string, times: number) =>
+    sql`do ${sql.lit(`begin if nextval('tries') <= ${times} then raise exception 'x' using errcode = '${state}'; end if; end`)}`;
+  for (const state of ['40001', '40P01']) {
+    await losing(state, 3).execute(db.kysely);
+    expect(await tries()).toBe(4);
+    await db.transaction((trx) => losing(state, 3).execute(trx));
+    expect(await tries()).toBe(4);
+    for (const always of [
+      () => losing(state, 100).execute(db.kysely),
+      () => db.transaction((trx) => losing(state, 100).execute(trx)),
+    ]) {
+      const error = await failure(always());
+      expect([isUnavailable(error), endsConnection(error)]).toEqual([true, false]);
+      expect(await tries()).toBe(5);
+    }
+  }
+});
+
+test('16: a session’s settings are ours, whatever the role and the database have', async () => {
+  const { kysely } = database.db;
+  const name = sql.id(database.connection.database);
+  for (const setting of [
+    `datestyle = 'German, DMY'`,
+    `timezone = 'Asia/Kathmandu'`,
+    `intervalstyle = 'sql_standard'`,
+    `bytea_output = 'escape'`,
+    `extra_float_digits = -5`,
+    `standard_conforming_strings = off`,
+    `search_path = elsewhere, pg_catalog`,
+  ])
+    await sql`alter database ${name} set ${sql.raw(setting)}`.execute(kysely);
+  const fresh = database.connect({ poolSize: 1 });
+  const at = new Date('2026-03-04T05:06:07.891Z');
+  const { rows } =
+    await sql`select ${at}::timestamptz as at, '\\x00ff'::bytea as bytes, 0.1::float8 + 0.2 as sum,
+    ${at}::timestamptz::text as text, current_schemas(false)::text as schemas from config_versions limit 1`.execute(
+      fresh.kysely,
+    );
+  expect(rows).toEqual([
+    {
+      at,
+      bytes: Buffer.from([0, 255]),
+      sum: 0.1 + 0.2,
+      text: '2026-03-04 05:06:07.891+00',
+      schemas: '{public}',
+    },
+  ]);
+  const [read] = await fresh.read<{ at: Date }>({
+    name: 'at',
+    text: 'select $1::timestamptz as at',
+    values: [at],
+  });
+  expect(read).toEqual({ at });
+  await sql`alter database ${name} reset all`.execute(kysely);
 });

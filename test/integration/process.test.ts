@@ -78,6 +78,9 @@ test('from nothing on the embedded database: it starts, says where, and finds ev
       status: 'ok',
       checks: {
         database: 'ok',
+        reads: 'ok',
+        writes: 'ok',
+        changes: 'ok',
         migrations: 'ok',
         signing_key: 'ok',
         clock: 'ok',
@@ -347,7 +350,7 @@ test('/readyz is 503 while the database is away, and 200 when it is back', async
   }
   expect((await fetch(`${origin}/readyz`, { method: 'POST' })).status).toBe(405);
 
-  // Nobody is let in, as while a database restarts; who is connected is thrown out.
+  // Connections are refused, as while a database restarts; those that are open are ended.
   const admin = new pg.Client({ ...ownServer.connection, database: 'postgres' });
   await admin.connect();
   try {
@@ -359,8 +362,9 @@ test('/readyz is 503 while the database is away, and 200 when it is back', async
     const { body } = await readyz(origin);
     expect(body).toMatchObject({
       status: 'failed',
-      checks: { database: 'failed', accepting: 'ok' },
+      checks: { database: 'failed', reads: 'failed', writes: 'failed', accepting: 'ok' },
     });
+    expect((await fetch(`${origin}/readyz`)).headers.get('retry-after')).toBe('5');
     expect((await fetch(`${origin}/livez`)).status).toBe(200);
     expect((await fetch(`${issuer}/.well-known/openid-configuration`)).status).toBe(200);
   } finally {

@@ -3,6 +3,7 @@ import { connect, createServer, type Server as SocketServer, type Socket } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/process.ts';
 import {
@@ -118,5 +119,43 @@ test('while it is away everything answers 503 in its own form, and afterwards go
   await until(async () => (await fetch(new URL('/readyz', server.url))).status === 200);
   expect((await fetch(`${server.url}/revocations`)).status).toBe(200);
   // Nothing of the failed exchange was done: the code is whole.
+  expect((await exchange(server.url, client, authorization)).status).toBe(200);
+});
+
+test('16: where the database takes no writes, everything answers 503, and goes on when it does', async () => {
+  const authorization = await browser.authorize(server.url, client);
+  const name = database.connection.database;
+  const admin = new pg.Client({ ...database.connection, database: 'postgres' });
+  await admin.connect();
+  const turn = async (state: 'on' | 'off') => {
+    await admin.query(`alter database ${name} set default_transaction_read_only = ${state}`);
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name = 'vouchsafe'`,
+      [name],
+    );
+  };
+  try {
+    await turn('on');
+    const token = await exchange(server.url, client, authorization);
+    expect(token).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } });
+    const introspection = await post(server.url, '/introspect', client, {
+      token: `vs_at_${'x'.repeat(43)}`,
+    });
+    expect(introspection).toMatchObject({
+      status: 503,
+      body: { error: 'temporarily_unavailable' },
+    });
+    const { response: page } = await browser.tab().ask(server.url, client);
+    expect(page.status).toBe(503);
+    expect(page.headers.get('retry-after')).toBe('5');
+    await until(async () => {
+      const ready = await fetch(new URL('/readyz', server.url));
+      return ready.status === 503 && ready.headers.get('retry-after') === '5';
+    });
+  } finally {
+    await turn('off');
+    await admin.end();
+  }
+  await until(async () => (await fetch(new URL('/readyz', server.url))).status === 200);
   expect((await exchange(server.url, client, authorization)).status).toBe(200);
 });

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { Database, type DatabaseObserver } from '../../src/db/database.ts';
+import { Database, type DatabaseObserver, type DatabaseOptions } from '../../src/db/database.ts';
 
 /** The migrated database that every test database is a copy of. */
 export const templateDatabase = 'vouchsafe_template';
@@ -8,10 +8,15 @@ export const templateDatabase = 'vouchsafe_template';
 export interface TestDatabase {
   readonly db: Database;
   readonly connection: { host: string; port: number; user: string; database: string };
-  /** The same as a URL, for processes that are told by DATABASE_URL. */
+  /** The same as a URL, for processes that take DATABASE_URL. */
   readonly url: string;
   /** Another pool on it, as a second process would have. */
-  connect(options?: { poolSize?: number; observer?: DatabaseObserver }): Database;
+  connect(
+    options?: Partial<Omit<DatabaseOptions, 'connection'>> & {
+      /** As libpq takes them: `-c name=value`. */
+      options?: string;
+    },
+  ): Database;
   /** Closes every pool and drops the database. */
   drop(): Promise<void>;
 }
@@ -30,8 +35,12 @@ export async function createTestDatabase(
   await administer(server, `create database ${name} template ${templateDatabase}`);
   const connection = { ...server, database: name };
   const pools: Database[] = [];
-  const connect: TestDatabase['connect'] = ({ poolSize = 10, observer } = {}) => {
-    const database = new Database({ connection, poolSize, observer });
+  const connect: TestDatabase['connect'] = ({ poolSize = 10, options, ...more } = {}) => {
+    const database = new Database({
+      connection: options === undefined ? connection : { ...connection, options },
+      poolSize,
+      ...more,
+    });
     pools.push(database);
     return database;
   };
