@@ -68,7 +68,7 @@ function ownUid(ctx: Context, provider: Provider): string | undefined {
 /** Without the cookie it is another browser's, or the browser has dropped the cookie with the interaction's end. */
 async function foreign(uid: string): Promise<AppError> {
   const read = await currentUnit().findInteraction(uid);
-  const lives = read !== undefined && read.expiresAt > new Date();
+  const lives = read !== undefined && !read.expired;
   return lives
     ? new AppError('other_browser', 'This began in another browser.', { status: 400 })
     : expired();

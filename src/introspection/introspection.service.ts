@@ -3,7 +3,6 @@ import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
 import { StatementBatch } from '../db/statement-batch.ts';
 import { sha256 } from '../lib/hash.ts';
-import { epochSeconds } from '../lib/time.ts';
 import { isJwt, kindOf, type LiveToken, liveJwt, liveOpaque } from '../unit-of-work/live-token.ts';
 import { findTokenWorths, isMachineJwtLive } from '../unit-of-work/token-reads.ts';
 import type { PresentedJwt, TokenWorth } from '../unit-of-work/records.ts';
@@ -45,7 +44,7 @@ export class IntrospectionService {
     const kind = kindOf(token);
     if (kind === undefined) return undefined;
     const worth = await this.#worths.do(sha256(token));
-    return liveOpaque(kind, worth, epochSeconds(), this.#parts.subjects);
+    return liveOpaque(kind, worth, this.#parts.subjects);
   }
 
   /** What the client is told of the token; undefined stands for one that is not live. */

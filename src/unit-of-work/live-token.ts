@@ -65,17 +65,15 @@ export function kindOf(token: string): LiveToken['kind'] | undefined {
 /** Whether it has the form of a JWT, which is all that the engine looks at. */
 export const isJwt = (token: string) => token.split('.', 3).length === 3;
 
-/** What an opaque token is worth, and who its person is for others. `now` are epoch seconds: by our clock as by the database's, what is over stays over. */
+/** What an opaque token is worth, and who its person is for others. The database has decided whether its time is over. */
 export function liveOpaque(
   kind: LiveToken['kind'],
   worth: TokenWorth | undefined,
-  now: number,
   subjects: Subjects,
 ): LiveToken | undefined {
   if (worth === undefined || worth.token.kind !== kind || !worth.live) return undefined;
   const { token, username, roles } = worth;
   const payload = token.payload as unknown as Stored;
-  if (payload.exp <= now) return undefined;
   const { jkt, 'x5t#S256': x5t } = payload;
   return {
     kind,

@@ -25,7 +25,7 @@ const poll = prepared(`with polled as (
       poll_interval = case when ${early} then least(poll_interval + 5, 60) else poll_interval end
     where id_hash = $1 and kind = $2 and client_id = $3 and state = 'pending' and expires_at > now()
     returning polled_early)
-  select r.client_id, r.account_id, r.grant_id, r.payload, r.answer, r.created_at, r.expires_at,
+  select r.client_id, r.account_id, r.grant_id, r.payload, r.answer, r.created_at, r.expires_at, r.expires_at <= now() as expired,
     coalesce((select polled_early from polled), false) as early,
     extract(epoch from now() - r.consumed_at)::float8 as consumed_age,
     ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
@@ -36,7 +36,7 @@ const poll = prepared(`with polled as (
   where r.id_hash = $1 and r.kind = $2`);
 
 const askedColumns = `r.id, r.kind, r.client_id, r.account_id, r.payload, r.payload_sealed,
-  (r.state = 'pending' and r.expires_at > now()) as pending, r.created_at, r.expires_at`;
+  (r.state = 'pending' and r.expires_at > now()) as pending, r.created_at, r.expires_at, r.expires_at <= now() as expired`;
 
 const readAsked = prepared(`select ${askedColumns} from polled_requests r where r.id = $1`);
 
@@ -58,6 +58,7 @@ interface PollRow {
   answer: Payload | null;
   created_at: Date;
   expires_at: Date;
+  expired: boolean;
   early: boolean;
   consumed_age: number | null;
   account: RawAccount | null;
@@ -87,6 +88,7 @@ export async function pollRequest(
     answer: row.answer ?? undefined,
     createdAt: row.created_at,
     expiresAt: row.expires_at,
+    expired: row.expired,
     isEarly: row.early,
     consumedAge: row.consumed_age ?? undefined,
     account: toAccount(row.account),
@@ -105,6 +107,7 @@ interface AskedRow {
   pending: boolean;
   created_at: Date;
   expires_at: Date;
+  expired: boolean;
 }
 
 const toAsked = (row: AskedRow): AskedRequest => ({
@@ -117,6 +120,7 @@ const toAsked = (row: AskedRow): AskedRequest => ({
   isPending: row.pending,
   createdAt: row.created_at,
   expiresAt: row.expires_at,
+  expired: row.expired,
 });
 
 /** The request by what our own pages know it by, whatever has become of it. */

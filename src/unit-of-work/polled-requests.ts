@@ -44,6 +44,8 @@ export interface AskedRequest {
   readonly isPending: boolean;
   readonly createdAt: Date;
   readonly expiresAt: Date;
+  /** By the database's clock, when it was read. */
+  readonly expired: boolean;
 }
 
 /** A request as the program that polls sees it, with all that stands behind its answer. */
@@ -55,6 +57,8 @@ export interface PolledRead {
   readonly answer: Payload | undefined;
   readonly createdAt: Date;
   readonly expiresAt: Date;
+  /** By the database's clock, when it was read. */
+  readonly expired: boolean;
   /** This poll came before its time. */
   readonly isEarly: boolean;
   /** Seconds since its answer was taken, by the database's clock; undefined while it was not. */

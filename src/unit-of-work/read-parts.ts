@@ -21,7 +21,7 @@ export const family = (
 ) => `case when ${g}.id is null then null else jsonb_build_object(
   'id', ${g}.id, 'accountId', ${g}.account_id, 'clientId', ${g}.client_id, 'sessionUid', ${g}.session_uid,
   'consentVersion', ${g}.consent_version, 'keyId', ${g}.key_id, 'payload', ${g}.payload, 'createdAt', extract(epoch from ${g}.created_at),
-  'expiresAt', extract(epoch from ${g}.expires_at), 'revoked', ${g}.revoked_at is not null) end as ${as}`;
+  'expiresAt', extract(epoch from ${g}.expires_at), 'expired', ${g}.expires_at <= now(), 'revoked', ${g}.revoked_at is not null) end as ${as}`;
 
 export const consent = (
   c: string,
@@ -35,7 +35,7 @@ export const session = (
   as: string,
 ) => `case when ${s}.uid is null then null else jsonb_build_object(
   'uid', ${s}.uid, 'accountId', ${s}.account_id, 'payload', ${s}.payload, 'createdAt', extract(epoch from ${s}.created_at),
-  'expiresAt', extract(epoch from ${s}.expires_at), 'clients', (
+  'expiresAt', extract(epoch from ${s}.expires_at), 'expired', ${s}.expires_at <= now(), 'clients', (
     select coalesce(jsonb_object_agg(sc.client_id, jsonb_strip_nulls(jsonb_build_object(
       'sid', sc.sid, 'grantId', sc.grant_id, 'persistsLogout', case when sc.persists_logout then true end))), '{}')
     from session_clients sc where sc.session_uid = ${s}.uid)) end as ${as}`;
@@ -46,7 +46,7 @@ export const boundSession = (
   as: string,
 ) => `case when ${s}.uid is null then null else jsonb_build_object(
   'uid', ${s}.uid, 'accountId', ${s}.account_id, 'payload', ${s}.payload, 'createdAt', extract(epoch from ${s}.created_at),
-  'expiresAt', extract(epoch from ${s}.expires_at), 'clients', '{}'::jsonb) end as ${as}`;
+  'expiresAt', extract(epoch from ${s}.expires_at), 'expired', ${s}.expires_at <= now(), 'clients', '{}'::jsonb) end as ${as}`;
 
 export interface RawFamily
   extends Omit<FamilyRecord, 'createdAt' | 'expiresAt' | 'sessionUid' | 'consentVersion'> {
@@ -66,6 +66,7 @@ export interface RawSession {
   payload: Payload;
   createdAt: number;
   expiresAt: number;
+  expired: boolean;
   clients: Record<string, SessionClientRecord>;
 }
 

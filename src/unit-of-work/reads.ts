@@ -51,7 +51,7 @@ const readConsent = prepared(
 
 /** With it come the session it started from, who is signing in, and what that person decided for the client. */
 const readInteraction =
-  prepared(`select i.payload, i.progress, i.expires_at, s.id_hash, ${session('s', 'session')},
+  prepared(`select i.payload, i.progress, i.expires_at <= now() as expired, s.id_hash, ${session('s', 'session')},
   ${account('a', 'account')}, ${consent('c', 'consent')}
   from interactions i
   left join sessions s on s.uid = i.payload->'session'->>'uid' and s.ended_at is null
@@ -69,7 +69,8 @@ export interface SessionRead {
 export interface InteractionRead {
   readonly payload: Payload;
   readonly progress: Payload | undefined;
-  readonly expiresAt: Date;
+  /** By the database's clock. */
+  readonly expired: boolean;
   readonly session: SessionRecord | undefined;
   readonly account: AccountRecord | undefined;
   readonly consent: ConsentRecord | undefined;
@@ -143,7 +144,7 @@ export async function findInteraction(
   const [row] = await db.run<{
     payload: Payload;
     progress: Payload | null;
-    expires_at: Date;
+    expired: boolean;
     id_hash: Buffer | null;
     session: RawSession | null;
     account: RawAccount | null;
@@ -153,7 +154,7 @@ export async function findInteraction(
   return {
     payload: row.payload,
     progress: row.progress ?? undefined,
-    expiresAt: row.expires_at,
+    expired: row.expired,
     session: toSession(row.session, row.id_hash ?? Buffer.alloc(0), false),
     account: toAccount(row.account),
     consent: row.consent ?? undefined,

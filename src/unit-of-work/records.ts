@@ -31,6 +31,8 @@ export interface FamilyRecord {
   readonly payload: Payload;
   readonly createdAt: Date;
   readonly expiresAt: Date;
+  /** By the database's clock, when it was read. */
+  readonly expired: boolean;
   readonly revoked: boolean;
 }
 
@@ -57,6 +59,8 @@ export interface SessionRecord {
   readonly payload: Payload;
   readonly createdAt: Date;
   readonly expiresAt: Date;
+  /** By the database's clock, when it was read. */
+  readonly expired: boolean;
   readonly clients: Readonly<Record<string, SessionClientRecord>>;
   /** Found by the id it had before its last change: it may be read, and nothing else. */
   readonly byPreviousId: boolean;

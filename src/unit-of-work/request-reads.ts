@@ -1,6 +1,5 @@
 import type { Database } from '../db/database.ts';
 import { sha256 } from '../lib/hash.ts';
-import { epochSeconds } from '../lib/time.ts';
 import { kindOf, type LiveToken, liveJwt, liveOpaque } from './live-token.ts';
 import { type Poll, pollRequest } from './polled-reads.ts';
 import type { PolledRead } from './polled-requests.ts';
@@ -81,7 +80,7 @@ export class RequestReads {
     if (jwt !== undefined) return liveJwt(jwt, await this.findToken(jwt.jti), subjects);
     const kind = kindOf(presented);
     if (kind === undefined) return undefined;
-    return liveOpaque(kind, await this.findToken(presented), epochSeconds(), subjects);
+    return liveOpaque(kind, await this.findToken(presented), subjects);
   }
 
   async findSession(id: string): Promise<SessionRecord | undefined> {

@@ -63,7 +63,8 @@ const tokenJoins = `left join grants g on g.id = t.grant_id
   left join clients c on c.id = t.client_id
   left join sessions s on s.uid = t.session_uid and s.ended_at is null`;
 
-const readToken = prepared(`select ${tokenColumns}, ${standing} as standing,
+const readToken =
+  prepared(`select ${tokenColumns}, ${standing} as standing, t.expires_at <= now() as expired,
   extract(epoch from now() - t.consumed_at)::float8 as consumed_age,
   ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
   from tokens t ${tokenJoins} where t.id_hash = $1`);
@@ -75,7 +76,7 @@ const readLiveTokens = preparedRows(
   cross join lateral (select ${tokenColumns} from tokens t ${tokenJoins} where t.id_hash = ids.id_hash limit 1) found`,
 );
 
-const readMachineJwt = prepared(`select
+const readMachineJwt = prepared(`select to_timestamp($4) <= now() as expired,
   exists (select from clients where id = $2 and disabled_at is null
     and (tokens_since is null or to_timestamp($3) > tokens_since)) as client_live,
   exists (select from revoked_tokens where id_hash = $1) as revoked`);
@@ -83,6 +84,8 @@ const readMachineJwt = prepared(`select
 export interface TokenRead extends TokenWorth {
   /** What it rests on is there: see `standing`. */
   readonly standing: boolean;
+  /** By the database's clock. */
+  readonly expired: boolean;
   /** Seconds since it was used up, by the database's clock; undefined while it was not. */
   readonly consumedAge: number | undefined;
   readonly account: AccountRecord | undefined;
@@ -127,6 +130,7 @@ export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead
   const [row] = await db.read<
     TokenRow & {
       standing: boolean;
+      expired: boolean;
       consumed_age: number | null;
       account: RawAccount | null;
       family: RawFamily | null;
@@ -137,6 +141,7 @@ export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead
   return {
     ...toTokenWorth(row),
     standing: row.standing,
+    expired: row.expired,
     consumedAge: row.consumed_age ?? undefined,
     account: toAccount(row.account),
     family: toFamily(row.family),
@@ -157,14 +162,18 @@ export async function findTokenWorths(
   return worths;
 }
 
-/** Whether a machine's JWT access token stands: it has no row, only a place in the denylist once revoked. */
+/** Whether a machine's JWT access token is live: it has no row, only a place in the denylist once revoked. */
 export async function isMachineJwtLive(
   db: Database,
   idHash: Buffer,
-  { clientId, issuedAt }: { readonly clientId: string; readonly issuedAt: number },
+  {
+    clientId,
+    issuedAt,
+    expiresAt,
+  }: { readonly clientId: string; readonly issuedAt: number; readonly expiresAt: number },
 ): Promise<boolean> {
-  const [row] = await db.read<{ client_live: boolean; revoked: boolean }>(
-    readMachineJwt(idHash, clientId, issuedAt),
+  const [row] = await db.read<{ client_live: boolean; revoked: boolean; expired: boolean }>(
+    readMachineJwt(idHash, clientId, issuedAt, expiresAt),
   );
-  return row?.client_live === true && !row.revoked;
+  return row?.client_live === true && !row.revoked && !row.expired;
 }

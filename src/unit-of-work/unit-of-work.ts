@@ -118,6 +118,7 @@ export class UnitOfWork extends RequestReads {
       payload: write.payload,
       createdAt: new Date(),
       expiresAt: write.expiresAt,
+      expired: false,
       revoked: false,
     });
   }

@@ -26,6 +26,8 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
+const shiftedClock = join(import.meta.dirname, 'shifted-clock.ts');
+
 /** The master key of every test server on one database. */
 export const testMasterKey = Buffer.alloc(32, 7);
 
@@ -44,7 +46,7 @@ export async function startServerProcess(
       LOG_LEVEL: 'error',
       ...env,
     },
-    execArgv: [],
+    execArgv: 'VOUCHSAFE_TEST_CLOCK_OFFSET' in env ? ['--import', shiftedClock] : [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   // One that a failed test has left behind keeps nobody waiting: it ends when its parent does.

@@ -2,6 +2,7 @@ import type { Adapter, AdapterPayload } from 'oidc-provider';
 import type { ClientService } from '../../client/client.service.ts';
 import { fromEpoch } from '../../lib/time.ts';
 import { clientMetadata } from './clients.ts';
+import { judgedExp } from './expiry.ts';
 import { familyAdapter } from './grants.ts';
 import { polledAdapter } from './decoupled-requests.ts';
 import { pushedRequestAdapter, withoutPushedId, withPushedId } from './pushed-requests.ts';
@@ -49,7 +50,9 @@ function adapterOf(name: string, parts: RepetitionParts): Partial<Adapter> | und
 const interactionAdapter: Partial<Adapter> = {
   async find(id) {
     const read = await currentUnit().findInteraction(id);
-    return read && { ...withPushedId(read.payload), jti: id };
+    if (read === undefined) return undefined;
+    const exp = judgedExp(read.payload.exp as number, read.expired);
+    return { ...withPushedId(read.payload), exp, jti: id };
   },
   async upsert(id, payload) {
     const { jti: _, session, ...rest } = payload as Payload & { session?: Payload };

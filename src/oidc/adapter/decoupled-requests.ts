@@ -20,6 +20,7 @@ import {
   polledKinds,
 } from '../../unit-of-work/polled-requests.ts';
 import { openSecrets, sealSecrets, userCodeMac } from '../decoupled/secrets.ts';
+import { judgedExp } from './expiry.ts';
 import type { Payload } from '../../unit-of-work/records.ts';
 import { codeGrace } from './repetitions.ts';
 import { currentRoute } from './unsupported.ts';
@@ -83,7 +84,7 @@ function payloadOf(read: PolledRead, kind: PolledKind): AdapterPayload {
     kind: polledKinds[kind].model,
     clientId: read.clientId,
     iat: epochSeconds(read.createdAt),
-    exp: epochSeconds(read.expiresAt),
+    exp: judgedExp(epochSeconds(read.expiresAt), read.expired),
   };
 }
 
@@ -98,7 +99,7 @@ async function findAsked(id: string): Promise<AdapterPayload | undefined> {
     jti: id,
     clientId: request.clientId,
     iat: epochSeconds(request.createdAt),
-    exp: epochSeconds(request.expiresAt),
+    exp: judgedExp(epochSeconds(request.expiresAt), request.expired),
   } as AdapterPayload;
 }
 

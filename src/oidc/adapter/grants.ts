@@ -3,6 +3,7 @@ import type { Client } from '../../client/client.ts';
 import type { ClientService } from '../../client/client.service.ts';
 import { epochSeconds } from '../../lib/time.ts';
 import { withinAllowList } from '../authorization/allow-list.ts';
+import { judgedExp } from './expiry.ts';
 import type { FamilyRecord } from '../../unit-of-work/records.ts';
 import { currentRoute } from './unsupported.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
@@ -41,6 +42,6 @@ function familyPayload(family: FamilyRecord, client: Client): AdapterPayload {
     accountId: family.accountId,
     clientId: family.clientId,
     iat: epochSeconds(family.createdAt),
-    exp: epochSeconds(family.expiresAt),
+    exp: judgedExp(epochSeconds(family.expiresAt), family.expired),
   };
 }

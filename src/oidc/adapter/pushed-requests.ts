@@ -1,6 +1,7 @@
 import Provider, { type Adapter, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../../db/database.ts';
 import { epochSeconds, fromEpoch } from '../../lib/time.ts';
+import { judgedExp } from './expiry.ts';
 import type { Payload } from '../../unit-of-work/records.ts';
 import { prepared } from '../../unit-of-work/statement.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
@@ -32,7 +33,8 @@ export const pushedRequestAdapter: Partial<Adapter> = {
     if (pushed.isHandle(id))
       return { jti: id, kind: 'PushedAuthorizationRequest', exp: epochSeconds() + 1 };
     const payload = await findPushed(db, pushed.hashOf(id), clientOf());
-    return payload && { ...payload, jti: id };
+    // The read gives only what has not expired.
+    return payload && { ...payload, exp: judgedExp(payload.exp as number, false), jti: id };
   },
   async upsert(id, payload) {
     const { jti: _, ...rest } = payload;

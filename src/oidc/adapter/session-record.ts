@@ -1,6 +1,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import { epochSeconds, fromEpoch } from '../../lib/time.ts';
 import { isConsoleClient } from '../console-clients.ts';
+import { judgedExp } from './expiry.ts';
 import type { Payload, SessionClientRecord, SessionRecord } from '../../unit-of-work/records.ts';
 
 /** Between the engine's sessions and our rows. */
@@ -20,7 +21,7 @@ export function sessionPayload(session: SessionRecord, id: string): AdapterPaylo
     uid: session.uid,
     ...(session.accountId === undefined ? {} : { accountId: session.accountId }),
     iat: epochSeconds(session.createdAt),
-    exp: epochSeconds(session.expiresAt),
+    exp: judgedExp(epochSeconds(session.expiresAt), session.expired),
     authorizations: Object.fromEntries(
       Object.entries(session.clients).map(([clientId, one]) => [clientId, { ...one }]),
     ),

@@ -10,13 +10,15 @@ import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 export const sessionAdapter: Partial<Adapter> = {
   async find(id) {
     const session = await currentUnit().findSession(id);
-    return session && (await hasAccount(session)) ? sessionPayload(session, id) : undefined;
+    return session && !session.expired && (await hasAccount(session))
+      ? sessionPayload(session, id)
+      : undefined;
   },
   /** For tokens that end with their session: it answers for the families it has, each bound to it by its own row. */
   async findByUid(uid) {
     const unit = currentUnit();
     const session = await unit.findSessionByUid(uid);
-    if (session === undefined) return undefined;
+    if (session === undefined || session.expired) return undefined;
     const bound = unit
       .familiesOf(uid)
       .map((family) => [family.clientId, { grantId: family.id }] as const);

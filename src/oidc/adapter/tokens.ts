@@ -1,6 +1,7 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { fromEpoch } from '../../lib/time.ts';
 import { prefixes } from '../../unit-of-work/live-token.ts';
+import { judgedExp } from './expiry.ts';
 import { jwtPayload } from '../present-jwt.ts';
 import type { Payload, TokenKind, TokenRecord } from '../../unit-of-work/records.ts';
 import {
@@ -93,7 +94,11 @@ async function findToken(
     if (kind === 'machine') return (await unit.isMachineJwtLive(jwt)) ? jwtPayload(jwt) : undefined;
     const read = await unit.findToken(jwt.jti);
     if (read?.token.kind !== 'jwt' || !read.standing) return undefined;
-    const found = { ...jwtPayload(jwt), accountId: read.token.accountId };
+    const found = {
+      ...jwtPayload(jwt),
+      exp: judgedExp(jwt.expiresAt, read.expired),
+      accountId: read.token.accountId,
+    };
     return read.token.generation > 0
       ? found
       : { ...found, grantId: read.token.grantId, ...sessionOf(read) };
@@ -101,7 +106,7 @@ async function findToken(
   if (!id.startsWith(prefixes[kind])) return undefined;
   const read = await unit.findToken(id);
   if (read === undefined || read.token.kind !== kind || !read.standing) return undefined;
-  const payload = read.token.payload ?? emptied(kind, read.token);
+  const payload = judged(read) ?? emptied(kind, read.token);
   const found = { ...(read.token.generation > 0 ? withoutFamily(payload) : payload), jti: id };
   const age = read.consumedAge;
   if (age === undefined) return found;
@@ -123,6 +128,10 @@ async function findToken(
   if (kind === 'code') unit.noteRepetition(read.token);
   else unit.repeatedRefresh = read.token.clientId;
   return found;
+}
+
+function judged({ token: { payload }, expired }: TokenRead): Payload | undefined {
+  return payload && { ...payload, exp: judgedExp(payload.exp as number, expired) };
 }
 
 /**

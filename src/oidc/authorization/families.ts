@@ -62,6 +62,7 @@ function isUsable(
   const left = epochSeconds(family.expiresAt) - epochSeconds();
   return (
     !family.revoked &&
+    !family.expired &&
     family.accountId === accountId &&
     family.clientId === clientId &&
     left > familyTtl / 2 &&
