@@ -14,6 +14,7 @@ export async function openOnPrimary<Client>(
   hosts: Hosts,
   open: () => Promise<Client>,
 ): Promise<Client> {
+  const reasons: string[] = [];
   for (let left = hosts.count; ; left--) {
     try {
       return await open();
@@ -23,8 +24,13 @@ export async function openOnPrimary<Client>(
       if (!isUnavailable(error)) {
         throw new ConnectionError('53300', (error as Error).message, error);
       }
-      if (sqlState(error) === POOLER && hosts.sendFewerSettings()) left++;
-      else if (left <= 1) throw error;
+      if (sqlState(error) === POOLER && hosts.sendFewerSettings()) {
+        left++;
+        continue;
+      }
+      if (hosts.count === 1) throw error;
+      reasons.push((error as Error).message);
+      if (left <= 1) throw new ConnectionError('08001', reasons.join('; '), error);
     }
   }
 }

@@ -45,7 +45,8 @@ export class MainProcess {
     const failed = this.ended.then((code) => {
       throw new Error(`the server ended with ${code}:\n${this.stderr}`);
     });
-    await Promise.race([until(() => this.stdout.includes('Vouchsafe is ready')), failed]);
+    // The first start on a database makes keys, which takes its time on a busy machine.
+    await Promise.race([until(() => this.stdout.includes('Vouchsafe is ready'), 45_000), failed]);
     return this;
   }
 
