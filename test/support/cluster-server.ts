@@ -12,7 +12,7 @@ export const clusterUrl = (ports: readonly number[], query = '', host = '127.0.0
 export interface ClusterServer {
   readonly url: string;
   readonly main: MainProcess;
-  ready(): Promise<{ status: number; checks: Record<string, string> }>;
+  readonly ready: () => Promise<{ status: number; checks: Record<string, string> }>;
 }
 
 /** All servers on one cluster have this one, as all processes of one installation have. */
@@ -65,7 +65,7 @@ export interface RevocableToken {
   readonly client: Credentials;
   readonly token: string;
   /** Stops the standby's replay once it knows the token, and revokes the token at `server`, which reaches the primary. */
-  revokeUnseen(server: string): Promise<void>;
+  readonly revokeUnseen: (server: string) => Promise<void>;
 }
 
 export async function issueToken(cluster: Cluster, server: string): Promise<RevocableToken> {
