@@ -84,6 +84,7 @@ test('38: a change of keys or APIs is in the next documents', async () => {
       const answers = [await body('/jwks'), await body(discovery)];
       return answers.every(([fastPath, engine]) => fastPath === engine);
     });
+    expect((await get(pair, '/jwks'))[0].byFastPath).toBe(true);
   } finally {
     await pair.close();
   }
