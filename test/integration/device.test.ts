@@ -38,7 +38,10 @@ beforeAll(async () => {
   another = await startServerProcess(t, server.issuer);
   // The server has heard of the API.
   await until(async () => {
-    const { status } = await post(server.issuer, '/device_authorization', tv, { resource: albums });
+    const { status } = await post(server.issuer, '/device_authorization', tv, {
+      scope: 'openid',
+      resource: albums,
+    });
     return status === 200;
   });
 });
