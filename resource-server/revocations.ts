@@ -1,4 +1,5 @@
 import { jwtVerify } from 'jose';
+import type { LiveToken } from './auth.ts';
 import { epochSeconds } from './clock.ts';
 import { Unavailable } from './errors.ts';
 import { isObject } from './fetch-document.ts';
@@ -19,6 +20,8 @@ export interface RevocationPage {
   readonly tokens: readonly (readonly [hash: string, exp: number])[];
   /** By client: its tokens of this time, and of every time before, are dead (epoch seconds). */
   readonly clients: readonly (readonly [clientId: string, before: number])[];
+  /** By the hash of a permission: tokens of this time, and of every time before, that carry it are dead (epoch seconds). */
+  readonly permissions: readonly (readonly [hash: string, before: number])[];
 }
 
 export interface PageRules {
@@ -58,10 +61,16 @@ export async function verifyPage(
 function readEvent(events: unknown): Omit<RevocationPage, 'issuedAt'> {
   const event = isObject(events) ? events[EVENT] : undefined;
   if (!isObject(event)) throw new TypeError('it holds no revocations');
-  const { cursor, more = false, tokens = {}, clients = {} } = event;
+  const { cursor, more = false, tokens = {}, clients = {}, permissions = {} } = event;
   if (typeof cursor !== 'string' || cursor === '' || typeof more !== 'boolean')
     throw new TypeError('it holds no cursor');
-  return { cursor, more, tokens: times(tokens), clients: times(clients) };
+  return {
+    cursor,
+    more,
+    tokens: times(tokens),
+    clients: times(clients),
+    permissions: times(permissions),
+  };
 }
 
 /** Whether a page that was signed then may be gone by still. */
@@ -80,12 +89,20 @@ function times(value: unknown): [string, number][] {
   });
 }
 
+/** What is asked of a token. */
+export interface AskedToken {
+  readonly jti: string;
+  readonly issuedAt: number;
+  readonly token: Pick<LiveToken, 'claims' | 'clientId' | 'isClient' | 'scopes'>;
+}
+
 /** What is revoked, as far as it still matters; never more than `size` entries. */
 export class Revocations {
   readonly #size: number;
   readonly #clockTolerance: number;
   readonly #tokens = new Map<string, number>();
   readonly #clients = new Map<string, number>();
+  readonly #permissions = new Map<string, number>();
 
   constructor(size: number, clockTolerance: number) {
     this.#size = size;
@@ -93,15 +110,22 @@ export class Revocations {
   }
 
   /** @throws Unavailable where there are more entries than may be kept */
-  add({ tokens, clients }: Pick<RevocationPage, 'tokens' | 'clients'>): void {
+  add({
+    tokens,
+    clients,
+    permissions,
+  }: Pick<RevocationPage, 'clients' | 'permissions' | 'tokens'>): void {
     for (const [hash, exp] of tokens) this.#tokens.set(hash, exp);
-    for (const [clientId, before] of clients) {
-      this.#clients.set(clientId, Math.max(before, this.#clients.get(clientId) ?? before));
-    }
-    if (this.#tokens.size + this.#clients.size <= this.#size) return;
+    raise(this.#clients, clients);
+    raise(this.#permissions, permissions);
+    if (this.#count <= this.#size) return;
     this.dropEnded();
-    if (this.#tokens.size + this.#clients.size > this.#size)
+    if (this.#count > this.#size)
       throw new Unavailable(`more than ${this.#size} revocations: raise revocationFeed.size`);
+  }
+
+  get #count(): number {
+    return this.#tokens.size + this.#clients.size + this.#permissions.size;
   }
 
   /** Forgets the tokens that have ended by themselves. */
@@ -112,9 +136,34 @@ export class Revocations {
     }
   }
 
-  has({ jti, clientId, issuedAt }: { jti: string; clientId: string; issuedAt: number }): boolean {
-    const before = this.#clients.get(clientId);
-    if (before !== undefined && issuedAt <= before) return true;
-    return this.#tokens.has(sha256(jti));
+  has({ jti, issuedAt, token }: AskedToken): boolean {
+    const isBefore = (before: number | undefined) => before !== undefined && issuedAt <= before;
+    if (isBefore(this.#clients.get(token.clientId)) || this.#tokens.has(sha256(jti))) return true;
+    return (
+      this.#permissions.size > 0 &&
+      permissionsOf(token).some((text) => isBefore(this.#permissions.get(sha256(text))))
+    );
   }
+}
+
+/** The later time counts. */
+function raise(known: Map<string, number>, page: readonly (readonly [string, number])[]): void {
+  for (const [name, before] of page) known.set(name, Math.max(before, known.get(name) ?? before));
+}
+
+/** The texts of all permissions that a token carries: client, API, kind and name, one a line. */
+function permissionsOf({ claims, clientId, isClient, scopes }: AskedToken['token']): string[] {
+  const { aud, authorization_details: details } = claims;
+  const types = Array.isArray(details)
+    ? details.map((one: unknown) => (isObject(one) ? one['type'] : undefined))
+    : [];
+  const names = [
+    'api\n',
+    ...[...scopes].map((scope) => `scope\n${scope}`),
+    ...types.filter((type) => typeof type === 'string').map((type) => `detail\n${type}`),
+  ];
+  const audiences = [aud].flat().filter((one) => typeof one === 'string');
+  const carried = audiences.flatMap((audience) => names.map((name) => `${audience}\n${name}`));
+  if (isClient) carried.push('\ngrant\nmachine');
+  return ['*', clientId].flatMap((client) => carried.map((one) => `${client}\n${one}`));
 }

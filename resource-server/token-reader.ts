@@ -98,7 +98,7 @@ export class TokenReader {
       if (this.#feed.last === undefined) throw error;
       revocations = this.#feed.last;
     }
-    if (revocations.has({ jti, clientId: token.clientId, issuedAt }))
+    if (revocations.has({ jti, issuedAt, token }))
       throw new Refusal('invalid_token', 'the token was revoked');
     return token;
   }

@@ -32,6 +32,7 @@ import { openSubjects } from './keys/subject-keys.service.ts';
 import { createVerifyJwt } from './oidc/verify-jwt.ts';
 import { OutboundAllow } from './outbound/outbound.ts';
 import { Outbound } from './outbound/outbound.service.ts';
+import { EndedPermissions } from './permission/permission.service.ts';
 import { ResourceServerService } from './resource-server/resource-server.service.ts';
 import { RevocationFeed } from './revocation/revocation.service.ts';
 
@@ -50,6 +51,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   await resourceServers.readDetailTypes();
   const outboundAllow = new OutboundAllow(config.outboundAllow);
   const outbound = new Outbound({ allow: outboundAllow });
+  const endedPermissions = new EndedPermissions(db);
   const documents = new MetadataDocuments({
     outbound,
     outboundAllow,
@@ -58,7 +60,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     check: (said) => checkClient(engine.provider, said),
     count: (host) => limits.consumeDocument(host, requesterAddress()),
     update: async (stored, now) => {
-      if (await db.transaction((tx) => updateDocumentClient(tx, stored, now))) clients.refresh();
+      if (await updateDocumentClient(db, stored, now)) clients.refresh();
     },
     lastSeen: (id) => lastSeenDocumentClient(db.kysely, id),
   });
@@ -103,6 +105,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
       sealer,
       outbound,
       keySets: new ClientKeySets(outbound),
+      endedPermissions,
       pages: createEnginePages({ renderer, clients, issuer: config.issuer }),
       introspect: (clientId, token) => introspection.answerById(clientId, token),
       subjects,
@@ -126,6 +129,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     resourceServers,
     verifyJwt,
     subjects,
+    endedPermissions,
   });
   await engine.load();
   const clientRegistration = new ClientRegistrationService({
@@ -151,12 +155,16 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   });
 
   const watch = new VersionWatch(db);
-  watch.on('clients', () => clients.refresh());
+  watch.on('clients', () => {
+    clients.refresh();
+    endedPermissions.refresh();
+  });
   watch.on('resource_servers', () => {
     resourceServers.refresh();
     // The metadata names what is known of the types of details.
     void resourceServers.readDetailTypes().catch(() => undefined);
     clients.refresh();
+    endedPermissions.refresh();
     rules.refresh();
     exchangeRules.refresh();
     trustedIssuers.refresh();

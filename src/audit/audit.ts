@@ -47,6 +47,7 @@ export type AuditType =
   | 'request.refused'
   | 'resource_server.changed'
   | 'resource_server.created'
+  | 'resource_server.deleted'
   | 'resource_server.detail_type_added'
   | 'resource_server.detail_type_changed'
   | 'resource_server.detail_type_removed'

@@ -5,6 +5,7 @@ import {
   resourceServerChangesSchema,
   signingAlgs,
 } from '../resource-server/resource-server.ts';
+import { apiDelete } from './api-delete.ts';
 import { apiList } from './api-list.ts';
 import { type Command, defineCommand, somethingToChange, table } from './command.ts';
 import { detailTypeCommands } from './detail-types.ts';
@@ -51,6 +52,8 @@ const changesInput = z
   .object({
     identifier,
     name: changed.name,
+    scope: z.preprocess((texts) => (texts as string[] | undefined)?.map(readScope), changed.scopes),
+    'remove-scope': changed.removedScopes,
     'open-scopes': openWords.pipe(changed.openScopes),
     'token-format': changed.tokenFormat,
     'token-typ': changed.tokenTyp,
@@ -61,6 +64,8 @@ const changesInput = z
     identifier: input.identifier,
     changes: {
       name: input.name,
+      scopes: input.scope,
+      removedScopes: input['remove-scope'],
       openScopes: input['open-scopes'],
       tokenFormat: input['token-format'],
       tokenTyp: input['token-typ'],
@@ -147,10 +152,20 @@ export const apiCommands: Command[] = [
   }),
   defineCommand({
     words: 'api update',
-    summary: 'Changes how tokens for an API are made from now on',
+    summary: 'Changes an API, its scopes, and how tokens for it are made',
     options: {
       identifier: { value: 'URI', required: true, help: 'the API' },
       name: { value: 'N', help: 'the name that people see' },
+      scope: {
+        value: 'S',
+        multiple: true,
+        help: 'a scope to add, or to give new words, written as for api create',
+      },
+      'remove-scope': {
+        value: 'S',
+        multiple: true,
+        help: 'a scope to remove: tokens that carry it end at once',
+      },
       ...tokenOptions,
     },
     input: changesInput,
@@ -159,9 +174,10 @@ export const apiCommands: Command[] = [
       await (await session.resourceServers()).update(input.identifier, input.changes, actor);
       return {
         json: { identifier: input.identifier },
-        text: `The API ${input.identifier} was changed. Tokens that are out stay as they are until they expire.`,
+        text: `The API ${input.identifier} was changed. Tokens that carry a scope which is gone end now; others stay as they are until they expire.`,
       };
     },
   }),
+  apiDelete,
   ...detailTypeCommands,
 ];

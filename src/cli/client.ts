@@ -6,14 +6,17 @@ import {
   newClientSchema,
 } from '../client/client.ts';
 import type { ClientCredentials } from '../client/client.service.ts';
+import { withoutUndefined } from '../lib/without-undefined.ts';
 import { clientList, clientShow } from './client-list.ts';
 import { givenOf, settingsInput, settingsOptions } from './client-settings.ts';
 import { type Command, defineCommand, type Output, somethingToChange, table } from './command.ts';
 import { clientRevocation } from './revocation.ts';
 import { actor } from './session.ts';
+import { uriOrNone, yesOrNo } from './values.ts';
 
 const { name, type, redirectUris, postLogoutRedirectUris, scopes, apis, developer } =
   newClientSchema.shape;
+const changed = clientChangesSchema.shape;
 
 const words = (text: string) => text.trim().split(/\s+/);
 
@@ -23,14 +26,17 @@ function readApi(text: string): { identifier: string; scopes: string[] } {
   return { identifier, scopes };
 }
 
+const readScopes = (text: unknown) => (text === undefined ? undefined : words(text as string));
+const readApis = (texts: unknown) => (texts as string[] | undefined)?.map(readApi);
+
 const createInput = z
   .object({
     name,
     type,
     'redirect-uri': redirectUris,
     'post-logout-redirect-uri': postLogoutRedirectUris,
-    scope: z.preprocess((text) => (text === undefined ? undefined : words(text as string)), scopes),
-    api: z.preprocess((texts) => (texts as string[] | undefined)?.map(readApi), apis),
+    scope: z.preprocess(readScopes, scopes),
+    api: z.preprocess(readApis, apis),
     'first-party': z.boolean().default(false),
     verified: z.boolean().default(false),
     developer,
@@ -59,24 +65,32 @@ const noneOr = z
 const changesInput = z
   .object({
     'client-id': z.string().min(1),
-    name: clientChangesSchema.shape.name,
-    'redirect-uri': clientChangesSchema.shape.redirectUris,
-    'post-logout-redirect-uri': noneOr.pipe(clientChangesSchema.shape.postLogoutRedirectUris),
+    name: changed.name,
+    'redirect-uri': changed.redirectUris,
+    'post-logout-redirect-uri': noneOr.pipe(changed.postLogoutRedirectUris),
+    scope: z.preprocess(readScopes, changed.scopes),
+    api: noneOr.transform(readApis).pipe(changed.apis),
+    verified: yesOrNo,
+    developer: uriOrNone.pipe(changed.developer),
+    'first-party': yesOrNo,
     force: z.boolean().default(false),
     ...settingsInput,
   })
   .transform((input) => ({
     clientId: input['client-id'],
     forced: input.force,
-    changes: {
-      ...(input.name === undefined ? {} : { name: input.name }),
-      ...(input['redirect-uri'] === undefined ? {} : { redirectUris: input['redirect-uri'] }),
-      ...(input['post-logout-redirect-uri'] === undefined
-        ? {}
-        : { postLogoutRedirectUris: input['post-logout-redirect-uri'] }),
+    changes: withoutUndefined({
+      name: input.name,
+      redirectUris: input['redirect-uri'],
+      postLogoutRedirectUris: input['post-logout-redirect-uri'],
+      scopes: input.scope,
+      apis: input.api,
+      verified: input.verified,
+      developer: input.developer,
+      firstParty: input['first-party'],
       ...givenOf(input).settings,
       ...givenOf(input).aspects,
-    },
+    }),
   }));
 
 function credentials(said: string, { clientId, clientSecret }: ClientCredentials): Output {
@@ -159,7 +173,7 @@ export const clientCommands: Command[] = [
   }),
   defineCommand({
     words: 'client update',
-    summary: 'Changes how a client is served from now on',
+    summary: 'Changes a client: each option replaces what was there',
     options: {
       'client-id': clientId,
       name: { value: 'N', help: 'the name that people see' },
@@ -173,6 +187,24 @@ export const clientCommands: Command[] = [
         multiple: true,
         help: 'the same after signing out',
       },
+      scope: {
+        value: `"${identityScopes.join(' ')}"`,
+        help: 'what it may ask of a user: these, and no others any more',
+      },
+      api: {
+        value: '"URI scope scope"|none',
+        multiple: true,
+        help: 'APIs and the scopes it may ask for there: these, and no others any more',
+      },
+      verified: {
+        value: 'true|false',
+        help: 'its name was checked: the consent page does not warn',
+      },
+      developer: { value: 'D|none', help: 'who makes it' },
+      'first-party': {
+        value: 'true|false',
+        help: 'it is ours: users are not asked for consent (only confidential clients)',
+      },
       force: { help: 'also where its people get other subjects: all its tokens end' },
       ...settingsOptions,
     },
@@ -184,7 +216,7 @@ export const clientCommands: Command[] = [
       });
       return {
         json: { client_id: input.clientId },
-        text: `The client ${input.clientId} was changed. Tokens that are out stay as they are until they expire.`,
+        text: `The client ${input.clientId} was changed. Tokens that carry something it has lost end now; others stay as they are until they expire.`,
       };
     },
   }),

@@ -6,6 +6,7 @@ import { type Client, hasSecret } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import {
   deleteClient,
+  endLeft,
   insertAllowedScopes,
   insertSelfRegistered,
   prepareSelfRegistered,
@@ -139,8 +140,9 @@ export class ClientRegistrationService {
     const { client } = await this.#managed(id, token);
     this.#checkRepeated(client, body);
     const prepared = await this.#prepare(body, origin);
-    const clientSecret = await this.#parts.db.transaction(async (tx) => {
-      const secret = await replaceSelfRegistered(tx, id, prepared).catch(inWordsOfProtocol);
+    const { db, clients } = this.#parts;
+    const { secret: clientSecret, ended } = await db.transaction(async (tx) => {
+      const replaced = await replaceSelfRegistered(tx, id, prepared).catch(inWordsOfProtocol);
       await writeAudit(tx, {
         type: 'client.changed',
         outcome: 'success',
@@ -148,10 +150,11 @@ export class ClientRegistrationService {
         data: { by: 'itself' },
         ...origin,
       });
-      return secret;
+      return replaced;
     });
-    this.#parts.clients.refresh();
-    return { client: (await this.#parts.clients.show(id)).client, clientSecret };
+    clients.refresh();
+    for (const one of ended) await endLeft(db, one);
+    return { client: (await clients.show(id)).client, clientSecret };
   }
 
   /**

@@ -78,7 +78,10 @@ export class MetadataDocuments implements ClientDocuments {
     const isFresh = known !== undefined && this.#clock() < known.freshUntil;
     const current = isFresh ? known : await this.#fetchOnce(url, stored, known);
     try {
-      return current && (await this.#clientOf(url, current, stored));
+      // A document that changed has changed its row, and what users have allowed with it.
+      const row = isFresh ? stored : await readStored();
+      if (row?.disabled) return row;
+      return current && (await this.#clientOf(url, current, row));
     } catch (error) {
       if (!(error instanceof AppError) || error.status >= 500) throw error;
       remember(this.#failed, url, { until: this.#clock() + 1_000 * PAUSE, error });
@@ -158,9 +161,8 @@ export class MetadataDocuments implements ClientDocuments {
   async #clientOf(url: string, known: Known, stored: Client | undefined): Promise<Client> {
     const open = await this.#parts.resourceServers.openScopes();
     if (known.made?.stored !== stored || known.made?.open !== open) {
-      const { name, type } = known.document;
-      const { metadata, settings } =
-        stored === undefined ? known.document : underPolicy(known.document, stored);
+      const { type, ...said } = known.document;
+      const { name, metadata, settings } = stored === undefined ? said : underPolicy(said, stored);
       const client: Client = {
         id: url,
         name,
@@ -176,6 +178,9 @@ export class MetadataDocuments implements ClientDocuments {
         secrets: [],
         allowed: stored?.allowed ?? open,
         createdAt: stored?.createdAt ?? new Date(),
+        said: { name: said.name, type, metadata: said.metadata },
+        demanded: stored?.demanded ?? {},
+        revision: stored?.revision ?? 0,
       };
       known.made = { stored, open, client };
     }

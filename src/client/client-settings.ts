@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { withoutUndefined } from '../lib/without-undefined.ts';
 import { signingAlgs } from '../resource-server/resource-server.ts';
+import { clientAccessSchema } from './client-access.ts';
 import { clientAuthenticationSchema } from './client-authentication.ts';
 import { clientCibaSchema } from './client-ciba.ts';
 import { clientGrantsSchema } from './client-grants.ts';
@@ -96,6 +97,7 @@ export const givenSettingsSchema = z.strictObject(settings).partial();
 
 /** What may change of a client: only what is given. */
 export const clientChangesSchema = givenSettingsSchema.extend({
+  ...clientAccessSchema.shape,
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,
   ...clientKeysSchema.shape,

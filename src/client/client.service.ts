@@ -16,6 +16,7 @@ import {
   type ShownSecret,
 } from './client.ts';
 import { hasSecret } from './client-authentication.ts';
+import { changeClient } from './client-changes.service.ts';
 import { checkSectorDocument } from './client-sector.ts';
 import type { ClientChanges } from './client-settings.ts';
 import { newSecret } from './client-secret.ts';
@@ -23,8 +24,7 @@ import * as store from './client.store.ts';
 import * as secrets from './client-secret.store.ts';
 import { refuse, unknownClient } from './refusal.ts';
 import { deleteClient } from './self-registered.service.ts';
-import { checkChangedSector, endOldSubjects } from './subject-changes.service.ts';
-import { changedRegistration, newRegistration } from './registration.ts';
+import { newRegistration } from './registration.ts';
 
 const MAX_SECRETS = 2;
 
@@ -157,10 +157,10 @@ export class ClientService {
   }
 
   /**
-   * Changes what is given, for tokens that are made from now on; those that are out stay as they are, unless people get
-   * other subjects by it: that ends all of them.
+   * Changes what is given. Tokens that are out stay as they are, except those that carry something the client has lost, or
+   * whose users get other subjects: these end.
    * @param forced also where its people get other subjects, and the client knows none of them again.
-   * @throws AppError `unknown_client`, `invalid_client`, `has_people` (409)
+   * @throws AppError `unknown_client`, `invalid_client`, `unknown_api`, `unknown_scope`, `has_people` (409)
    */
   async update(
     id: string,
@@ -168,36 +168,13 @@ export class ClientService {
     actor: string,
     { forced = false } = {},
   ): Promise<void> {
-    const { name } = changes;
-    await checkChangedSector(this.#db.kysely, id, changes, this.#outboundAllow);
-    const ended = await this.#db.transaction(async (db) => {
-      const stored = await store.lockClient(db, id);
-      const client = stored && (await store.findClient(db, id));
-      if (stored === undefined || client === undefined) throw unknownClient(id);
-      const { metadata, settings } = changedRegistration(
-        stored,
-        client,
-        changes,
-        this.#outboundAllow,
-      );
-      await this.#resourceServers.checkDetailTypes(db, changes.authorizationDetailsTypes);
-      await store.updateClient(db, id, { name, metadata, settings });
-      if (!hasSecret(metadata)) await secrets.deleteSecrets(db, id);
-      const hasOthers = client.settings.sector !== settings.sector;
-      const ended = hasOthers ? await endOldSubjects(db, client, forced) : undefined;
-      await writeAudit(db, {
-        type: 'client.changed',
-        outcome: 'success',
-        clientId: id,
-        actor,
-        data: { changed: Object.keys(changes).filter((key) => key in changes) },
-      });
-      await raiseVersion(db, 'clients');
-      return ended;
-    });
+    const parts = {
+      db: this.#db,
+      resourceServers: this.#resourceServers,
+      outboundAllow: this.#outboundAllow,
+    };
+    await changeClient(parts, id, changes, actor, forced);
     this.refresh();
-    if (ended !== undefined)
-      await endLeftClientFamilies(this.#db, id, 'client_tokens_revoked', ended);
   }
 
   /**

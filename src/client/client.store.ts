@@ -16,6 +16,9 @@ interface ClientRow {
   developer: string | null;
   disabled_at: Date | null;
   created_at: Date;
+  said: Client['said'] | null;
+  demanded: Client['demanded'];
+  revision: number;
   secrets: { hash: string; expires_at: string | null }[];
   allowed: Record<string, string[]>;
 }
@@ -41,6 +44,9 @@ function toClient(row: ClientRow): Client {
       Object.entries(row.allowed).map(([identifier, scopes]) => [identifier, new Set(scopes)]),
     ),
     createdAt: row.created_at,
+    said: row.said ?? undefined,
+    demanded: row.demanded,
+    revision: row.revision,
   };
 }
 
@@ -50,7 +56,7 @@ function toClient(row: ClientRow): Client {
  */
 export async function findClient(db: Db, id: string): Promise<Client | undefined> {
   const { rows } = await sql<ClientRow>`
-    select c.id, c.name, c.type, c.metadata, c.settings, c.resource_server_id, c.first_party, c.verified, c.registered_by, c.developer, c.disabled_at, c.created_at,
+    select c.id, c.name, c.type, c.metadata, c.settings, c.resource_server_id, c.first_party, c.verified, c.registered_by, c.developer, c.disabled_at, c.created_at, c.said, c.demanded, c.revision,
       (select coalesce(jsonb_agg(jsonb_build_object('hash', encode(s.secret_hash, 'hex'), 'expires_at', s.expires_at)), '[]')
        from client_secrets s where s.client_id = c.id) as secrets,
       (select coalesce(jsonb_object_agg(a.identifier, a.scopes), '{}') from (
@@ -105,6 +111,7 @@ export interface ClientInsert {
   readonly firstParty: boolean;
   readonly verified: boolean;
   readonly registeredBy?: Client['registeredBy'];
+  readonly said?: Client['said'];
   readonly developer?: string | undefined;
 }
 
@@ -121,6 +128,7 @@ export async function insertClient(db: Db, client: ClientInsert): Promise<void> 
       first_party: client.firstParty,
       verified: client.verified,
       registered_by: client.registeredBy ?? null,
+      said: client.said === undefined ? null : JSON.stringify(client.said),
       developer: client.developer ?? null,
       disabled_at: null,
       tokens_since: null,
@@ -144,6 +152,11 @@ export async function insertAllowed(
     .execute();
 }
 
+/** Takes every scope of every API from the client, except those that are open to all. */
+export async function deleteAllowed(db: Db, clientId: string): Promise<void> {
+  await db.deleteFrom('client_scopes').where('client_id', '=', clientId).execute();
+}
+
 /** Whether anybody has signed in to the client, as far as is known. */
 export async function hasPeople(db: Db, id: string): Promise<boolean> {
   const { rows } = await sql<{ found: boolean }>`
@@ -153,30 +166,44 @@ export async function hasPeople(db: Db, id: string): Promise<boolean> {
   return rows[0]?.found === true;
 }
 
+/** A client's row, as far as it is changed. */
+export interface LockedClient {
+  readonly name: string;
+  readonly type: Client['type'];
+  readonly metadata: Record<string, unknown>;
+  readonly settings: Record<string, unknown>;
+  readonly said: Client['said'];
+  readonly demanded: Client['demanded'];
+}
+
 /** Locks the client until the end of the transaction; undefined where there is none. */
-export async function lockClient(
-  db: Db,
-  id: string,
-): Promise<{ metadata: Record<string, unknown>; settings: Record<string, unknown> } | undefined> {
-  return db
+export async function lockClient(db: Db, id: string): Promise<LockedClient | undefined> {
+  const row = await db
     .selectFrom('clients')
-    .select(['metadata', 'settings'])
+    .select(['name', 'type', 'metadata', 'settings', 'said', 'demanded'])
     .where('id', '=', id)
     .where('deleted_at', 'is', null)
     .forUpdate()
     .executeTakeFirst();
+  return row && { ...row, said: (row.said as Client['said'] | null) ?? undefined };
 }
 
-export async function updateClient(
-  db: Db,
-  id: string,
-  change: {
-    readonly name: string | undefined;
-    readonly type?: Client['type'];
-    readonly metadata: Readonly<Record<string, unknown>>;
-    readonly settings: Readonly<Record<string, unknown>>;
-  },
-): Promise<void> {
+export interface ClientUpdate {
+  readonly name?: string | undefined;
+  readonly type?: Client['type'] | undefined;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly said?: Client['said'];
+  readonly demanded?: Client['demanded'] | undefined;
+  readonly firstParty?: boolean | undefined;
+  readonly verified?: boolean | undefined;
+  readonly developer?: string | null | undefined;
+  /** Users who allowed it are asked again. */
+  readonly isAnother?: boolean;
+}
+
+/** Changes the client; what is undefined stays. */
+export async function updateClient(db: Db, id: string, change: ClientUpdate): Promise<void> {
   await db
     .updateTable('clients')
     .set({
@@ -184,6 +211,12 @@ export async function updateClient(
       type: change.type,
       metadata: JSON.stringify(change.metadata),
       settings: JSON.stringify(change.settings),
+      said: change.said && JSON.stringify(change.said),
+      demanded: change.demanded && JSON.stringify(change.demanded),
+      first_party: change.firstParty,
+      verified: change.verified,
+      developer: change.developer,
+      ...(change.isAnother === true ? { revision: sql<number>`revision + 1` } : {}),
       updated_at: sql<Date>`now()`,
     })
     .where('id', '=', id)

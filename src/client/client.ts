@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { AppError } from '../errors.ts';
+import { newClientAccessSchema } from './client-access.ts';
 import { clientAuthenticationSchema } from './client-authentication.ts';
 import { clientCibaSchema } from './client-ciba.ts';
 import { clientGrantsSchema } from './client-grants.ts';
@@ -9,16 +10,19 @@ import { clientRequestsSchema } from './client-requests.ts';
 import { clientSubjectsSchema } from './client-subjects.ts';
 import {
   clientCryptographySchema,
+  type ClientChanges,
   type ClientSettings,
   givenSettingsSchema,
 } from './client-settings.ts';
 import type { Metadata } from './metadata.ts';
 import { isClaimable } from './private-schemes.ts';
 
+export { identityScopes } from './client-access.ts';
 export { clientAuthMethods, hasSecret } from './client-authentication.ts';
 export { grantTypes, hasGrantType, JWT_BEARER, TOKEN_EXCHANGE } from './client-grants.ts';
 export { hasPrivatePart, isOfKnownType, isUsableKey, type Jwk } from './jwks.ts';
 export { isPublic } from './metadata.ts';
+export { changesSince, type Shown, shownOf } from './client-shown.ts';
 export { plainResponseModes, responseModes } from './client-requests.ts';
 export {
   clientChangesSchema,
@@ -50,6 +54,19 @@ export interface Client {
   /** What it may ask for, API by API: identifier → scopes. */
   readonly allowed: ReadonlyMap<string, ReadonlySet<string>>;
   readonly createdAt: Date;
+  /** What it registered itself, before anything of the operator's was laid over it; undefined where there is nothing. */
+  readonly said: Said | undefined;
+  /** What an operator demands of a client that registered itself: laid over what it registered. */
+  readonly demanded: ClientChanges;
+  /** Raised with each change of its own registration that users have to allow again: see client-shown.ts. */
+  readonly revision: number;
+}
+
+/** What a client registered itself. */
+export interface Said {
+  readonly name: string;
+  readonly type: ClientType;
+  readonly metadata: Metadata;
 }
 
 /** Whether people are offered to keep access without the client asking for it: what was set, or by where it comes from. */
@@ -73,12 +90,6 @@ export interface ShownSecret {
   readonly expiresAt: Date | undefined;
 }
 
-/** The identity scopes that a client may ask for; `openid` always comes along with a person. */
-export const identityScopes = ['openid', 'profile', 'email', 'groups', 'offline_access'] as const;
-
-/** Those of a client of which nothing was said: groups are told to those that were chosen for it. */
-export const usualScopes = identityScopes.filter((scope) => scope !== 'groups');
-
 /** Whether it could be the id of a client at all (RFC 6749, appendix A.1); other text never reaches the database. */
 export function isClientId(id: string): boolean {
   return /^[\x20-\x7e]{1,2000}$/.test(id);
@@ -89,27 +100,12 @@ export function isDocumentId(id: string): boolean {
   return id.startsWith('https://');
 }
 
-const scopeName = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
-
 export const newClientSchema = z.strictObject({
   name: z.string().trim().min(1).max(100),
   type: z.enum(clientTypes),
   redirectUris: z.array(z.string().max(2000)).max(50).default([]),
   postLogoutRedirectUris: z.array(z.string().max(2000)).max(50).default([]),
-  /** Identity scopes; all of them but groups unless told. */
-  scopes: z.array(z.enum(identityScopes)).optional(),
-  apis: z
-    .array(
-      z.strictObject({
-        identifier: z.string().max(2000),
-        scopes: z.array(z.string().regex(scopeName)).min(1).max(200),
-      }),
-    )
-    .max(50)
-    .default([]),
-  firstParty: z.boolean().default(false),
-  verified: z.boolean().default(false),
-  developer: z.string().trim().max(100).optional(),
+  ...newClientAccessSchema.shape,
   settings: givenSettingsSchema.default({}),
   ...clientCryptographySchema.shape,
   ...clientAuthenticationSchema.shape,

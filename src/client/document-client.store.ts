@@ -12,8 +12,9 @@ export async function insertDocumentClient(
     name,
     type,
     metadata,
+    said,
     settings: { sector },
-  }: Pick<Client, 'id' | 'metadata' | 'name' | 'settings' | 'type'>,
+  }: Pick<Client, 'id' | 'metadata' | 'name' | 'said' | 'settings' | 'type'>,
 ): Promise<void> {
   await db
     .insertInto('clients')
@@ -25,6 +26,7 @@ export async function insertDocumentClient(
       // Of policy nothing is its own to say; its sector follows from what it says.
       settings: JSON.stringify(sector === undefined ? {} : { sector }),
       registered_by: 'document',
+      said: said === undefined ? null : JSON.stringify(said),
     })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .execute();
@@ -44,7 +46,7 @@ export async function touchDocumentClient(db: Db, id: string): Promise<void> {
 export async function findRecentDocumentClient(db: Db, id: string) {
   return db
     .selectFrom('clients')
-    .select(['name', 'type', 'metadata', 'settings'])
+    .select(['name', 'type', 'metadata', 'settings', 'said'])
     .where('id', '=', id)
     .where('updated_at', '>', sql<Date>`now() - interval '1 day'`)
     .where('disabled_at', 'is', null)

@@ -1,11 +1,6 @@
 import type { OutboundAllow } from '../outbound/outbound.ts';
-import {
-  type Client,
-  type ClientType,
-  checkRedirectUri,
-  usualScopes,
-  type NewClient,
-} from './client.ts';
+import { type Client, type ClientType, checkRedirectUri, type NewClient } from './client.ts';
+import { usualScopes, withScopes } from './client-access.ts';
 import { withAuthentication } from './client-authentication.ts';
 import { checkCiba, checkCibaEndpoint, withCiba } from './client-ciba.ts';
 import { checkFapi, completed } from './client-fapi.ts';
@@ -99,27 +94,41 @@ export function newRegistration(input: NewClient, outboundAllow: OutboundAllow):
   return registration;
 }
 
+/** The stored client, and what it may ask for after the change. */
+export interface ChangedClient extends Pick<Client, 'allowed' | 'registeredBy' | 'type'> {
+  readonly stored: Registration & {
+    readonly said: Pick<Client['said'] & object, 'metadata'> | undefined;
+    readonly demanded: ClientChanges;
+  };
+}
+
 /**
- * The registration with what changes.
+ * The registration with what an operator changes. Of a client that registered itself, the changes are demands: they stay apart,
+ * and are laid over what it registered.
  * @throws AppError `invalid_client`, `invalid_redirect_uri`
  */
 export function changedRegistration(
-  stored: Registration,
-  client: Pick<Client, 'allowed' | 'registeredBy' | 'type'>,
+  { stored, ...client }: ChangedClient,
   changes: ClientChanges,
   outboundAllow: OutboundAllow,
-): Registration {
-  const given = Object.keys(givenSettingsSchema.shape).flatMap((key) => {
-    const value = changes[key as keyof typeof givenSettingsSchema.shape];
-    return value === undefined ? [] : [[key, value] as const];
-  });
+): Registration & { readonly demanded: ClientChanges } {
+  const given = Object.entries(changes).filter(([, value]) => value !== undefined);
+  const isSetting = ([key]: [string, unknown]) => key in givenSettingsSchema.shape;
+  const isOwn = client.registeredBy === undefined;
+  const demanded = isOwn
+    ? {}
+    : {
+        ...stored.demanded,
+        ...Object.fromEntries(given.filter((one) => !isSetting(one) && !heldElsewhere.has(one[0]))),
+      };
+  const said = isOwn ? changes : demanded;
   const registration = checked(
     {
-      metadata: withAspects(stored.metadata, changes),
-      settings: { ...stored.settings, ...Object.fromEntries(given) },
+      metadata: laidOver(isOwn ? stored.metadata : (stored.said ?? stored).metadata, said),
+      settings: { ...stored.settings, ...Object.fromEntries(given.filter(isSetting)) },
     },
     client.allowed,
-    changes,
+    said,
   );
   checkChangedRedirects(client, changes);
   // What the operator lists may have changed since: that is seen with each delivery.
@@ -127,7 +136,15 @@ export function changedRegistration(
   if (changes.cibaNotificationEndpoint !== undefined)
     checkCibaEndpoint(registration.metadata, outboundAllow);
   if (changes.jwksUri !== undefined) checkKeys(registration.metadata, outboundAllow);
-  return registration;
+  return { ...registration, demanded };
+}
+
+/** These have columns of their own that no registration writes. */
+const heldElsewhere = new Set(['apis', 'developer', 'firstParty', 'verified']);
+
+/** The metadata with all that an operator changes. */
+export function laidOver(metadata: Metadata, changes: ClientChanges): Metadata {
+  return withScopes(withAspects(metadata, changes), changes);
 }
 
 /**

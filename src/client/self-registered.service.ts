@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { AuditOrigin } from '../audit/audit.ts';
 import { writeAudit } from '../audit/audit.service.ts';
-import type { Db } from '../db/database.ts';
+import type { Database, Db } from '../db/database.ts';
 import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { endClientFamilies } from '../grant/grant.service.ts';
@@ -9,17 +9,22 @@ import { randomToken } from '../lib/hash.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
 import { hasSecret } from './client-authentication.ts';
 import { type SelfDescription, selfRegistration } from './client-dynamic.ts';
+import { findNarrowing } from './client-narrowing.ts';
 import type { Registration } from './client-rules.ts';
+import { clientSettingsSchema } from './client-settings.ts';
+import { findChanges, shownOf } from './client-shown.ts';
 import { newSecret } from './client-secret.ts';
 import { checkSectorDocument } from './client-sector.ts';
 import type { Client, ClientType } from './client.ts';
-import { checked } from './registration.ts';
+import { type Ended, endLeft, endNarrowed, endOfWeaker } from './narrowed.service.ts';
+import { checked, laidOver } from './registration.ts';
 import { unknownClient } from './refusal.ts';
 import * as store from './client.store.ts';
 import * as secrets from './client-secret.store.ts';
 import * as documents from './document-client.store.ts';
 
 export type { SelfDescription } from './client-dynamic.ts';
+export { endLeft } from './narrowed.service.ts';
 
 /** Clients that register themselves, in the transaction of whoever lets them. */
 
@@ -45,9 +50,10 @@ export async function prepareSelfRegistered(
 /** Stores it under an id of ours, neither verified nor first-party; gives the secret, if it has one, this once. */
 export async function insertSelfRegistered(
   db: Db,
-  { name, type, metadata, settings }: SelfRegistered,
+  said: SelfRegistered,
   by: 'anybody' | 'token',
 ): Promise<{ clientId: string; clientSecret: string | undefined }> {
+  const { name, type, metadata, settings } = said;
   const id = `c_${randomToken(16)}`;
   const secret = hasSecret(metadata) ? newSecret() : undefined;
   await store.insertClient(db, {
@@ -59,6 +65,7 @@ export async function insertSelfRegistered(
     firstParty: false,
     verified: false,
     registeredBy: by,
+    said: { name, type, metadata },
   });
   if (secret !== undefined) await secrets.insertSecret(db, { clientId: id, ...secret });
   return { clientId: id, clientSecret: secret?.value };
@@ -74,20 +81,38 @@ export function insertAllowedScopes(
   return store.insertAllowed(db, clientId, resourceServerId, scopes);
 }
 
+/** The policy of an operator for a client that registered itself. */
+export interface Policy extends Pick<Client, 'allowed' | 'demanded'> {
+  readonly settings: Registration['settings'];
+}
+
+/** A registration with the demands of an operator laid over it. */
+export type Demanding = Registration & { readonly name: string };
+
 /**
- * What a client says of itself under the policy that an operator has set for it, which it can't say itself out of.
+ * What a client registers itself, with what an operator has set for it and demands of it laid over.
  * @throws AppError `invalid_client` where the two do not go together
  */
 export function underPolicy(
-  { metadata, settings }: Registration,
-  { settings: set, allowed }: Pick<Client, 'allowed'> & Pick<Registration, 'settings'>,
-): Registration {
+  { name, metadata, settings }: Pick<SelfRegistered, 'metadata' | 'name' | 'settings'>,
+  { settings: set, allowed, demanded }: Policy,
+): Demanding {
   const { sector: _, ...policy } = set;
-  return checked({ metadata, settings: { ...policy, ...settings } }, allowed, {});
+  const laid = { metadata: laidOver(metadata, demanded), settings: { ...policy, ...settings } };
+  return { name: demanded.name ?? name, ...checked(laid, allowed, demanded) };
+}
+
+/** What came of a change that a client made to its own registration. */
+export interface Replaced {
+  /** Where it has one from now on. */
+  readonly secret: string | undefined;
+  /** To be completed after the commit: see `endLeft`. */
+  readonly ended: readonly Ended[];
 }
 
 /**
- * Replaces what it says of itself; policy of ours stays. Gives a secret where it has one from now on.
+ * Replaces what the client registered itself; what an operator set and demands stays. Users who allowed it are asked again
+ * where its name, a new host or a weaker authentication makes it another one; the last ends its token families.
  * @throws AppError `unknown_client`, `invalid_client` where it does not go together with that policy,
  * `invalid_client_metadata` where its people would get other subjects
  */
@@ -95,25 +120,55 @@ export async function replaceSelfRegistered(
   db: Db,
   id: string,
   said: SelfRegistered,
-): Promise<string | undefined> {
+): Promise<Replaced> {
   const stored = await store.lockClient(db, id);
   const client = stored && (await store.findClient(db, id));
   if (stored === undefined || client === undefined) throw unknownClient(id);
-  const { name, type } = said;
-  const { allowed } = client;
-  const { metadata, settings } = underPolicy(said, { settings: stored.settings, allowed });
-  if (stored.settings.sector !== settings.sector && (await store.hasPeople(db, id)))
+  const next = underPolicy(said, { ...client, settings: stored.settings });
+  if (stored.settings.sector !== next.settings.sector && (await store.hasPeople(db, id)))
     throw new AppError(
       'invalid_client_metadata',
       'The people of this client would get other subjects, and it would know none of them again.',
       { status: 400 },
     );
-  await store.updateClient(db, id, { name, type, metadata, settings });
-  const secret = hasSecret(metadata) && !hasSecret(stored.metadata) ? newSecret() : undefined;
-  if (!hasSecret(metadata)) await secrets.deleteSecrets(db, id);
+  const ended = await takeOver(db, client, said, next);
+  const secret = hasSecret(next.metadata) && !hasSecret(stored.metadata) ? newSecret() : undefined;
+  if (!hasSecret(next.metadata)) await secrets.deleteSecrets(db, id);
   if (secret !== undefined) await secrets.insertSecret(db, { clientId: id, ...secret });
+  return { secret: secret?.value, ended };
+}
+
+/** Writes the new registration, and what follows from its changes; gives what ended by them. */
+async function takeOver(
+  db: Db,
+  client: Client,
+  { name, type, metadata }: SelfRegistered,
+  next: Demanding,
+): Promise<Ended[]> {
+  const changes = findChanges(shownOf(client), shownOf(next));
+  const isOther = changes.some(({ kind }) => kind !== 'authentication');
+  await store.updateClient(db, client.id, {
+    ...next,
+    type,
+    said: { name, type, metadata },
+    // Another name, or another host, is not what the operator has looked into.
+    verified: isOther ? false : undefined,
+    isAnother: changes.length > 0,
+  });
+  const settings = clientSettingsSchema.parse(next.settings);
+  const narrowing = findNarrowing(
+    client.id,
+    client,
+    { ...client, ...next, settings },
+    () => undefined,
+  );
+  const isWeaker = changes.some(({ kind }) => kind === 'authentication');
+  const ended = [
+    await endNarrowed(db, client.id, narrowing),
+    isWeaker ? await endOfWeaker(db, client.id) : undefined,
+  ];
   await raiseVersion(db, 'clients');
-  return secret?.value;
+  return ended.filter((one) => one !== undefined);
 }
 
 /**
@@ -138,7 +193,7 @@ const MOST_DOCUMENTS = 100;
  */
 export async function keepDocumentClient(
   db: Db,
-  client: Pick<Client, 'id' | 'metadata' | 'name' | 'settings' | 'type'>,
+  client: Pick<Client, 'id' | 'metadata' | 'name' | 'said' | 'settings' | 'type'>,
   accountId: string,
 ): Promise<void> {
   if ((await documents.countDocuments(db, accountId, client.id)) >= MOST_DOCUMENTS)
@@ -150,31 +205,30 @@ export async function keepDocumentClient(
   await documents.insertDocumentClient(db, client);
 }
 
-/** Takes over what a document says by now, and that it was seen to say so; gives whether that is something new. */
+/** Takes over what a document says now, and that it was seen to say so; gives whether that is something new. */
 export async function updateDocumentClient(
-  db: Db,
+  db: Database,
   stored: Client,
-  { name, type, metadata, settings }: SelfRegistered,
+  now: SelfRegistered,
 ): Promise<boolean> {
+  const { id } = stored;
+  const said = stored.said ?? stored;
   if (
-    stored.name === name &&
-    stored.type === type &&
-    isDeepStrictEqual(stored.metadata, JSON.parse(JSON.stringify(metadata)))
+    said.name === now.name &&
+    said.type === now.type &&
+    isDeepStrictEqual(said.metadata, JSON.parse(JSON.stringify(now.metadata)))
   ) {
-    await documents.touchDocumentClient(db, stored.id);
+    await documents.touchDocumentClient(db.kysely, id);
     return false;
   }
-  const locked = await store.lockClient(db, stored.id);
-  if (locked === undefined) return false;
-  const { sector: _, ...kept } = locked.settings;
-  await store.updateClient(db, stored.id, {
-    name,
-    type,
-    metadata,
-    settings: { ...kept, ...settings },
+  const ended = await db.transaction(async (tx) => {
+    const locked = await store.lockClient(tx, id);
+    const client = locked && (await store.findClient(tx, id));
+    if (locked === undefined || client === undefined) return undefined;
+    return takeOver(tx, client, now, underPolicy(now, { ...client, settings: locked.settings }));
   });
-  await raiseVersion(db, 'clients');
-  return true;
+  for (const one of ended ?? []) await endLeft(db, one);
+  return ended !== undefined;
 }
 
 /** The client as its document was seen to describe it within a day. */
@@ -183,5 +237,7 @@ export async function lastSeenDocumentClient(
   id: string,
 ): Promise<SelfRegistered | undefined> {
   const row = await documents.findRecentDocumentClient(db, id);
-  return row && { ...row, type: row.type as ClientType };
+  if (row === undefined) return undefined;
+  const said = row.said as Client['said'] | null;
+  return { ...row, type: row.type as ClientType, ...said };
 }

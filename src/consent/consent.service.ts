@@ -26,7 +26,8 @@ export class ConsentService {
    * families end in the same commit: they hold what was granted before.
    */
   async decide(db: Db, accountId: string, clientId: string, decision: Decision): Promise<Consent> {
-    const first = mergeDecision({ granted: noPermissions, rejected: noPermissions }, decision);
+    const nothing = { granted: noPermissions, rejected: noPermissions };
+    const first = { ...mergeDecision(nothing, decision), shown: decision.shown ?? null };
     const inserted = await store.insertConsent(db, {
       id: randomToken(16),
       accountId,
@@ -38,7 +39,10 @@ export class ConsentService {
     // Removed between the two statements: the person decided twice at the same moment, and one of the two must be said again.
     if (before === undefined)
       throw new AppError('consent_removed', 'This was taken back meanwhile.', { status: 409 });
-    const merged = mergeDecision(before, decision);
+    const merged = {
+      ...mergeDecision(decision.isAfresh === true ? nothing : before, decision),
+      shown: decision.shown ?? before.shown,
+    };
     if (isNarrower(merged.granted, before.granted))
       await endFamilies(db, { accountId, clientId }, 'consent_narrowed');
     return store.updateConsent(db, before.id, merged);

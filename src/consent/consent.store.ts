@@ -10,6 +10,7 @@ interface ConsentRow {
   readonly granted: Permissions;
   readonly rejected: Permissions;
   readonly version: number;
+  readonly shown: Record<string, unknown> | null;
   readonly created_at: Date;
   readonly updated_at: Date;
   readonly last_used_at: Date;
@@ -23,6 +24,7 @@ function toConsent(row: ConsentRow): Consent {
     granted: row.granted,
     rejected: row.rejected,
     version: row.version,
+    shown: row.shown as Consent['shown'],
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     lastUsedAt: row.last_used_at,
@@ -35,6 +37,7 @@ export interface ConsentInsert {
   readonly clientId: string;
   readonly granted: Permissions;
   readonly rejected: Permissions;
+  readonly shown: Consent['shown'];
 }
 
 /**
@@ -64,6 +67,7 @@ export async function insertConsent(db: Db, consent: ConsentInsert): Promise<Con
       client_id: consent.clientId,
       granted: JSON.stringify(consent.granted),
       rejected: JSON.stringify(consent.rejected),
+      shown: consent.shown && JSON.stringify(consent.shown),
       version: 1,
     })
     .onConflict((conflict) => conflict.columns(['account_id', 'client_id']).doNothing())
@@ -91,13 +95,14 @@ export async function lockConsent(
 export async function updateConsent(
   db: Db,
   id: string,
-  decided: Pick<Consent, 'granted' | 'rejected'>,
+  decided: Pick<Consent, 'granted' | 'rejected' | 'shown'>,
 ): Promise<Consent> {
   const row = await db
     .updateTable('consents')
     .set({
       granted: JSON.stringify(decided.granted),
       rejected: JSON.stringify(decided.rejected),
+      shown: decided.shown && JSON.stringify(decided.shown),
       version: sql<number>`version + 1`,
       updated_at: sql<Date>`now()`,
       last_used_at: sql<Date>`now()`,

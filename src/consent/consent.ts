@@ -1,3 +1,4 @@
+import type { Shown } from '../client/client.ts';
 import type { Permissions } from '../db/schema.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';
 
@@ -10,6 +11,8 @@ export interface Consent {
   readonly rejected: Permissions;
   /** Raised with each decision. */
   readonly version: number;
+  /** What the person was shown of the client; null for decisions from before this was kept. */
+  readonly shown: Shown | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly lastUsedAt: Date;
@@ -19,6 +22,10 @@ export interface Consent {
 export interface Decision {
   readonly allowed: Permissions;
   readonly denied: Permissions;
+  /** What the page showed of the client; undefined where that stays as it was. */
+  readonly shown?: Shown | undefined;
+  /** What was decided before was about a client that has changed since: it counts no more. */
+  readonly isAfresh?: boolean;
 }
 
 export const noPermissions: Permissions = { scopes: [], claims: [], resources: {} };
@@ -32,7 +39,7 @@ const MAX_DETAILS = 50;
  */
 export function mergeDecision(
   before: Pick<Consent, 'granted' | 'rejected'>,
-  { allowed, denied }: Decision,
+  { allowed, denied }: Pick<Decision, 'allowed' | 'denied'>,
 ): { granted: Permissions; rejected: Permissions } {
   const { details: _, ...rejected } = join(without(before.rejected, allowed), denied);
   return { granted: join(without(before.granted, denied), allowed), rejected };

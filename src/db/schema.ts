@@ -100,8 +100,16 @@ export interface ClientsTable {
   registered_by: 'anybody' | 'token' | 'document' | null;
   used_at: Date | null;
   deleted_at: Date | null;
+  said: ColumnType<Record<string, unknown> | null, string | null | undefined, string | null>;
+  demanded: ColumnType<Record<string, unknown>, string | undefined, string>;
+  revision: Generated<number>;
   created_at: Now;
   updated_at: Now;
+}
+
+export interface EndedPermissionsTable {
+  permission: string;
+  ended_at: Date;
 }
 
 export interface InitialAccessTokensTable {
@@ -206,6 +214,7 @@ export interface ConsentsTable {
   granted: JSONColumnType<Permissions>;
   rejected: JSONColumnType<Permissions>;
   version: number;
+  shown: ColumnType<Record<string, unknown> | null, string | null | undefined, string | null>;
   created_at: Now;
   updated_at: Now;
   last_used_at: Now;
@@ -404,6 +413,7 @@ export interface Schema {
   resource_server_scopes: ResourceServerScopesTable;
   detail_types: DetailTypesTable;
   clients: ClientsTable;
+  ended_permissions: EndedPermissionsTable;
   client_secrets: ClientSecretsTable;
   initial_access_tokens: InitialAccessTokensTable;
   client_registrations: ClientRegistrationsTable;

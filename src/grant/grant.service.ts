@@ -43,6 +43,35 @@ export async function endLeftClientFamilies(
   return sum;
 }
 
+/** Which families of a client end by themselves, and its other tokens not. */
+export interface ClientFamilies {
+  readonly clientId: string;
+  /** Only those with refresh tokens. */
+  readonly offline: boolean;
+}
+
+/**
+ * Ends families of a client, as many as one statement should; gives how many. The revocation feed names each of their JWTs.
+ */
+export function endFamiliesOfClient(
+  db: Db,
+  which: ClientFamilies,
+  reason: string,
+): Promise<number> {
+  return store.revokeFamiliesOfClient(db, which, reason, BATCH);
+}
+
+/** Ends what `endFamiliesOfClient` left, after its commit. `ended` is what that gave. */
+export async function endLeftFamiliesOfClient(
+  db: Database,
+  which: ClientFamilies,
+  reason: string,
+  ended: number,
+): Promise<void> {
+  for (let last = ended; last === BATCH; )
+    last = await db.transaction((tx) => endFamiliesOfClient(tx, which, reason));
+}
+
 /** The live token families of an account, the newest first. */
 export function listFamilies(db: Database, accountId: string): Promise<store.Family[]> {
   return store.listFamilies(db.kysely, accountId);

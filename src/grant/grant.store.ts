@@ -64,6 +64,23 @@ export async function revokeClientFamilies(
   return Number(result.numAffectedRows ?? 0n);
 }
 
+/** Ends as many as `most` live families of a client, in the order of their ids; gives how many. */
+export async function revokeFamiliesOfClient(
+  db: Db,
+  { clientId, offline }: { readonly clientId: string; readonly offline: boolean },
+  reason: string,
+  most: number,
+): Promise<number> {
+  const result = await sql`
+    update grants set revoked_at = now(), revoked_reason = ${reason}
+    where id = any(array(
+      select g.id from grants g
+      where g.client_id = ${clientId} and g.revoked_at is null and (g.offline or not ${offline}::boolean)
+      order by g.id limit ${most}))
+      and revoked_at is null`.execute(db);
+  return Number(result.numAffectedRows ?? 0n);
+}
+
 /** The live families of an account, the newest first. */
 export async function listFamilies(db: Db, accountId: string): Promise<Family[]> {
   const rows = await live(db).where('account_id', '=', accountId).execute();

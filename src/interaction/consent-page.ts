@@ -1,13 +1,14 @@
 import { z } from 'zod';
-import { isLocalRedirect } from '../client/client.ts';
+import { changesSince, type Client, isLocalRedirect, shownOf } from '../client/client.ts';
 import { keepDocumentClient } from '../client/self-registered.service.ts';
 import { AppError } from '../errors.ts';
+import { canonicalJson } from '../lib/canonical-json.ts';
+import { sha256 } from '../lib/hash.ts';
 import type { Pages } from '../pages/pages.ts';
 import { renderPage } from '../pages/render-page.ts';
 import { hostOf, skipsConsent } from '../oidc/apps.ts';
 import { nameOfDetail } from '../oidc/authorization/granted-details.ts';
 import { CONFIRM_REQUEST } from '../oidc/decoupled/prompts.ts';
-import type { AccountRecord } from '../unit-of-work/records.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import {
   type Answer,
@@ -28,6 +29,8 @@ const formSchema = z.object({
   claim: z.array(z.string()),
   scope: z.array(z.string()),
   detail: z.array(z.string()),
+  // What the page showed of the client; a browser always sends it back.
+  shown: z.string().optional(),
 });
 
 /** The page on which a person decides what an app may do. */
@@ -39,6 +42,8 @@ export function createConsentStep(parts: InteractionParts) {
     if (!account || account.disabled || !client || !app)
       throw new AppError('interaction_expired', 'Nobody is signed in any more.', { status: 400 });
     const consent = await currentUnit().findConsent(account.id, client.id);
+    // What was decided about another client than this one is now has to be decided again.
+    const changes = consent === undefined ? [] : changesSince(client, consent.shown);
     const all = readAsked(interaction.params, await parts.resourceServers.list(), client);
     const { reasons } = interaction.prompt;
     // Of apps of our own only what is asked each time is put to the person.
@@ -47,23 +52,26 @@ export function createConsentStep(parts: InteractionParts) {
     const asked = skips ? askedEachTime(all) : all;
     // An app on the person's own machine is asked about each time, and then as a whole: another program may pose as it.
     const askAgain =
+      changes.length > 0 ||
       reasons.includes('consent_prompt') ||
       reasons.includes('local_redirect') ||
       reasons.includes(CONFIRM_REQUEST);
     const question = makeQuestion(asked, account, consent, askAgain);
-    return { account, client, app, question, skips };
+    return { account, client, app, question, skips, changes };
   }
 
   async function show(
     visit: Visit,
-    { account, app, client, question, skips }: Awaited<ReturnType<typeof load>>,
-    problem?: 'undecided',
+    { account, app, changes, client, question, skips }: Awaited<ReturnType<typeof load>>,
+    problem?: 'changed' | 'undecided',
   ): Promise<void> {
     const { redirect_uri: redirectUri } = visit.interaction.params as { redirect_uri?: string };
     const request = await describePolled(visit, parts.sealer);
     const model: Pages['consent'] = {
       action: `${visit.base}/consent`,
+      hidden: { shown: nameOfShown(client) },
       app,
+      changes,
       // Somebody else was not asked.
       account: {
         email: account.email,
@@ -91,9 +99,13 @@ export function createConsentStep(parts: InteractionParts) {
 
   async function decide(
     visit: Visit,
-    account: AccountRecord,
-    clientId: string,
-    { question, skips }: { readonly question: Question; readonly skips: boolean },
+    {
+      account,
+      changes,
+      client: { id: clientId },
+      question,
+      skips,
+    }: Awaited<ReturnType<typeof load>>,
     form: z.output<typeof formSchema>,
   ): Promise<void> {
     const event = { accountId: account.id, clientId };
@@ -113,10 +125,15 @@ export function createConsentStep(parts: InteractionParts) {
       return;
     }
     const client = await parts.clients.find(clientId);
+    const decision = {
+      ...answer,
+      shown: client && shownOf(client),
+      isAfresh: changes.length > 0,
+    };
     if (!skips)
       currentUnit().enlist(async (db) => {
         if (client?.registeredBy === 'document') await keepDocumentClient(db, client, account.id);
-        await parts.consents.decide(db, account.id, clientId, answer);
+        await parts.consents.decide(db, account.id, clientId, decision);
       });
     currentUnit().audit({
       type: 'consent.granted',
@@ -141,13 +158,20 @@ export function createConsentStep(parts: InteractionParts) {
         claim: fields.getAll('claim'),
         scope: fields.getAll('scope'),
         detail: fields.getAll('detail'),
+        shown: fields.get('shown') ?? undefined,
       });
       const loaded = await load(visit);
+      const isOther = form.shown !== undefined && form.shown !== nameOfShown(loaded.client);
       if (form.decision === undefined) await show(visit, loaded, 'undecided');
-      else await decide(visit, loaded.account, loaded.client.id, loaded, form);
+      else if (form.decision === 'allow' && isOther) await show(visit, loaded, 'changed');
+      else await decide(visit, loaded, form);
     },
   };
 }
+
+/** A name of what is shown of a client: another one as soon as it changes. */
+const nameOfShown = (client: Client) =>
+  sha256(canonicalJson(shownOf(client))).toString('base64url');
 
 const askedEachTime = ({ details }: Asked): Asked => ({
   scopes: [],

@@ -8,6 +8,7 @@ import { findTokenWorths, isMachineJwtLive } from '../unit-of-work/token-reads.t
 import type { PresentedJwt, TokenWorth } from '../unit-of-work/records.ts';
 import type { Subjects } from '../unit-of-work/subjects.ts';
 import type { VerifyJwt } from '../oidc/verify-jwt.ts';
+import type { EndedPermissions } from '../permission/permission.service.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { type Answer, type Asker, describe, inactive, mayIntrospect } from './introspection.ts';
 
@@ -20,6 +21,7 @@ export interface IntrospectionParts {
   readonly resourceServers: ResourceServerService;
   readonly verifyJwt: VerifyJwt;
   readonly subjects: Subjects;
+  readonly endedPermissions: EndedPermissions;
 }
 
 /** What a presented token is worth, outside the engine's own flows, and who may be told of it. */
@@ -39,12 +41,25 @@ export class IntrospectionService {
   async find(token: string): Promise<LiveToken | undefined> {
     if (isJwt(token)) {
       const jwt = await this.#parts.verifyJwt(token);
-      return jwt && this.#findJwt(jwt);
+      return this.#within(jwt && (await this.#findJwt(jwt)));
     }
     const kind = kindOf(token);
     if (kind === undefined) return undefined;
     const worth = await this.#worths.do(sha256(token));
-    return liveOpaque(kind, worth, this.#parts.subjects);
+    return this.#within(liveOpaque(kind, worth, this.#parts.subjects));
+  }
+
+  /**
+   * What the token is worth within what its client may still have: an access token that carries more is dead, and a refresh
+   * token gives less.
+   */
+  async #within(token: LiveToken | undefined): Promise<LiveToken | undefined> {
+    if (token === undefined) return undefined;
+    const { clients, endedPermissions } = this.#parts;
+    if (token.kind !== 'refresh')
+      return (await endedPermissions.endsToken(carried(token))) ? undefined : token;
+    const client = await clients.find(token.clientId);
+    return client && { ...token, scopes: token.scopes.filter((scope) => mayHave(client, scope)) };
   }
 
   /** What the client is told of the token; undefined stands for one that is not live. */
@@ -53,10 +68,10 @@ export class IntrospectionService {
     return describe(token, this.#parts.issuer);
   }
 
-  /** The same by the client's id; the engine has authenticated it. */
+  /** The same by the client's id, of a token that the engine has found; the engine has authenticated the client. */
   async answerById(clientId: string, token: LiveToken | undefined): Promise<Answer> {
     const caller = await this.#parts.clients.find(clientId);
-    return caller === undefined ? inactive : this.answer(caller, token);
+    return caller === undefined ? inactive : this.answer(caller, await this.#within(token));
   }
 
   async #findJwt(jwt: PresentedJwt): Promise<LiveToken | undefined> {
@@ -80,3 +95,15 @@ export class IntrospectionService {
     };
   }
 }
+
+/** A client's own token names no subject, or the client. */
+const carried = (token: LiveToken) => ({
+  ...token,
+  isMachine: token.accountId === undefined && (token.subject ?? token.clientId) === token.clientId,
+});
+
+/** Whether a client may still have a scope, of a user or of any API. */
+const mayHave = ({ allowed, metadata }: Client, scope: string) =>
+  typeof metadata.scope !== 'string' ||
+  metadata.scope.split(' ').includes(scope) ||
+  [...allowed.values()].some((scopes) => scopes.has(scope));

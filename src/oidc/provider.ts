@@ -9,6 +9,7 @@ import type { Config } from '../config.ts';
 import { languageTags } from '../pages/messages.ts';
 import { issuerPath } from '../http/request.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
+import type { EndedPermissions } from '../permission/permission.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './authorization/acr.ts';
 import { setInteractionCookie } from './authorization/interaction-cookie.ts';
@@ -48,6 +49,7 @@ export interface ProviderOptions extends FeatureOptions {
   readonly outbound: Outbound;
   readonly keySets: ClientKeySets;
   readonly grants: GrantParts;
+  readonly endedPermissions: EndedPermissions;
 }
 
 /**
@@ -70,9 +72,10 @@ export function createProvider(options: ProviderOptions): Provider {
 
 function configuration(options: ProviderOptions): Configuration {
   const { config, keys, clients, resourceServers, sealer, outbound, pages, subjects } = options;
+  const { endedPermissions } = options;
   const https = !config.loopback;
   return {
-    adapter: createAdapter({ clients, resourceServers, sealer }),
+    adapter: createAdapter({ clients, resourceServers, sealer, endedPermissions }),
     clients: consoleClients(config.issuer, config.brand.name),
     jwks: { keys: [...keys.jwks.keys, ...keys.hintKeys].map(engineKey) },
     cookies: {
@@ -162,7 +165,10 @@ function configuration(options: ProviderOptions): Configuration {
     findAccount,
     loadExistingGrant: createLoadExistingGrant(clients, resourceServers),
     issueRefreshToken: async (_ctx, client, code) =>
-      client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+      client.grantTypeAllowed('refresh_token') &&
+      code.scopes.has('offline_access') &&
+      // It may have been taken away since.
+      (client.scope === undefined || client.scope.split(' ').includes('offline_access')),
     rotateRefreshToken: async (ctx) =>
       (await clients.find(ctx.oidc.client?.clientId ?? ''))?.settings.refreshRotation !== 'keep',
     extraTokenClaims: accessTokenClaims,

@@ -161,6 +161,10 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
   ],
   initial_access_tokens: [rule('initial_access_tokens', 'id', 'expires_at', '1 day')],
   client_registrations: 'go with their client',
+  ended_permissions: [
+    // Past the life of every token that carries one.
+    rule('ended_permissions', 'permission', 'ended_at', '25 hours', { raises: 'clients' }),
+  ],
   client_secrets: 'two for each client at the most, and go with it',
   client_scopes: 'go with their client',
   resource_servers: 'registered',

@@ -29,6 +29,15 @@ export interface App {
   registeredBy?: 'anybody' | 'token' | 'document' | undefined;
 }
 
+/** What changed in an app since the person allowed it. */
+export type ConsentChange =
+  | { readonly kind: 'name'; readonly from: string; readonly to: string }
+  /** Hosts to which it may send the browser since, or schemes of apps on the device. */
+  | { readonly kind: 'place'; readonly added: readonly string[] }
+  /** It proves less of itself than before. */
+  | { readonly kind: 'authentication' }
+  | { readonly kind: 'unknown' };
+
 /** The account that the page is about. `switchUrl` stands behind "Not you?". */
 export interface SignedIn {
   email: string;
@@ -311,6 +320,8 @@ export interface Pages {
       details?: ConsentDetail[] | undefined;
       stay?: ConsentStay | undefined;
       already?: ConsentAlready | undefined;
+      /** What changed in the app since the person allowed it. */
+      changes?: readonly ConsentChange[] | undefined;
       /** It is asked for elsewhere, and no redirect follows. */
       request?: ConsentRequest | undefined;
       /** One of our own, of which nobody is asked what it may do. */
@@ -322,7 +333,7 @@ export interface Pages {
       accountUrl?: string | undefined;
       privacyUrl?: string | undefined;
       termsUrl?: string | undefined;
-      problem?: 'undecided' | undefined;
+      problem?: 'changed' | 'undecided' | undefined;
     };
   /** Posts nothing but that it goes on with `account`; behind `switchUrl` the sign-in begins anew, for whomever. */
   'choose-account': Page &

@@ -1,6 +1,13 @@
 import { cut } from './cut.ts';
 import type { Words } from './html.ts';
-import type { ConnectedApp, ConsentAlready, ConsentClaim, Pages, ScopeKind } from './pages.ts';
+import type {
+  ConnectedApp,
+  ConsentAlready,
+  ConsentChange,
+  ConsentClaim,
+  Pages,
+  ScopeKind,
+} from './pages.ts';
 import { spellOut } from './present-detail.ts';
 import type { Kit } from './present-forms.ts';
 import { requestFacts, requestTitle } from './present-request.ts';
@@ -93,6 +100,20 @@ function allowedRows(
   return rows;
 }
 
+/** One change of the app, in words. */
+function changeWords(change: ConsentChange, { locale, m }: Kit): Words {
+  switch (change.kind) {
+    case 'name':
+      return m.consent.changedName(change.from, change.to);
+    case 'place':
+      return m.consent.changedPlace(new Intl.ListFormat(locale).format(change.added));
+    case 'authentication':
+      return m.consent.changedAuthentication;
+    case 'unknown':
+      return m.consent.changedSomehow;
+  }
+}
+
 /** An app's own links are only ever web addresses, whatever it has registered. */
 const web = (url: string | undefined) => (url && /^https?:\/\//i.test(url) ? url : undefined);
 
@@ -107,7 +128,7 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
       : already
         ? m.consent.titleMore(name)
         : m.consent.title(name),
-    invalid: model.problem === 'undecided',
+    invalid: model.problem !== undefined,
     cut: cut(id),
     summary:
       model.problem === 'undecided'
@@ -115,7 +136,14 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
             title: m.consent.undecided,
             items: [{ href: '#decision', words: m.consent.undecidedDo }],
           }
-        : undefined,
+        : model.problem === 'changed'
+          ? {
+              title: m.consent.changedMeanwhile(name),
+              items: [{ href: '#decision', words: m.consent.changedMeanwhileDo }],
+            }
+          : undefined,
+    changes: (model.changes ?? []).map((change) => changeWords(change, kit)),
+    changed: m.consent.changed(name),
     may: already ? m.consent.mayMore(name) : m.consent.may(name),
     privacyUrl: web(model.privacyUrl),
     termsUrl: web(model.termsUrl),

@@ -5,6 +5,7 @@ import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { canonicalJson } from '../lib/canonical-json.ts';
 import { findJsonProblem } from '../lib/json-bounds.ts';
+import { endPermissions } from '../permission/permission.service.ts';
 import type { AuthorizationDetail, DetailType } from './detail.ts';
 import { findSchemaProblem } from './detail-schema.ts';
 import { type DetailTypeChanges, findWordsProblem, type NewDetailType } from './detail-types.ts';
@@ -80,12 +81,14 @@ export class DetailTypes {
   }
 
   /**
-   * Removes a type: nobody can ask for it any more, and tokens that are made from now on hold none of it.
+   * Removes a type: nobody can ask for it any more, and tokens that carry it end.
    * @throws AppError `unknown_detail_type`
    */
   async remove(type: string, actor: string): Promise<void> {
     await this.#db.transaction(async (db) => {
-      if (!(await deleteDetailType(db, type))) throw unknownType(type);
+      const audience = await deleteDetailType(db, type);
+      if (audience === undefined) throw unknownType(type);
+      await endPermissions(db, [{ clientId: '*', audience, kind: 'detail', name: type }], []);
       await writeAudit(db, {
         type: 'resource_server.detail_type_removed',
         outcome: 'success',

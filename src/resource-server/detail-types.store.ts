@@ -59,8 +59,14 @@ export async function updateDetailType(
     .execute();
 }
 
-/** Gives whether there was one. */
-export async function deleteDetailType(db: Db, type: string): Promise<boolean> {
-  const result = await db.deleteFrom('detail_types').where('type', '=', type).executeTakeFirst();
-  return result.numDeletedRows > 0n;
+/** Gives the identifier of the API that it belonged to; undefined where there was none. */
+export async function deleteDetailType(db: Db, type: string): Promise<string | undefined> {
+  const row = await db
+    .deleteFrom('detail_types as t')
+    .using('resource_servers as r')
+    .whereRef('r.id', '=', 't.resource_server_id')
+    .where('t.type', '=', type)
+    .returning('r.identifier')
+    .executeTakeFirst();
+  return row?.identifier;
 }

@@ -4,6 +4,7 @@ import { isUniqueViolation } from '../db/sql-state.ts';
 import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { randomToken } from '../lib/hash.ts';
+import { forgetDecided } from '../permission/permission.service.ts';
 import type {
   DetailType,
   NewResourceServer,
@@ -12,11 +13,15 @@ import type {
 } from './resource-server.ts';
 import { listDetailTypes } from './detail-types.store.ts';
 import {
-  insertResourceServer,
-  listResourceServers,
-  updateOpenScopes,
-  updateResourceServer,
-} from './resource-server.store.ts';
+  changeApi,
+  deleteResourceServer,
+  describeDeletion,
+  type RestsOnApi,
+} from './api-changes.service.ts';
+import { checkScopes } from './refusal.ts';
+import { insertResourceServer, listResourceServers } from './resource-server.store.ts';
+
+export type { RestsOnApi } from './api-changes.service.ts';
 
 interface ResourceServers {
   readonly byIdentifier: ReadonlyMap<string, ResourceServer>;
@@ -124,6 +129,8 @@ export class ResourceServerService {
       input.scopes.map(({ scope }) => scope),
       input.openScopes,
     );
+    // An API of this identifier may have been deleted before: what people decided then was about another one.
+    await forgetDecided(this.#db, input.identifier);
     try {
       const credentials = await this.#db.transaction(async (db) => {
         await insertResourceServer(db, id, input);
@@ -150,26 +157,28 @@ export class ResourceServerService {
   }
 
   /**
-   * Changes how tokens for the API are made from now on; those that are out stay as they are.
-   * @throws AppError `unknown_api`, `unknown_scope`
+   * Changes how tokens for the API are made from now on, and its scopes. Tokens that are out stay as they are, except those
+   * that carry a scope which is gone: these end.
+   * @throws AppError `unknown_api`, `unknown_scope`, `last_scope`
    */
   async update(identifier: string, changes: ResourceServerChanges, actor: string): Promise<void> {
-    await this.#db.transaction(async (db) => {
-      const { openScopes } = changes;
-      if (openScopes !== undefined) await this.getForScopes(db, identifier, openScopes);
-      const id = await updateResourceServer(db, identifier, changes);
-      if (id === undefined)
-        throw new AppError('unknown_api', `There is no API ${identifier}.`, { status: 404 });
-      if (openScopes !== undefined) await updateOpenScopes(db, id, openScopes);
-      await writeAudit(db, {
-        type: 'resource_server.changed',
-        outcome: 'success',
-        actor,
-        data: { resource_server: id, ...changes },
-      });
-      await raiseVersion(db, 'resource_servers');
-    });
+    await changeApi(this.#db, identifier, changes, actor);
     this.refresh();
+  }
+
+  /** What stops working when the API is deleted. @throws AppError `unknown_api` */
+  describeDeletion(identifier: string): Promise<RestsOnApi> {
+    return describeDeletion(this.#db, identifier);
+  }
+
+  /**
+   * Deletes the API that has this name, and every token for it. Gives what stopped working.
+   * @throws AppError `unknown_api`, `other_name`
+   */
+  async delete(identifier: string, name: string, actor: string): Promise<RestsOnApi> {
+    const deleted = await deleteResourceServer(this.#db, identifier, name, actor);
+    this.refresh();
+    return deleted;
   }
 
   async #load(): Promise<ResourceServers> {
@@ -190,15 +199,4 @@ export class ResourceServerService {
       throw error;
     }
   }
-}
-
-/** @throws AppError `unknown_scope` */
-function checkScopes(identifier: string, own: readonly string[], asked: readonly string[]): void {
-  const unknown = asked.filter((scope) => !own.includes(scope));
-  if (unknown.length === 0) return;
-  throw new AppError(
-    'unknown_scope',
-    `The API ${identifier} has no scope ${unknown.join(', ')}. It has: ${own.join(', ')}.`,
-    { status: 400 },
-  );
 }

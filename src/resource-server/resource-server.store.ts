@@ -6,6 +6,7 @@ import type {
   ResourceServer,
   ResourceServerChanges,
 } from './resource-server.ts';
+import { insertScopes } from './scopes.store.ts';
 
 /** Every API with its scopes, in the order in which they were given, and its types of authorization details. */
 export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
@@ -60,18 +61,7 @@ export async function insertResourceServer(
       token_typ: input.tokenTyp,
     })
     .execute();
-  await db
-    .insertInto('resource_server_scopes')
-    .values(
-      input.scopes.map((one, position) => ({
-        resource_server_id: id,
-        scope: one.scope,
-        description: one.description,
-        position,
-        open: input.openScopes.includes(one.scope),
-      })),
-    )
-    .execute();
+  await insertScopes(db, id, input.scopes, input.openScopes);
 }
 
 /** Changes what is given of the API; gives its id, or undefined where there is none. */
@@ -100,17 +90,4 @@ export async function updateResourceServer(
     .returning('id')
     .executeTakeFirst();
   return row?.id;
-}
-
-/** Opens these scopes of the API, and no others, to clients that register themselves. */
-export async function updateOpenScopes(
-  db: Db,
-  id: string,
-  scopes: readonly string[],
-): Promise<void> {
-  await db
-    .updateTable('resource_server_scopes')
-    .set({ open: sql<boolean>`scope = any(${[...scopes]}::text[])` })
-    .where('resource_server_id', '=', id)
-    .execute();
 }

@@ -73,15 +73,17 @@ const signingAlg = z.enum(signingAlgs);
 export const maxAccessTokenTtl = 86_400;
 const accessTokenTtl = z.number().int().min(60).max(maxAccessTokenTtl);
 
+const newScope = z.strictObject({
+  scope: scopeSchema,
+  description: z.string().trim().max(200).default(''),
+});
+export type NewScope = z.output<typeof newScope>;
+const scopes = z.array(newScope).max(200);
+
 export const newResourceServerSchema = z.strictObject({
   identifier,
   name,
-  scopes: z
-    .array(
-      z.strictObject({ scope: scopeSchema, description: z.string().trim().max(200).default('') }),
-    )
-    .min(1)
-    .max(200),
+  scopes: scopes.min(1),
   openScopes: openScopes.default([]),
   tokenFormat: tokenFormat.default('opaque'),
   tokenTyp: tokenTyp.default('at+jwt'),
@@ -93,6 +95,10 @@ export type NewResourceServer = z.output<typeof newResourceServerSchema>;
 /** What may change of an API; its identifier is the audience of tokens that are out, and stays. */
 export const resourceServerChangesSchema = z.strictObject({
   name: name.optional(),
+  /** Added, or given new words. */
+  scopes: scopes.optional(),
+  /** Nobody has them any more. */
+  removedScopes: z.array(z.string().max(100)).max(200).optional(),
   /** All that are open from now on. */
   openScopes: openScopes.optional(),
   tokenFormat: tokenFormat.optional(),

@@ -93,6 +93,7 @@ export class RevocationFeed {
             ...(more ? { more } : {}),
             tokens: entries('token:', revocations),
             clients: entries('client:', revocations),
+            permissions: entries('permission:', revocations),
           },
         },
       },

@@ -1,6 +1,7 @@
 import type { Database } from '../db/database.ts';
 import { CLOCK_SLACK } from '../lib/time.ts';
-import { keyOfClient, keyOfToken, type Revocation } from './revocation.ts';
+import { PERMISSION_LAG } from '../permission/permission.ts';
+import { keyOfClient, keyOfPermission, keyOfToken, type Revocation } from './revocation.ts';
 
 /** For so long (seconds) a process that has not heard of it may still make tokens for a client that was disabled. */
 const CLIENT_LAG = 10 + CLOCK_SLACK;
@@ -37,7 +38,7 @@ const grantsOf = (column: string, value: string) =>
 /**
  * What has ended in a span of time, read from the very columns that decide introspection (src/unit-of-work/reads.ts, `live`):
  * the denylist; families that were revoked, have come to their end, or whose account was disabled; sessions that have
- * ended, for what is bound to them; clients whose tokens ended. While a client is disabled, its time goes on for a little:
+ * ended, for what is bound to them; clients whose tokens ended; permissions that were taken away. While a client is disabled, its time goes on for a little:
  * another process may not have heard of it.
  */
 const text = `
@@ -54,28 +55,31 @@ const text = `
     union all
     select s.uid, s.expires_at from sessions s where ${within('s.expires_at', 'now()')}
   ), found as (
-    select t.id_hash, null as client_id, extract(epoch from t.expires_at) as time, f.at
+    select t.id_hash, null as client_id, null as permission, extract(epoch from t.expires_at) as time, f.at
     from families f ${jwts('f.id')}
     union all
-    select t.id_hash, null, extract(epoch from t.expires_at), s.at
+    select t.id_hash, null, null, extract(epoch from t.expires_at), s.at
     from ended_sessions s ${grantsOf('session_uid', 's.uid')} ${jwts('g.id', 'and t.session_uid = s.uid')}
     union all
-    select r.id_hash, null, extract(epoch from r.expires_at), r.revoked_at from revoked_tokens r
+    select r.id_hash, null, null, extract(epoch from r.expires_at), r.revoked_at from revoked_tokens r
     where not r.opaque and ${mayBeTaken('r')} and ${within('r.revoked_at')}
     union all
     -- what was made from tokens that have ended one by one, or with their client
-    select t.id_hash, null, extract(epoch from t.expires_at), r.revoked_at
+    select t.id_hash, null, null, extract(epoch from t.expires_at), r.revoked_at
     from revoked_tokens r ${madeFrom('p.source_hash = r.id_hash')} where ${within('r.revoked_at')}
     union all
-    select t.id_hash, null, extract(epoch from t.expires_at), c.tokens_since
+    select t.id_hash, null, null, extract(epoch from t.expires_at), c.tokens_since
     from clients c ${madeFrom('p.client_id = c.id and (c.disabled_at is not null or p.issued_at <= c.tokens_since)')}
     where c.tokens_since is not null and ${within('c.tokens_since')}
     union all
-    select null, c.id, extract(epoch from case when c.disabled_at is null then c.tokens_since
+    select null, c.id, null, extract(epoch from case when c.disabled_at is null then c.tokens_since
       else greatest(c.tokens_since, least(now(), c.disabled_at + make_interval(secs => ${CLIENT_LAG}))) end), c.tokens_since
     from clients c where c.tokens_since is not null and ${within('c.tokens_since')}
+    union all
+    select null, null, e.permission, extract(epoch from e.ended_at) + ${PERMISSION_LAG}, e.ended_at
+    from ended_permissions e where ${within('e.ended_at')}
   )
-  select (extract(epoch from now()) * 1000)::float8 as now, found.id_hash, found.client_id, found.time::float8 as time,
+  select (extract(epoch from now()) * 1000)::float8 as now, found.id_hash, found.client_id, found.permission, found.time::float8 as time,
     (extract(epoch from found.at) * 1000)::float8 as at
   from (select) one left join found on true`;
 
@@ -83,6 +87,7 @@ interface Row {
   now: number;
   id_hash: Buffer | null;
   client_id: string | null;
+  permission: string | null;
   time: number;
   at: number;
 }
@@ -103,8 +108,9 @@ export async function findRevocations(
   const rows = await db.run<Row>({ name: 'vs_revocations', text, values: bounds });
   return {
     now: Math.floor((rows[0] as Row).now),
-    revocations: rows.flatMap(({ id_hash, client_id, time, at }) => {
+    revocations: rows.flatMap(({ id_hash, client_id, permission, time, at }) => {
       if (id_hash !== null) return [{ key: keyOfToken(id_hash), time: Math.ceil(time), at }];
+      if (permission !== null) return [{ key: keyOfPermission(permission), time, at }];
       return client_id === null ? [] : [{ key: keyOfClient(client_id), time, at }];
     }),
   };

@@ -28,7 +28,7 @@ export const consent = (
   as: string,
 ) => `case when ${c}.id is null then null else jsonb_build_object(
   'id', ${c}.id, 'accountId', ${c}.account_id, 'clientId', ${c}.client_id, 'granted', ${c}.granted, 'rejected', ${c}.rejected,
-  'version', ${c}.version) end as ${as}`;
+  'version', ${c}.version, 'shown', ${c}.shown) end as ${as}`;
 
 export const session = (
   s: string,

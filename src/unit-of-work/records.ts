@@ -1,3 +1,4 @@
+import type { Shown } from '../client/client.ts';
 import type { Permissions } from '../db/schema.ts';
 
 /** The plain records that the unit of work reads and writes: rows as the protocol sees them. */
@@ -43,6 +44,8 @@ export interface ConsentRecord {
   readonly granted: Permissions;
   readonly rejected: Permissions;
   readonly version: number;
+  /** What the person was shown of the client; null for decisions from before this was kept. */
+  readonly shown: Shown | null;
 }
 
 /** A client's part in a session. */

@@ -451,7 +451,12 @@ describe('caching', () => {
   test('a document that changes is another client, and its row is told', async () => {
     const { url, path } = publish();
     const cache = documents();
-    const stored = { disabled: false, settings: {}, allowed: new Map() } as unknown as Client;
+    const stored = {
+      disabled: false,
+      settings: {},
+      allowed: new Map(),
+      demanded: {},
+    } as unknown as Client;
     expect(await cache.name(url, stored)).toBe('Scribe');
     host.answer(path, {
       client_id: url,
@@ -468,7 +473,7 @@ describe('caching', () => {
     const { url } = publish();
     const cache = documents();
     const stored = (settings: object) =>
-      ({ disabled: false, settings, allowed: new Map() }) as unknown as Client;
+      ({ disabled: false, settings, allowed: new Map(), demanded: {} }) as unknown as Client;
     expect(await cache.name(url, stored({ pkce: 'optional' }))).toBeUndefined();
     expect(cache.whyNot(url)).toContain('PKCE');
     cache.pass(11);
@@ -503,7 +508,12 @@ describe('caching', () => {
     const path = `/away-${++paths}`;
     const url = host.answer(path, (request) => void request.socket.destroy());
     const cache = documents();
-    const stored = { disabled: false, settings: {}, allowed: new Map() } as unknown as Client;
+    const stored = {
+      disabled: false,
+      settings: {},
+      allowed: new Map(),
+      demanded: {},
+    } as unknown as Client;
     expect(await cache.name(url, stored)).toBeUndefined();
     cache.pass(11);
     cache.seen.last = { name: 'Scribe', type: 'web', metadata: {}, settings: {} };

@@ -10,6 +10,7 @@ import { VersionWatch } from '../../src/db/versions.ts';
 import { IntrospectionService } from '../../src/introspection/introspection.service.ts';
 import { Subjects } from '../../src/unit-of-work/subjects.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
+import { EndedPermissions } from '../../src/permission/permission.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Pair, startPair } from '../support/fast-path.ts';
@@ -130,6 +131,7 @@ test('tokens that are asked for at one moment are found in one statement, each i
     resourceServers,
     verifyJwt: async () => undefined,
     subjects: new Subjects(Buffer.alloc(32)),
+    endedPermissions: new EndedPermissions(db),
   });
   const asked = tokens.flatMap((token, index) => [token, `vs_mt_${index}`, 'unknown', token]);
   const found = await Promise.all(asked.map((token) => service.find(token)));

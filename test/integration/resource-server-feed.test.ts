@@ -294,19 +294,19 @@ test('closed while a poll is under way, it begins no other', async () => {
 test('what matters no more is forgotten, and what is kept has a bound', () => {
   const revocations = new Revocations(2, 5);
   const [one, two, three] = ['one', 'two', 'three'].map(hashOf) as [string, string, string];
-  const asked = (jti: string) => revocations.has({ jti, clientId: 'c', issuedAt: 100 });
-  revocations.add({ tokens: [[one, now() - 60]], clients: [] });
-  revocations.add({ tokens: [[two, now() + 60]], clients: [['c', 50]] });
+  const token = { clientId: 'c', isClient: false, scopes: new Set<string>(), claims: {} };
+  const asked = (jti: string) => revocations.has({ jti, issuedAt: 100, token });
+  revocations.add({ tokens: [[one, now() - 60]], clients: [], permissions: [] });
+  revocations.add({ tokens: [[two, now() + 60]], clients: [['c', 50]], permissions: [] });
   // The third took the place of one that had ended by itself.
   expect([asked('one'), asked('two')]).toEqual([false, true]);
   // What is told in any order ends with the latest.
-  const of = (issuedAt: number) => revocations.has({ jti: 'x', clientId: 'c', issuedAt });
+  const of = (issuedAt: number) => revocations.has({ jti: 'x', issuedAt, token });
   expect([of(50), of(51)]).toEqual([true, false]);
-  revocations.add({ tokens: [], clients: [['c', 40]] });
+  revocations.add({ tokens: [], clients: [['c', 40]], permissions: [] });
   expect([of(50), of(51)]).toEqual([true, false]);
-  expect(() => revocations.add({ tokens: [[three, now() + 60]], clients: [] })).toThrow(
-    'revocationFeed.size',
-  );
+  const more = { tokens: [[three, now() + 60] as const], clients: [], permissions: [] };
+  expect(() => revocations.add(more)).toThrow('revocationFeed.size');
 });
 
 test('more revocations than may be kept: no JWT goes on', async () => {

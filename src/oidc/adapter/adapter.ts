@@ -7,10 +7,9 @@ import { familyAdapter } from './grants.ts';
 import { polledAdapter } from './decoupled-requests.ts';
 import { pushedRequestAdapter, withoutPushedId, withPushedId } from './pushed-requests.ts';
 import type { Payload } from '../../unit-of-work/records.ts';
-import type { RepetitionParts } from './repetitions.ts';
 import { refusals } from './unsupported.ts';
 import { sessionAdapter } from './sessions.ts';
-import { kinds, tokenAdapter } from './tokens.ts';
+import { kinds, type TokenParts, tokenAdapter } from './tokens.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 
 /**
@@ -19,11 +18,11 @@ import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
  */
 
 /** The adapter that the engine asks for by model name. */
-export function createAdapter(parts: RepetitionParts): (name: string) => Adapter {
+export function createAdapter(parts: TokenParts): (name: string) => Adapter {
   return (name) => ({ ...refusals, ...adapterOf(name, parts) });
 }
 
-function adapterOf(name: string, parts: RepetitionParts): Partial<Adapter> | undefined {
+function adapterOf(name: string, parts: TokenParts): Partial<Adapter> | undefined {
   const { clients, sealer } = parts;
   const kind = kinds[name];
   if (kind !== undefined) return tokenAdapter(kind, parts);

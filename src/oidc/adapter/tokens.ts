@@ -1,5 +1,7 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { isPublic } from '../../client/client.ts';
 import { fromEpoch } from '../../lib/time.ts';
+import type { EndedPermissions } from '../../permission/permission.service.ts';
 import { prefixes } from '../../unit-of-work/live-token.ts';
 import { judgedExp } from './expiry.ts';
 import { jwtPayload } from '../present-jwt.ts';
@@ -23,11 +25,12 @@ export const kinds: Record<string, Exclude<TokenKind, 'jwt'>> = {
   AuthorizationCode: 'code',
 };
 
+export interface TokenParts extends RepetitionParts {
+  readonly endedPermissions: EndedPermissions;
+}
+
 /** The storage of tokens: it decides nothing but what a stored one is worth. */
-export function tokenAdapter(
-  kind: Exclude<TokenKind, 'jwt'>,
-  parts: RepetitionParts,
-): Partial<Adapter> {
+export function tokenAdapter(kind: Exclude<TokenKind, 'jwt'>, parts: TokenParts): Partial<Adapter> {
   return {
     find: (id) => findToken(kind, id, parts),
     async upsert(id, payload) {
@@ -85,7 +88,7 @@ export function tokenWrite(kind: TokenKind, id: string, payload: TokenOrigin) {
 async function findToken(
   kind: Exclude<TokenKind, 'jwt'>,
   id: string,
-  parts: RepetitionParts,
+  parts: TokenParts,
 ): Promise<AdapterPayload | undefined> {
   const unit = currentUnit();
   const jwt = unit.presentedJwt(id);
@@ -106,6 +109,7 @@ async function findToken(
   if (!id.startsWith(prefixes[kind])) return undefined;
   const read = await unit.findToken(id);
   if (read === undefined || read.token.kind !== kind || !read.standing) return undefined;
+  if (await isBeyond(kind, read, parts)) return undefined;
   const payload = judged(read) ?? emptied(kind, read.token);
   const found = { ...(read.token.generation > 0 ? withoutFamily(payload) : payload), jti: id };
   const age = read.consumedAge;
@@ -132,6 +136,42 @@ async function findToken(
 
 function judged({ token: { payload }, expired }: TokenRead): Payload | undefined {
   return payload && { ...payload, exp: judgedExp(payload.exp as number, expired) };
+}
+
+/**
+ * Whether the client may not have the token any more: an access token that carries a permission which was taken away, and a
+ * refresh token or a code that was given to a client which authenticated, where it does not any more.
+ */
+async function isBeyond(
+  kind: keyof typeof prefixes,
+  { token, family }: TokenRead,
+  { clients, endedPermissions }: TokenParts,
+): Promise<boolean> {
+  const { clientId, payload } = token;
+  if (kind === 'code' || kind === 'refresh') {
+    if (family?.payload.confidential !== true || currentRoute() === 'revocation') return false;
+    const client = await clients.find(clientId);
+    return client !== undefined && isPublic(client.metadata);
+  }
+  if (payload === undefined) return false;
+  const { aud, iat, rar, scope = '', extra } = payload as unknown as StoredAccess;
+  return endedPermissions.endsToken({
+    clientId,
+    isMachine: kind === 'machine' && (extra?.sub ?? clientId) === clientId,
+    audience: aud,
+    scopes: scope.split(' ').filter((one) => one !== ''),
+    authorizationDetails: rar,
+    issuedAt: iat,
+  });
+}
+
+/** The engine's payload of an access token, as far as it is looked at here. */
+interface StoredAccess {
+  readonly iat: number;
+  readonly aud?: string;
+  readonly scope?: string;
+  readonly rar?: unknown;
+  readonly extra?: { readonly sub?: string };
 }
 
 /**

@@ -1,5 +1,5 @@
-import type { Grant, KoaContextWithOIDC } from 'oidc-provider';
-import { defaultSettings } from '../../client/client.ts';
+import type { Client, Grant, KoaContextWithOIDC } from 'oidc-provider';
+import { changesSince, defaultSettings } from '../../client/client.ts';
 import type { ClientService } from '../../client/client.service.ts';
 import type { Permissions } from '../../db/schema.ts';
 import { randomToken } from '../../lib/hash.ts';
@@ -46,6 +46,7 @@ export function createLoadExistingGrant(
     const { familyTtl } = (await clients.find(client.clientId))?.settings ?? defaultSettings;
     return family &&
       isUsable(family, account.accountId, client.clientId, familyTtl) &&
+      isOfSameKind(family, client) &&
       isOfSameDetails(ctx, family, decision)
       ? buildGrant(ctx, family.id, decision, epochSeconds(family.expiresAt))
       : buildGrant(ctx, randomToken(16), decision, epochSeconds() + familyTtl);
@@ -69,6 +70,13 @@ function isUsable(
     left <= familyTtl
   );
 }
+
+/** What was given to a client that authenticates is of no use to one that does not: see tokens.ts. */
+function isOfSameKind({ payload }: FamilyRecord, client: Client): boolean {
+  return payload.confidential === undefined || payload.confidential === isConfidential(client);
+}
+
+const isConfidential = ({ clientAuthMethod }: Client) => clientAuthMethod !== 'none';
 
 /**
  * What is allowed once is a family of its own: ending it ends that and nothing else, and no later request changes what its
@@ -96,6 +104,8 @@ async function findDecision(
   if (record === undefined) return undefined;
   const consent = await currentUnit().findConsent(accountId, clientId);
   if (consent !== undefined) {
+    // The person decided about another client than this one is now.
+    if (changesSince(record, consent.shown).length > 0) return undefined;
     currentUnit().useConsent(consent);
     const granted = withinAllowList(record, consent.granted);
     const details = await grantedDetails(ctx, resourceServers, record, granted.details ?? []);
@@ -150,7 +160,13 @@ export function saveAcceptedFamily(ctx: KoaContextWithOIDC, sealer: Sealer): voi
   const known = unit.findKnownFamily(grant.jti);
   const consentVersion = unit.findKnownConsent(account.accountId, client.clientId)?.version;
   const { openid, resources, rejected, rar } = grant;
-  const payload = { openid, resources, rejected, ...(rar === undefined ? {} : { rar }) };
+  const payload = {
+    openid,
+    resources,
+    rejected,
+    ...(rar === undefined ? {} : { rar }),
+    confidential: isConfidential(client),
+  };
   const isSame = known && canonicalJson(known.payload) === canonicalJson(payload);
   if (isSame && known.consentVersion === consentVersion) return;
   unit.saveFamily({

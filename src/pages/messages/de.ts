@@ -238,6 +238,16 @@ export const de: Messages = {
       html`<b>Nicht geprüft.</b> Diese App hat sich selbst registriert und sich den Namen <bdi>${app}</bdi> gegeben. Wir wissen nicht, von wem sie ist.`,
     published: (app, host) =>
       html`<b>Nicht geprüft.</b> <bdi>${host}</bdi> sagt, dass dies <bdi>${app}</bdi> ist. Wir haben nicht nachgesehen, von wem die App ist.`,
+    changed: (app) =>
+      html`<b><bdi>${app}</bdi> hat sich geändert, seit Sie die App erlaubt haben.</b> Prüfen Sie, ob Sie sie weiter erlauben wollen:`,
+    changedName: (from, to) => html`Sie hieß <bdi>${from}</bdi> und heißt jetzt <bdi>${to}</bdi>.`,
+    changedPlace: (places) => html`Sie kann Sie jetzt zu <bdi>${places}</bdi> schicken.`,
+    changedAuthentication:
+      'Sie ist jetzt schlechter davor geschützt, dass sich andere für sie ausgeben.',
+    changedSomehow: 'Ihr Name oder die Adressen, zu denen sie Sie schicken kann, sind andere.',
+    changedMeanwhile: (app) =>
+      html`<bdi>${app}</bdi> hat sich geändert, während diese Seite offen war`,
+    changedMeanwhileDo: 'Prüfen Sie, was jetzt da steht, und entscheiden Sie dann',
     undecided: 'Noch ist nichts entschieden',
     undecidedDo: 'Wählen Sie „Nicht erlauben“ oder „Erlauben“',
   },

@@ -234,6 +234,15 @@ export const en = {
     account: 'Connected apps',
     privacy: 'Privacy notice',
     terms: 'Terms',
+    changed: (app: string) =>
+      html`<b><bdi>${app}</bdi> has changed since you allowed it.</b> Check whether you still want to allow it:`,
+    changedName: (from: string, to: string) =>
+      html`It was called <bdi>${from}</bdi> and is now called <bdi>${to}</bdi>.`,
+    changedPlace: (places: string) => html`It can now send you to <bdi>${places}</bdi>.`,
+    changedAuthentication: 'It is now protected less well against others who pose as it.',
+    changedSomehow: 'Its name, or the addresses that it can send you to, are different.',
+    changedMeanwhile: (app: string) => html`<bdi>${app}</bdi> changed while this page was open`,
+    changedMeanwhileDo: 'Check what it says now, then decide',
     undecided: 'Nothing is decided yet',
     undecidedDo: 'Choose “Don’t allow” or “Allow”',
   },
