@@ -6,6 +6,7 @@ export interface FeedPage {
   readonly more?: true;
   readonly tokens: Readonly<Record<string, number>>;
   readonly clients: Readonly<Record<string, number>>;
+  readonly permissions: Readonly<Record<string, number>>;
 }
 
 /** The revocation feed as an API follows it: each answer verified, and what it says kept. */
@@ -15,6 +16,7 @@ export class Feed {
   readonly #keys: ReturnType<typeof createRemoteJWKSet>;
   readonly tokens = new Map<string, number>();
   readonly clients = new Map<string, number>();
+  readonly permissions = new Map<string, number>();
   cursor: string | undefined;
 
   constructor(server: string, issuer = 'http://localhost:3000') {
@@ -42,13 +44,23 @@ export class Feed {
   /** Goes on from where it is; gives how many pages that took. */
   async poll(server = this.#server): Promise<number> {
     for (let pages = 1; ; pages++) {
-      const { cursor, more, tokens, clients } = await this.read(this.cursor, server);
+      const { cursor, more, tokens, clients, permissions } = await this.read(this.cursor, server);
       for (const [hash, exp] of Object.entries(tokens)) this.tokens.set(hash, exp);
       for (const [id, time] of Object.entries(clients))
         this.clients.set(id, Math.max(time, this.clients.get(id) ?? 0));
+      for (const [hash, time] of Object.entries(permissions))
+        this.permissions.set(hash, Math.max(time, this.permissions.get(hash) ?? 0));
       this.cursor = cursor;
       if (more !== true) return pages;
     }
+  }
+
+  #carriesEnded(jwt: string): boolean {
+    const claims = decodeJwt(jwt) as unknown as Carrying;
+    return permissionsOf(claims).some((text) => {
+      const hash = createHash('sha256').update(text).digest('base64url');
+      return claims.iat <= (this.permissions.get(hash) ?? 0);
+    });
   }
 
   /** Whether it names the token itself. */
@@ -59,8 +71,28 @@ export class Feed {
   /** Whether an API that has read it refuses the token. */
   refuses(jwt: string): boolean {
     const { client_id: clientId, iat } = decodeJwt(jwt) as { client_id: string; iat: number };
-    return this.names(jwt) || iat <= (this.clients.get(clientId) ?? 0);
+    return this.names(jwt) || iat <= (this.clients.get(clientId) ?? 0) || this.#carriesEnded(jwt);
   }
+}
+
+interface Carrying {
+  readonly iat: number;
+  readonly sub: string;
+  readonly client_id: string;
+  readonly aud: string;
+  readonly scope?: string;
+  readonly authorization_details?: readonly { readonly type: string }[];
+}
+
+/** As docs/revocation.md has it: client, API, kind and name, one a line. */
+function permissionsOf(claims: Carrying): string[] {
+  const { aud, client_id: id, sub, scope = '', authorization_details: details = [] } = claims;
+  return ['*', id].flatMap((client) => [
+    `${client}\n${aud}\napi\n`,
+    ...scope.split(' ').map((one) => `${client}\n${aud}\nscope\n${one}`),
+    ...details.map(({ type }) => `${client}\n${aud}\ndetail\n${type}`),
+    ...(sub === id ? [`${client}\n\ngrant\nmachine`] : []),
+  ]);
 }
 
 export const jtiHash = (jwt: string) =>

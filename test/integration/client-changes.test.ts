@@ -1,0 +1,684 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { sql } from 'kysely';
+import { createIntrospectionClient } from '../../src/client/client.service.ts';
+import type { ClientChanges } from '../../src/client/client-settings.ts';
+import type { NewClient } from '../../src/client/client.ts';
+import {
+  newResourceServerSchema,
+  type ResourceServerChanges,
+} from '../../src/resource-server/resource-server.ts';
+import { Browser } from '../support/browser.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { type DocumentHost, startDocumentHost } from '../support/document-host.ts';
+import { Feed } from '../support/feed.ts';
+import { until } from '../support/process.ts';
+import { jwksOf, newKey } from '../support/proofs.ts';
+import { type Credentials, exchange, isActive, post, refresh, Seed } from '../support/protocol.ts';
+import { ask, enterPassword } from '../support/relying-party.ts';
+import {
+  manage,
+  plainApp,
+  register,
+  type RegistrationAnswer,
+} from '../support/self-registering.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+
+/** What a change of a client, or of an API, means for what was given before it. */
+
+const apis = {
+  api: 'https://ledger.example.com',
+  other: 'https://other.example.com',
+  removing: 'https://removing.example.com',
+  last: 'https://last.example.com',
+  open: 'https://open.example.com',
+  leaving: 'https://leaving.example.com',
+} as const;
+const { api, other } = apis;
+
+let database: TestDatabase;
+let server: TestServer;
+let host: DocumentHost;
+let seed: Seed;
+/** The credentials of each API. */
+const askers = new Map<string, Credentials>();
+const askerOf = (identifier: string) => askers.get(identifier) as Credentials;
+
+beforeAll(async () => {
+  [database, host] = await Promise.all([createTestDatabase(), startDocumentHost()]);
+  server = await startServer(database, {
+    CLIENT_REGISTRATION: 'open',
+    CLIENT_REGISTRATION_PER_ADDRESS: '1000',
+    CLIENT_REGISTRATION_IN_ALL: '1000',
+    OUTBOUND_ALLOW: 'localhost',
+    TRUST_PROXY: '1',
+  });
+  seed = new Seed(database.db, ['localhost']);
+  for (const identifier of Object.values(apis)) askers.set(identifier, await jwtApi(identifier));
+  // The server learns of them by itself, the last one last.
+  const machine = await seed.client({
+    type: 'machine',
+    apis: Object.values(apis).map((identifier) => ({ identifier, scopes: ['read'] })),
+  });
+  await until(async () =>
+    (await Promise.all(Object.values(apis).map((one) => machineToken(machine, one, 'read')))).every(
+      ({ error }) => error === undefined,
+    ),
+  );
+});
+
+afterEach(() => sql`delete from rate_limits`.execute(database.db.kysely));
+
+afterAll(async () => {
+  await server.close();
+  await host.stop();
+  await database.drop();
+});
+
+async function jwtApi(identifier: string): Promise<Credentials> {
+  const input = newResourceServerSchema.parse({
+    identifier,
+    name: 'Ledger',
+    tokenFormat: 'jwt',
+    scopes: ['read', 'write'].map((scope) => ({ scope, description: scope })),
+  });
+  const { credentials } = await server.services.resourceServers.create(input, 'test', (db, id) =>
+    createIntrospectionClient(db, id, input.name),
+  );
+  return credentials;
+}
+
+const both = [
+  { identifier: api, scopes: ['read', 'write'] },
+  { identifier: other, scopes: ['read', 'write'] },
+];
+
+/** Changes are made by services of their own, as the command line has them: the server learns of them by itself. */
+const change = (clientId: string, changes: ClientChanges) =>
+  server.services.clients.update(clientId, changes, 'test');
+const changeApi = (identifier: string, changes: ResourceServerChanges) =>
+  server.services.resourceServers.update(identifier, changes, 'test');
+
+/** A client, a person who allowed it everything, and tokens for an API. */
+async function signedIn(
+  input: Partial<NewClient> = {},
+  scope = 'openid email offline_access read write',
+) {
+  const client = await seed.client({ apis: both, ...input });
+  return { client, ...(await tokensOf(client, scope)) };
+}
+
+async function tokensOf(
+  client: Credentials,
+  scope: string,
+  resource: string | null = api as string,
+) {
+  const accountId = await seed.account();
+  await seed.consent(accountId, client.clientId, { [api]: ['read', 'write'], [other]: ['read'] });
+  const browser = await seed.signIn(accountId);
+  const extra = { scope, ...(resource === null ? {} : { resource }) };
+  const code = await browser.authorize(server.issuer, client, extra);
+  const { body } = await exchange(server.issuer, client, code);
+  return { accountId, browser, tokens: body };
+}
+
+const machineToken = async (client: Credentials, resource: string = api, scope = 'read write') =>
+  (
+    await post(server.issuer, '/token', client, {
+      grant_type: 'client_credentials',
+      resource,
+      scope,
+    })
+  ).body;
+
+const active = (token: string, asker = askerOf(api)) => isActive(server.issuer, asker, token);
+const eventuallyDead = (token: string, asker = askerOf(api)) =>
+  until(async () => !(await active(token, asker)));
+const feedRefuses = (token: string) =>
+  until(async () => {
+    const feed = new Feed(server.issuer, server.issuer);
+    await feed.poll();
+    return feed.refuses(token);
+  });
+const feedTakes = async (token: string) => {
+  const feed = new Feed(server.issuer, server.issuer);
+  await feed.poll();
+  return !feed.refuses(token);
+};
+const revokedFamilies = async (clientId: string) =>
+  (
+    await database.db.kysely
+      .selectFrom('grants')
+      .select(['revoked_reason'])
+      .where('client_id', '=', clientId)
+      .where('revoked_at', 'is not', null)
+      .execute()
+  ).map((row) => row.revoked_reason);
+
+describe('31: narrowing ends what was given beyond it', () => {
+  test('an API scope of a client: its tokens that carry it end, and a refresh gives less', async () => {
+    const { client, tokens } = await signedIn();
+    const less = (await refresh(server.issuer, client, tokens.refresh_token, { scope: 'read' }))
+      .body;
+    expect([await active(tokens.access_token), await active(less.access_token)]).toEqual([
+      true,
+      true,
+    ]);
+    await change(client.clientId, {
+      apis: [{ identifier: api, scopes: ['read'] }, both[1] as never],
+    });
+    await eventuallyDead(tokens.access_token);
+    await feedRefuses(tokens.access_token);
+    // What carries none of it lives on, also by the feed.
+    expect(await active(less.access_token)).toBe(true);
+    expect(await feedTakes(less.access_token)).toBe(true);
+    const renewed = (await refresh(server.issuer, client, less.refresh_token)).body;
+    expect(renewed.scope).toBe('read');
+    expect(await active(renewed.access_token)).toBe(true);
+    expect(await feedTakes(renewed.access_token)).toBe(true);
+    expect(await revokedFamilies(client.clientId)).toEqual([]);
+    // Given back, it revives no token.
+    await change(client.clientId, { apis: both });
+    expect(await active(tokens.access_token)).toBe(false);
+  });
+
+  test('a whole API: nothing for it is given, or lives, and the other API goes on', async () => {
+    const { client, tokens } = await signedIn({}, 'openid offline_access read write');
+    const { tokens: elsewhere } = await tokensOf(client, 'openid offline_access read', other);
+    await change(client.clientId, { apis: [both[1] as never] });
+    await eventuallyDead(tokens.access_token);
+    await feedRefuses(tokens.access_token);
+    expect((await refresh(server.issuer, client, tokens.refresh_token)).status).toBe(400);
+    expect(await active(elsewhere.access_token, askerOf(other))).toBe(true);
+    expect(await feedTakes(elsewhere.access_token)).toBe(true);
+    expect((await refresh(server.issuer, client, elsewhere.refresh_token)).status).toBe(200);
+  });
+
+  test('an identity scope: userinfo and introspection end for tokens that carry it', async () => {
+    const client = await seed.client();
+    const { tokens } = await tokensOf(client, 'openid email offline_access', null);
+    const userinfo = async (token: string) =>
+      (await fetch(`${server.issuer}/userinfo`, { headers: { authorization: `Bearer ${token}` } }))
+        .status;
+    expect(await userinfo(tokens.access_token)).toBe(200);
+    await change(client.clientId, { scopes: ['openid', 'offline_access'] });
+    await eventuallyDead(tokens.access_token, client);
+    expect(await userinfo(tokens.access_token)).toBe(401);
+    const told = await post(server.issuer, '/introspect', client, { token: tokens.refresh_token });
+    expect(told.body.scope).toBe('openid offline_access');
+    const renewed = (await refresh(server.issuer, client, tokens.refresh_token)).body;
+    expect(renewed.scope).toBe('openid offline_access');
+    expect(await userinfo(renewed.access_token)).toBe(200);
+  });
+
+  test.each<[name: string, changes: ClientChanges]>([
+    ['offline_access', { scopes: ['openid', 'email'] }],
+    ['the grant type refresh_token', { grantTypes: ['authorization_code'] }],
+  ])('%s: families with refresh tokens end, and new ones have none', async (_, changes) => {
+    const { client, browser, tokens } = await signedIn();
+    await change(client.clientId, changes);
+    await eventuallyDead(tokens.access_token);
+    await feedRefuses(tokens.access_token);
+    expect((await refresh(server.issuer, client, tokens.refresh_token)).status).toBe(400);
+    expect(await revokedFamilies(client.clientId)).toEqual(['client_narrowed']);
+    await until(async () => {
+      const code = await browser.authorize(server.issuer, client, { scope: 'openid email' });
+      return !('refresh_token' in (await exchange(server.issuer, client, code)).body);
+    });
+    // Given back, it revives no token.
+    await change(client.clientId, {
+      scopes: ['openid', 'email', 'offline_access'],
+      grantTypes: ['authorization_code', 'refresh_token'],
+    });
+    expect((await refresh(server.issuer, client, tokens.refresh_token)).body.error).toMatch(
+      /invalid_grant|unauthorized_client/,
+    );
+  });
+
+  test('client_credentials: the machine tokens of a client end, and those of its users live', async () => {
+    const { client, tokens } = await signedIn({
+      grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
+    });
+    const machine = await machineToken(client);
+    expect(await active(machine.access_token)).toBe(true);
+    await change(client.clientId, { grantTypes: ['authorization_code', 'refresh_token'] });
+    await eventuallyDead(machine.access_token);
+    await feedRefuses(machine.access_token);
+    expect((await machineToken(client)).error).toBe('unauthorized_client');
+    expect(await active(tokens.access_token)).toBe(true);
+    expect(await feedTakes(tokens.access_token)).toBe(true);
+  });
+
+  test('authorization_code: every family of the client ends', async () => {
+    const { client, tokens } = await signedIn({
+      grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
+    });
+    await change(client.clientId, { grantTypes: ['client_credentials'], redirectUris: [] });
+    await eventuallyDead(tokens.access_token);
+    await feedRefuses(tokens.access_token);
+    expect(await revokedFamilies(client.clientId)).toEqual(['client_narrowed']);
+  });
+
+  test('first-party: what was given without consent ends', async () => {
+    const { client, tokens } = await signedIn({ firstParty: true });
+    await change(client.clientId, { firstParty: false });
+    await eventuallyDead(tokens.access_token);
+    expect((await refresh(server.issuer, client, tokens.refresh_token)).status).toBe(400);
+  });
+
+  test('a scope of a machine: its JWTs, which have no row, end by the feed as well', async () => {
+    const machine = await seed.client({ type: 'machine', apis: both });
+    const [wide, narrow] = [await machineToken(machine), await machineToken(machine, api, 'read')];
+    await change(machine.clientId, { apis: [{ identifier: api, scopes: ['read'] }] });
+    await eventuallyDead(wide.access_token);
+    await feedRefuses(wide.access_token);
+    expect(await active(narrow.access_token)).toBe(true);
+    await until(async () => (await machineToken(machine)).scope === 'read');
+    const [next] = [await machineToken(machine)];
+    expect(await active(next.access_token)).toBe(true);
+    expect(await feedTakes(next.access_token)).toBe(true);
+  });
+});
+
+describe('5 and 31: a scope that an API removes', () => {
+  test('ends every token that carries it, and is another permission when it comes back', async () => {
+    const identifier = apis.removing;
+    const asker = askerOf(identifier);
+    const client = await seed.client({ apis: [{ identifier, scopes: ['read', 'write'] }] });
+    const accountId = await seed.account();
+    await seed.consent(accountId, client.clientId, { [identifier]: ['read', 'write'] });
+    const browser = await seed.signIn(accountId);
+    const asked = { scope: 'openid offline_access read write', resource: identifier };
+    const code = await browser.authorize(server.issuer, client, asked);
+    const { body } = await exchange(server.issuer, client, code);
+    await changeApi(identifier, {
+      removedScopes: ['write'],
+      scopes: [{ scope: 'list', description: 'lists' }],
+    });
+    await eventuallyDead(body.access_token, asker);
+    await feedRefuses(body.access_token);
+    const renewed = (await refresh(server.issuer, client, body.refresh_token)).body;
+    expect(renewed.scope).toBe('read');
+    expect((await server.services.clients.show(client.clientId)).client.allowed).toEqual(
+      new Map([[identifier, new Set(['read'])]]),
+    );
+    // The same name once more: nobody has allowed this.
+    await changeApi(identifier, { scopes: [{ scope: 'write', description: 'writes all' }] });
+    await change(client.clientId, { apis: [{ identifier, scopes: ['read', 'write'] }] });
+    await until(async () => {
+      const { response } = await browser.ask(server.issuer, client, { ...asked, prompt: 'none' });
+      return response.headers.get('location')?.includes('consent_required') === true;
+    });
+    const last = (await refresh(server.issuer, client, renewed.refresh_token)).body;
+    expect(last.scope).toBe('read');
+  });
+
+  test('is not there to remove, or is the last one: nothing changes', async () => {
+    const identifier = apis.last;
+    await expect(changeApi(identifier, { removedScopes: ['admin'] })).rejects.toMatchObject({
+      code: 'unknown_scope',
+    });
+    await expect(changeApi(identifier, { removedScopes: ['read', 'write'] })).rejects.toMatchObject(
+      {
+        code: 'last_scope',
+      },
+    );
+    const stored = await server.services.resourceServers.find(identifier);
+    expect([...(stored?.scopes.keys() ?? [])]).toEqual(['read', 'write']);
+  });
+
+  test('and one that is open no more: clients that registered themselves lose it', async () => {
+    const identifier = apis.open;
+    const asker = askerOf(identifier);
+    await changeApi(identifier, { openScopes: ['read', 'write'] });
+    const registered = await register(server.issuer, {
+      ...plainApp,
+      scope: 'openid offline_access',
+    });
+    const given = await seed.client({ apis: [{ identifier, scopes: ['write'] }] });
+    const tokens = async (client: Credentials, scope: string) => {
+      const accountId = await seed.account();
+      await seed.consent(accountId, client.clientId, { [identifier]: ['read', 'write'] });
+      const browser = await seed.signIn(accountId);
+      const code = await browser.authorize(server.issuer, client, { scope, resource: identifier });
+      return (await exchange(server.issuer, client, code)).body;
+    };
+    const client = {
+      clientId: registered.body.client_id,
+      clientSecret: registered.body.client_secret,
+    };
+    const self = await tokens(client, 'openid offline_access read write');
+    const chosen = await tokens(given, 'openid write');
+    await changeApi(identifier, { openScopes: ['read'] });
+    await eventuallyDead(self.access_token, asker);
+    await feedRefuses(self.access_token);
+    expect((await refresh(server.issuer, client, self.refresh_token)).body.scope).toBe('read');
+    expect(await active(chosen.access_token, asker)).toBe(true);
+    expect(await feedTakes(chosen.access_token)).toBe(true);
+  });
+});
+
+describe('5: an API is deleted', () => {
+  test('only by its name; says what stops working, and ends every token for it', async () => {
+    const identifier = apis.leaving;
+    const asker = askerOf(identifier);
+    const client = await seed.client({
+      apis: [{ identifier, scopes: ['read'] }, ...both],
+      settings: { defaultResource: identifier },
+    });
+    const accountId = await seed.account();
+    await seed.consent(accountId, client.clientId, { [identifier]: ['read'], [api]: ['read'] });
+    const browser = await seed.signIn(accountId);
+    const code = await browser.authorize(server.issuer, client, {
+      scope: 'openid offline_access read',
+      resource: identifier,
+    });
+    const { body } = await exchange(server.issuer, client, code);
+    const { resourceServers } = server.services;
+    expect(await resourceServers.describeDeletion(identifier)).toMatchObject({
+      name: 'Ledger',
+      clients: expect.arrayContaining([{ id: client.clientId, name: 'Quillet' }]),
+      introspects: [asker.clientId],
+      defaultOf: [client.clientId],
+    });
+    await expect(resourceServers.delete(identifier, 'Another', 'test')).rejects.toMatchObject({
+      code: 'other_name',
+    });
+    expect(await active(body.access_token, asker)).toBe(true);
+    await resourceServers.delete(identifier, 'Ledger', 'test');
+    await eventuallyDead(body.access_token, client);
+    await feedRefuses(body.access_token);
+    expect((await refresh(server.issuer, client, body.refresh_token)).status).toBe(400);
+    expect((await post(server.issuer, '/introspect', asker, { token: 'x' })).status).toBe(401);
+    const { client: left } = await server.services.clients.show(client.clientId);
+    expect([left.settings.defaultResource, left.allowed.has(identifier)]).toEqual([
+      undefined,
+      false,
+    ]);
+    const consent = await database.db.kysely
+      .selectFrom('consents')
+      .select(['granted', 'version'])
+      .where('account_id', '=', accountId)
+      .executeTakeFirstOrThrow();
+    expect(consent).toMatchObject({ granted: { resources: { [api]: ['read'] } }, version: 2 });
+    // Every other change of the client goes on.
+    await change(client.clientId, { name: 'Quillet 2' });
+  });
+});
+
+describe('5: a client is changed', () => {
+  test('each part replaces what was there', async () => {
+    const { clientId } = await seed.client({ apis: both, developer: 'Ann' });
+    await change(clientId, {
+      name: 'New',
+      scopes: ['openid', 'groups'],
+      apis: [{ identifier: other, scopes: ['write'] }],
+      verified: true,
+      developer: 'Bo',
+      firstParty: true,
+    });
+    const { client } = await server.services.clients.show(clientId);
+    expect(client).toMatchObject({
+      name: 'New',
+      verified: true,
+      developer: 'Bo',
+      firstParty: true,
+    });
+    expect(client.metadata.scope).toBe('openid groups');
+    expect(client.allowed).toEqual(new Map([[other, new Set(['write'])]]));
+    await change(clientId, { developer: null, verified: false, firstParty: false, apis: [] });
+    expect((await server.services.clients.show(clientId)).client).toMatchObject({
+      name: 'New',
+      verified: false,
+      developer: undefined,
+      firstParty: false,
+      allowed: new Map(),
+    });
+  });
+
+  test('and not to what can’t be', async () => {
+    const [web, spa, machine] = await Promise.all([
+      seed.client({ apis: both, settings: { defaultResource: api } }),
+      seed.client({ type: 'spa' }),
+      seed.client({ type: 'machine', apis: both }),
+    ]);
+    const registered = await register(server.issuer);
+    for (const [id, changes, code] of [
+      [
+        web.clientId,
+        { apis: [{ identifier: 'https://none.example.com', scopes: ['read'] }] },
+        'unknown_api',
+      ],
+      [web.clientId, { apis: [{ identifier: api, scopes: ['admin'] }] }, 'unknown_scope'],
+      [web.clientId, { apis: [both[1] as never] }, 'invalid_client'],
+      [spa.clientId, { firstParty: true }, 'invalid_client'],
+      [machine.clientId, { scopes: ['openid'] }, 'invalid_client'],
+      [registered.body.client_id, { firstParty: true }, 'invalid_client'],
+      [askerOf(api).clientId, { apis: both }, 'invalid_client'],
+    ] as const) {
+      const before = (await server.services.clients.show(id)).client;
+      await expect(change(id, changes as ClientChanges)).rejects.toMatchObject({ code });
+      expect((await server.services.clients.show(id)).client).toEqual(before);
+    }
+  });
+});
+
+let documents = 0;
+
+describe('29: an app that changes itself is asked about again', () => {
+  const own = 'https://app.example.com/callback';
+
+  /** A person signs in to a client that registered itself, and allows what it asks for. */
+  async function allowed(answer: RegistrationAnswer, extra: Record<string, string> = {}) {
+    const client = {
+      clientId: answer.body.client_id,
+      clientSecret: answer.body.client_secret as string | undefined,
+    };
+    const account = await server.createAccount();
+    const browser = new Browser();
+    const open = async (more: Record<string, string> = {}) => {
+      const asked = ask(server, client, {
+        scope: 'openid email offline_access',
+        ...extra,
+        ...more,
+      });
+      return { asked, page: await browser.get(asked.url) };
+    };
+    const { asked, page } = await open();
+    const consent = await enterPassword(browser, page, account);
+    const back = await browser.submit(consent, {}, 'allow');
+    const { body } = await exchange(
+      server.issuer,
+      client,
+      { code: back.params.get('code') as string, verifier: asked.verifier },
+      extra.redirect_uri === undefined ? {} : { redirect_uri: extra.redirect_uri },
+    );
+    return { account, browser, client, open, tokens: body };
+  }
+
+  const put = (answer: RegistrationAnswer, changes: Record<string, unknown>) =>
+    manage(answer, 'PUT', {
+      ...plainApp,
+      client_id: answer.body.client_id,
+      ...changes,
+    });
+
+  test.each<[name: string, changes: Record<string, unknown>, says: string[]]>([
+    ['its name', { client_name: 'Your Bank' }, ['was called Quillet', 'Your Bank']],
+    [
+      'another host',
+      { redirect_uris: [own, 'https://evil.example.net/callback'] },
+      ['can now send you to evil.example.net'],
+    ],
+    [
+      'the device itself',
+      { redirect_uris: [own, 'http://localhost/callback'], application_type: 'native' },
+      ['can now send you to localhost'],
+    ],
+    ['no secret any more', { token_endpoint_auth_method: 'none' }, ['protected less well']],
+  ])('by %s', async (_, changes, says) => {
+    const answer = await register(server.issuer);
+    const { open, browser, client, tokens } = await allowed(answer);
+    expect((await open()).page.external).toBe(true);
+    const changed = await put(answer, changes);
+    expect(changed.status).toBe(200);
+    const { page, asked } = await open();
+    expect(page.external).toBe(false);
+    expect(page.text).toContain('has changed since you allowed it');
+    for (const words of says) expect(page.text).toContain(words);
+    const silent = await open({ prompt: 'none' });
+    expect(silent.page.params.get('error')).toBe('consent_required');
+    // Only weaker authentication ends what was given.
+    const isWeaker = changes.token_endpoint_auth_method === 'none';
+    const now = isWeaker ? { ...client, clientSecret: undefined } : client;
+    expect((await refresh(server.issuer, now, tokens.refresh_token)).status).toBe(
+      isWeaker ? 400 : 200,
+    );
+    expect(await revokedFamilies(client.clientId)).toEqual(isWeaker ? ['client_weakened'] : []);
+    // Asked, and allowed: that counts until it changes again.
+    const back = await browser.submit(page, {}, 'allow');
+    const code = { code: back.params.get('code') as string, verifier: asked.verifier };
+    expect((await exchange(server.issuer, now, code)).status).toBe(200);
+    expect((await open()).page.external).toBe(true);
+  });
+
+  test.each<[name: string, changes: Record<string, unknown>]>([
+    ['the same once more', {}],
+    ['another path on its host', { redirect_uris: [own, `${own}/two`] }],
+    ['fewer hosts', {}],
+    ['stronger authentication', { token_endpoint_auth_method: 'client_secret_post' }],
+    ['a page about it', { policy_uri: 'https://app.example.com/privacy' }],
+  ])('and not by %s', async (name, changes) => {
+    const answer = await register(server.issuer, {
+      ...plainApp,
+      ...(name === 'fewer hosts' ? { redirect_uris: [own, 'https://two.example.com/cb'] } : {}),
+    });
+    const { open, client, tokens } = await allowed(answer);
+    expect((await put(answer, changes)).status).toBe(200);
+    expect((await open()).page.external).toBe(true);
+    expect((await refresh(server.issuer, client, tokens.refresh_token)).status).toBe(200);
+  });
+
+  test('what was allowed before and is not asked for now is not allowed to the changed app', async () => {
+    const answer = await register(server.issuer);
+    const { account, open, browser, client } = await allowed(answer);
+    await put(answer, { client_name: 'Other' });
+    const { page } = await open({ scope: 'openid' });
+    await browser.submit(page, {}, 'allow');
+    const [consent] = await server.services.consents.listForAccount(account.id);
+    expect(consent).toMatchObject({ clientId: client.clientId, granted: { scopes: ['openid'] } });
+    expect((await open({ prompt: 'none' })).page.params.get('error')).toBe('consent_required');
+  });
+
+  test('one that changes while the page is open is shown as it is, before anything is allowed', async () => {
+    const answer = await register(server.issuer);
+    const { open, browser, account } = await allowed(answer);
+    await put(answer, { client_name: 'Second' });
+    const { page } = await open();
+    await put(answer, { client_name: 'Third' });
+    const again = await browser.submit(page, {}, 'allow');
+    expect(again.external).toBe(false);
+    expect(again.text).toContain('changed while this page was open');
+    expect(again.text).toContain('is now called Third');
+    const [consent] = await server.services.consents.listForAccount(account.id);
+    expect(consent?.shown?.name).toBe('Quillet');
+    expect((await browser.submit(again, {}, 'allow')).external).toBe(true);
+  });
+
+  test('what an operator has checked is not checked for another name or host', async () => {
+    const answer = await register(server.issuer);
+    const { client } = await allowed(answer);
+    const isVerified = async () =>
+      (await server.services.clients.show(client.clientId)).client.verified;
+    await change(client.clientId, { verified: true });
+    await put(answer, { policy_uri: 'https://app.example.com/privacy' });
+    expect(await isVerified()).toBe(true);
+    await put(answer, { client_name: 'Your Bank' });
+    expect(await isVerified()).toBe(false);
+  });
+
+  test('a decision from before this was kept counts until the app changes', async () => {
+    const answer = await register(server.issuer);
+    const { account, open } = await allowed(answer);
+    await sql`update consents set shown = null where account_id = ${account.id}`.execute(
+      database.db.kysely,
+    );
+    expect((await open()).page.external).toBe(true);
+    await put(answer, { client_name: 'Other' });
+    expect((await open()).page.text).toContain('has changed since you allowed it');
+  });
+
+  test('by a changed document: its name, and without the key that it had', async () => {
+    const path = `/app-${++documents}.json`;
+    const redirect = `${host.origin}/callback`;
+    const document = {
+      client_id: `${host.origin}${path}`,
+      client_name: 'Scribe',
+      application_type: 'web',
+      redirect_uris: [redirect],
+      token_endpoint_auth_method: 'private_key_jwt',
+      jwks: jwksOf(await newKey('ES256')),
+    };
+    const url = host.answer(path, document);
+    const client = { clientId: url, clientSecret: undefined };
+    const account = await server.createAccount();
+    const visit = async (at: TestServer) => {
+      const browser = new Browser();
+      const asked = ask(at, client, { redirect_uri: redirect });
+      return { browser, page: await enterPassword(browser, await browser.get(asked.url), account) };
+    };
+    const first = await visit(server);
+    expect((await first.browser.submit(first.page, {}, 'allow')).external).toBe(true);
+    const families = () => revokedFamilies(url);
+    expect(await families()).toEqual([]);
+    host.answer(path, {
+      ...document,
+      client_name: 'Your Bank',
+      token_endpoint_auth_method: 'none',
+      jwks: undefined,
+    });
+    // The copy of this process is good for minutes; another process has none.
+    const second = await startServer(database, {
+      CLIENT_DOCUMENTS: 'any',
+      OUTBOUND_ALLOW: 'localhost',
+    });
+    try {
+      const { browser, page } = await visit(second);
+      for (const words of ['was called Scribe', 'now called Your Bank', 'protected less well'])
+        expect(page.text).toContain(words);
+      expect(await families()).toEqual(['client_weakened']);
+      expect((await browser.submit(page, {}, 'allow')).external).toBe(true);
+      expect((await visit(second)).page.external).toBe(true);
+    } finally {
+      await second.close();
+    }
+  });
+});
+
+describe('29: a refresh token that was issued to a confidential client', () => {
+  test('is of no use to a public one, whatever ended or did not', async () => {
+    const { client, tokens } = await signedIn();
+    // As where a process still had the client as it was, and made a family after the change.
+    await sql`update clients set metadata = metadata || '{"token_endpoint_auth_method":"none"}' where id = ${client.clientId}`.execute(
+      database.db.kysely,
+    );
+    await sql`update config_versions set version = version + 1 where topic = 'clients'`.execute(
+      database.db.kysely,
+    );
+    const asPublic = { clientId: client.clientId, clientSecret: undefined };
+    await until(
+      async () =>
+        (await refresh(server.issuer, asPublic, tokens.refresh_token)).body.error !==
+        'invalid_client',
+    );
+    expect((await refresh(server.issuer, asPublic, tokens.refresh_token)).body.error).toBe(
+      'invalid_grant',
+    );
+    const rows = await database.db.kysely
+      .selectFrom('tokens')
+      .select(['kind', 'consumed_at'])
+      .where('client_id', '=', client.clientId)
+      .where('kind', '=', 'refresh')
+      .execute();
+    expect(rows).toEqual([{ kind: 'refresh', consumed_at: null }]);
+  });
+});
