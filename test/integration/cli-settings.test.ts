@@ -232,3 +232,40 @@ test('PKCE is let off, and subjects are pairwise, for clients that they fit', as
     expect({ wrong, status }).toEqual({ wrong, status: 2 });
   }
 });
+
+test('5: a client and an API are changed after they were created, and the API is deleted by its name alone', async () => {
+  const identifier = 'https://changing.example.com';
+  await json(`api create --identifier ${identifier} --name Changing --scope read --scope write`);
+  const { client_id: id } = await json(
+    'client create --name C --type web --redirect-uri https://app.example.com/cb --developer Ann',
+    '--api',
+    `${identifier} read write`,
+  );
+  await json(
+    `client update --client-id ${String(id)} --verified true --developer none --first-party true --scope`,
+    'openid email',
+    '--api',
+    `${identifier} read`,
+  );
+  expect(await json(`client show --client-id ${String(id)}`)).toMatchObject({
+    verified: true,
+    developer: null,
+    first_party: true,
+    apis: [{ identifier, scopes: ['read'] }],
+    metadata: { scope: 'openid email' },
+  });
+  await json(`api update --identifier ${identifier} --remove-scope write --scope list`);
+  const { stops_working: rests, deleted } = await json(`api delete --identifier ${identifier}`);
+  expect({ deleted, rests }).toMatchObject({
+    deleted: false,
+    rests: { scopes: ['read', 'list'], clients: [{ client_id: id, name: 'C' }] },
+  });
+  const wrong = await cli(`api delete --identifier ${identifier} --name Other`);
+  expect({ status: wrong.status, said: wrong.stderr.includes('Nothing was deleted') }).toEqual({
+    status: 1,
+    said: true,
+  });
+  const { stdout } = await cli(`api delete --identifier ${identifier} --name Changing`);
+  expect(stdout).toContain(`${String(id)} C`);
+  expect((await cli(`api delete --identifier ${identifier}`)).status).toBe(1);
+}, 120_000);

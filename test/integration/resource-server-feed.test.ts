@@ -309,6 +309,52 @@ test('what matters no more is forgotten, and what is kept has a bound', () => {
   expect(() => revocations.add(more)).toThrow('revocationFeed.size');
 });
 
+test('31: a token that carries a permission which was taken away is revoked, and no other', () => {
+  const revocations = new Revocations(10, 5);
+  const of = (lines: string[]) => [hashOf(lines.join('\n')), 100] as const;
+  revocations.add({
+    tokens: [],
+    clients: [],
+    permissions: [
+      of(['c', audience, 'scope', 'write']),
+      of(['*', audience, 'scope', 'gone']),
+      of(['c', audience, 'detail', 'payment']),
+      of(['closed', audience, 'api', '']),
+      of(['m', '', 'grant', 'machine']),
+    ],
+  });
+  const asked = (clientId: string, scopes: string[], more: object = {}) =>
+    revocations.has({
+      jti: 'x',
+      issuedAt: 100,
+      token: { clientId, isClient: false, scopes: new Set(scopes), claims: { aud: audience } },
+      ...more,
+    });
+  const claims = { aud: audience, authorization_details: [{ type: 'payment' }] };
+  const scopes = new Set<string>();
+  expect([
+    asked('c', ['read', 'write']),
+    asked('d', ['gone']),
+    asked('c', [], { token: { clientId: 'c', isClient: false, scopes, claims } }),
+    asked('closed', []),
+    asked('m', [], { token: { clientId: 'm', isClient: true, scopes, claims: { aud: audience } } }),
+  ]).toEqual([true, true, true, true, true]);
+  expect([
+    asked('c', ['read']),
+    asked('d', ['write']),
+    asked('c', ['write'], { issuedAt: 101 }),
+    asked('m', ['read']),
+    asked('c', ['write'], {
+      token: {
+        clientId: 'c',
+        isClient: false,
+        scopes: new Set(['write']),
+        claims: { aud: 'other' },
+      },
+    }),
+  ]).toEqual([false, false, false, false, false]);
+});
+
 test('more revocations than may be kept: no JWT goes on', async () => {
   const tokens = Object.fromEntries([1, 2, 3].map((one) => [hashOf(String(one)), now() + 60]));
   issuer.feed(() => ({ tokens }));

@@ -159,6 +159,7 @@ describe('what it says', () => {
           cursor: expect.any(String),
           tokens: expect.any(Object),
           clients: expect.any(Object),
+          permissions: expect.any(Object),
         },
       },
     });

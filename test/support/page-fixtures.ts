@@ -297,6 +297,23 @@ add('consent', {
     ownMachine: true,
     returnTo: undefined,
   },
+  changed: {
+    ...consent,
+    app: { ...pebble, host: 'pebble.example', verified: false, registeredBy: 'anybody' },
+    claims: claims.slice(1, 2),
+    changes: [
+      { kind: 'name', from: 'Quillet', to: pebble.name },
+      { kind: 'place', added: ['pebble.example', 'localhost'] },
+      { kind: 'authentication' },
+    ],
+    returnTo: 'pebble.example',
+    problem: 'changed',
+  },
+  'changed-somehow': {
+    ...consent,
+    app: { ...pebble, host: 'pebble.example', verified: false, registeredBy: 'anybody' },
+    changes: [{ kind: 'unknown' }],
+  },
   nothing: { ...form, app: heron, account: long, claims: [], scopes: [], ownMachine: false },
   payment: {
     ...consent,
