@@ -64,6 +64,7 @@ beforeAll(async () => {
       ({ error }) => error === undefined,
     ),
   );
+  probe = (await machineToken(machine, apis.last, 'read')).access_token;
 });
 
 afterEach(() => sql`delete from rate_limits`.execute(database.db.kysely));
