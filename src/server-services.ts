@@ -52,6 +52,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   const outboundAllow = new OutboundAllow(config.outboundAllow);
   const outbound = new Outbound({ allow: outboundAllow });
   const endedPermissions = new EndedPermissions(db);
+  await endedPermissions.load();
   const documents = new MetadataDocuments({
     outbound,
     outboundAllow,

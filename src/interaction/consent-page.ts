@@ -69,7 +69,8 @@ export function createConsentStep(parts: InteractionParts) {
     const request = await describePolled(visit, parts.sealer);
     const model: Pages['consent'] = {
       action: `${visit.base}/consent`,
-      hidden: { shown: nameOfShown(client) },
+      // An operator's client does not change by itself.
+      hidden: client.registeredBy === undefined ? undefined : { shown: nameOfShown(client) },
       app,
       changes,
       // Somebody else was not asked.

@@ -42,14 +42,19 @@ export class EndedPermissions {
     this.#db = db;
   }
 
-  /** Forgets what is cached: call it when the version of `clients` or `resource_servers` has risen. */
+  /**
+   * Reads everything again, at once, so that no request has to wait for it: call it when the version of `clients` or
+   * `resource_servers` has risen.
+   */
   refresh(): void {
     this.#all = undefined;
+    // A failure is found again by the request that asks next.
+    void this.load().catch(() => undefined);
   }
 
   /** Whether the token carries something that was taken away after it was issued, so that it is dead. */
   async endsToken(token: CarriedPermissions & { readonly issuedAt: number }): Promise<boolean> {
-    const ended = await this.#load();
+    const ended = await this.load();
     if (ended.size === 0) return false;
     return carriedBy(token).some((text) => {
       const at = ended.get(text);
@@ -57,12 +62,13 @@ export class EndedPermissions {
     });
   }
 
-  async #load(): Promise<ReadonlyMap<string, number>> {
-    this.#all ??= store.listEnded(this.#db.kysely);
+  /** Reads what has ended, if it was not read since the last change. */
+  async load(): Promise<ReadonlyMap<string, number>> {
+    const reading = (this.#all ??= store.listEnded(this.#db.kysely));
     try {
-      return await this.#all;
+      return await reading;
     } catch (error) {
-      this.#all = undefined;
+      if (this.#all === reading) this.#all = undefined;
       throw error;
     }
   }

@@ -131,7 +131,7 @@ test('tokens that are asked for at one moment are found in one statement, each i
     resourceServers,
     verifyJwt: async () => undefined,
     subjects: new Subjects(Buffer.alloc(32)),
-    endedPermissions: new EndedPermissions(db),
+    endedPermissions: new EndedPermissions(database.db),
   });
   const asked = tokens.flatMap((token, index) => [token, `vs_mt_${index}`, 'unknown', token]);
   const found = await Promise.all(asked.map((token) => service.find(token)));
