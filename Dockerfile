@@ -21,6 +21,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY migrations ./migrations
 COPY views ./views
+COPY resource-server/authorization-header.ts ./resource-server/
 COPY src ./src
 USER node
 # Loads everything once: a dependency that is missing fails here, and each start finds its code compiled.

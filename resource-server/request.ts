@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { isToken68, parseAuthorization } from './authorization-header.ts';
 import type { Scheme } from './challenge.ts';
 import { Refusal } from './errors.ts';
 
@@ -82,11 +83,11 @@ export function tokenOf(request: RequestView): PresentedToken | undefined {
     throw new Refusal('invalid_request', 'a token is never sent in the query');
   const fields = request.header('authorization');
   if (fields.length > 1) throw new Refusal('invalid_request', 'there is more than one token');
-  const [, name = '', token] =
-    /^([\w!#$%&'*+.^`|~-]+)(?: +(.*))?$/.exec(fields[0]?.trim() ?? '') ?? [];
-  const scheme = schemes.get(name.toLowerCase());
-  if (scheme === undefined) return undefined;
-  if (token === undefined || !/^[\w.~+/-]+=*$/.test(token))
+  const header = parseAuthorization(fields[0] ?? '');
+  const scheme = schemes.get(header?.scheme ?? '');
+  if (header === undefined || scheme === undefined) return undefined;
+  const token = header.value;
+  if (!isToken68(token))
     throw new Refusal('invalid_request', 'the Authorization header is malformed');
   if (token.length > MOST_TOKEN) throw new Refusal('invalid_token', 'the token is too long');
   if (hasTokenInForm(request)) throw new Refusal('invalid_request', 'there is more than one token');
@@ -110,7 +111,7 @@ export function echoedHeaders(request: RequestView): Record<string, string> {
   return id !== undefined && others.length === 0 && uuid.test(id) ? { [INTERACTION_ID]: id } : {};
 }
 
-/** In JSON a field of that name is none of our business. */
+/** In JSON, a field of that name is the API's own. */
 function hasTokenInForm(request: RequestView): boolean {
   const { parsedBody } = request;
   return (

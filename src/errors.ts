@@ -1,8 +1,8 @@
 /** What an AppError may carry besides its code and message. */
 export interface AppErrorOptions {
-  /** HTTP status; 500 unless told. */
+  /** HTTP status; default 500. */
   readonly status?: number;
-  /** Whether the message may be shown to the reader; true below 500 unless told. */
+  /** Whether the message may be shown to the reader; default: true below 500. */
   readonly expose?: boolean;
   /** Seconds after which trying again makes sense; becomes `Retry-After`. */
   readonly retryAfter?: number;
@@ -37,4 +37,9 @@ export function unavailable(cause?: unknown): AppError {
     retryAfter: 5,
     cause,
   });
+}
+
+/** The client closed the connection before it had an answer; 499 is what nginx logs for it. */
+export function clientGone(cause?: unknown): AppError {
+  return new AppError('client_gone', 'The client closed the connection.', { status: 499, cause });
 }

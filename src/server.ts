@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import Koa from 'koa';
+import Koa, { type Middleware } from 'koa';
 import { clientRegistrationRoutes } from './client-registration/client-registration.routes.ts';
 import { accountRoutes } from './console/account.routes.ts';
 import { devMailRoutes } from './console/dev-mail.routes.ts';
@@ -8,10 +8,12 @@ import { knownMigrations } from './db/migrate.ts';
 import { AppError } from './errors.ts';
 import { gatewayRoutes } from './gateway/gateway.routes.ts';
 import { identifyCertificate } from './http/client-certificate.ts';
+import { admitRequests, endpointsOf } from './http/endpoints.ts';
 import { handleErrors } from './http/errors.ts';
-import { readBody } from './http/form.ts';
+import { readFormFirst } from './http/form.ts';
 import { createFastPaths, refuseFailed } from './http/fast-path.ts';
 import { setInteractionId } from './http/interaction-id.ts';
+import { isHangUp } from './http/hang-ups.ts';
 import { type Handler, Listener } from './http/listener.ts';
 import { PublishedDocuments } from './http/published.ts';
 import { serveAssets } from './pages/render-page.ts';
@@ -26,6 +28,8 @@ import { createSetupRoutes } from './interaction/setup.routes.ts';
 import { createVerifyRoutes } from './interaction/verify.routes.ts';
 import { introspectionFastPath } from './introspection/fast-path.ts';
 import { refuseBrokenAssertions } from './oidc/client-authentication/assertions.ts';
+import { readCredentials } from './oidc/client-authentication/credentials.ts';
+import { engineEndpoints } from './oidc/endpoints.ts';
 import { refuseForeignResume } from './oidc/authorization/interaction-cookie.ts';
 import { clientCredentialsFastPath } from './oidc/grants/client-credentials-fast-path.ts';
 import { leaveOutEmpty } from './oidc/discovery.ts';
@@ -40,7 +44,7 @@ import { boundRequestObjects } from './oidc/authorization/request-object-bounds.
 import { answerHealth, Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
 import { revocationRoutes } from './revocation/revocation.routes.ts';
-import { resourceMetadata } from './resource-server/resource-metadata.routes.ts';
+import { metadataEndpoints, resourceMetadata } from './resource-server/resource-metadata.routes.ts';
 import { createServices, type Surroundings } from './server-services.ts';
 import { createWork } from './server-work.ts';
 
@@ -90,11 +94,11 @@ export async function createServer({
     ...config.tls,
     onProblem: (err: unknown) => logger.error({ err }, 'the files of TLS could not be used'),
   };
-  const listener = new Listener(tls);
+  const listener = new Listener({ tls, logger });
   const certificateListener =
     tls === undefined || clientCertificates.port === undefined
       ? undefined
-      : new Listener({ ...tls, clientCertificates });
+      : new Listener({ tls: { ...tls, clientCertificates }, logger });
   const health = new Health({
     db,
     migrations: await knownMigrations(),
@@ -104,7 +108,9 @@ export async function createServer({
   });
   // The headers that this makes Koa believe are written by `identifyRequest`.
   app.proxy = true;
-  app.on('error', (err) => logger.error({ err }, 'unhandled'));
+  app.on('error', (err: unknown) => {
+    if (!isHangUp(err)) logger.error({ err }, 'unhandled');
+  });
   app.use(answerHealth(config.issuer, health));
   if (metrics !== undefined) app.use(metrics.middleware());
   app.use(accessLog(logger));
@@ -118,6 +124,39 @@ export async function createServer({
   app.use(resourceMetadata(config.issuer, resourceServers));
   app.use(mountAtIssuer(config.issuer));
   app.use(setInteractionId('/userinfo'));
+
+  const parts = { ...services, config, sealer };
+  const feed = revocationRoutes(services.feed).routes() as unknown as Middleware;
+  const registration = clientRegistrationRoutes({
+    issuer: config.issuer,
+    registration: services.clientRegistration,
+  }).routes() as unknown as Middleware;
+  const signIn = createConsoleSignIn({ config, engine, renderer });
+  const account = accountRoutes({
+    ...services,
+    issuer: config.issuer,
+    signIn,
+  }).routes() as unknown as Middleware;
+  const interactions = createInteractionRoutes({ ...parts, devices: new KnownDevices(sealer) });
+  const verify = createVerifyRoutes(parts);
+  const setup = createSetupRoutes(parts);
+  const device = createDeviceRoutes(parts);
+  const asked = createAskedRoutes(parts);
+  const pages = [interactions, verify, setup, device, asked, account];
+  app.use(
+    admitRequests([
+      ...engineEndpoints,
+      ...pages.flatMap((routes) => endpointsOf(routes)),
+      ...endpointsOf(feed, { crossOrigin: 'ours' }),
+      ...(config.clientRegistration === 'off'
+        ? []
+        : endpointsOf(registration, { body: 'json', oauth: true, crossOrigin: 'ours' })),
+      ...metadataEndpoints,
+      { path: '/assets/:name', methods: ['GET'] },
+      { path: '/gateway/*', methods: 'any' },
+      ...(work.mailbox === undefined ? [] : [{ path: '/dev/mail', methods: ['GET'] }]),
+    ]),
+  );
   app.use(serveAssets(renderer));
   if (work.mailbox !== undefined) app.use(devMailRoutes({ mails: work.mailbox, renderer }));
   app.use(
@@ -129,33 +168,22 @@ export async function createServer({
   );
   app.use(leaveOutEmpty());
   app.use(engine.keepFresh());
-  app.use(revocationRoutes(services.feed).routes());
-  if (config.clientRegistration !== 'off')
-    app.use(
-      clientRegistrationRoutes({
-        issuer: config.issuer,
-        registration: services.clientRegistration,
-      }).routes(),
-    );
+  app.use(feed);
+  app.use(registration);
   app.use(redirectPosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
   app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
   app.use(gatewayRoutes({ issuer: config.issuer, gateway: services.gateway }));
-  app.use(
-    createInteractionRoutes({ ...services, config, sealer, devices: new KnownDevices(sealer) }),
-  );
-  app.use(createVerifyRoutes({ ...services, config }));
-  app.use(createSetupRoutes({ ...services, config }));
+  for (const routes of [interactions, verify, setup]) app.use(routes);
   app.use(limitInteractions());
-  app.use(createDeviceRoutes({ ...services, config, sealer }));
-  app.use(createAskedRoutes({ ...services, config }));
-  const signIn = createConsoleSignIn({ config, engine, renderer });
-  app.use(accountRoutes({ ...services, issuer: config.issuer, signIn }).routes());
+  for (const routes of [device, asked, account]) app.use(routes);
   app.use(refuseForeignResume(() => engine.provider.cookieName('resume')));
   app.use(renderFormPost(renderer));
   app.use(refuseFailed());
-  app.use(presentJwts({ verify: services.verifyJwt, readBody }));
-  app.use(boundRequestObjects(readBody));
+  app.use(readFormFirst());
+  app.use(readCredentials(config.issuer));
+  app.use(presentJwts(services.verifyJwt));
+  app.use(boundRequestObjects());
   app.use(refuseBrokenAssertions());
   app.use(engine.middleware());
 

@@ -1,5 +1,6 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import { isToken68, parseAuthorization } from '../../resource-server/authorization-header.ts';
 import type { Client } from '../client/client.ts';
 import { AppError } from '../errors.ts';
 import { readBody } from '../http/form.ts';
@@ -131,12 +132,12 @@ async function readObject(ctx: Context): Promise<Record<string, unknown>> {
   return parseObject(await readBody(ctx));
 }
 
-/** In the header alone (RFC 6750, section 2.1): an address would leave it in logs. */
+/** Only from the header (RFC 6750, section 2.1): in a URL it would end up in logs. */
 function bearerToken(ctx: Context): string | undefined {
-  const header = ctx.get('Authorization');
-  return header === ''
-    ? undefined
-    : (/^Bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(header)?.[1] ?? 'malformed');
+  const { authorization } = ctx.headers;
+  if (authorization === undefined) return undefined;
+  const header = parseAuthorization(authorization);
+  return header?.scheme === 'bearer' && isToken68(header.value) ? header.value : 'malformed';
 }
 
 function answerRefusal(ctx: Context, error: AppError): void {

@@ -2,6 +2,7 @@ import { noteAudit } from '../audit/audit.service.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
+import { isToken68, parseAuthorization } from '../../resource-server/authorization-header.ts';
 import { basicCredentials } from '../http/credentials.ts';
 import type { IntrospectionService, LiveToken } from '../introspection/introspection.service.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
@@ -118,14 +119,14 @@ export class GatewayService {
     authorization = '',
     origin: AuditOrigin,
   ): Promise<LiveToken | NoToken> {
-    const [, scheme = '', presented = ''] = /^(Bearer|DPoP) +(.*)$/is.exec(authorization) ?? [];
-    if (scheme === '') return { error: undefined, because: 'A token is needed.' };
-    const isText = /^[\w.~+/-]+=*$/.test(presented);
-    const token = isText ? await this.#parts.introspection.find(presented) : undefined;
+    const { scheme, value } = parseAuthorization(authorization) ?? {};
+    if (value === undefined || (scheme !== 'bearer' && scheme !== 'dpop'))
+      return { error: undefined, because: 'A token is needed.' };
+    const token = isToken68(value) ? await this.#parts.introspection.find(value) : undefined;
     const isAccess = token?.kind === 'access' || token?.kind === 'machine';
     if (token === undefined || !isAccess || ![token.audience].flat().includes(api))
       return refusedToken('The token is expired, revoked, or not for this API.');
-    const isBearer = /^bearer$/i.test(scheme);
+    const isBearer = scheme === 'bearer';
     if (token.cnf === undefined && isBearer) return token;
     // Without its proof it was taken from its client; of the proof a gateway hands on too little to check it.
     if (token.cnf !== undefined && isBearer)

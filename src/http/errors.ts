@@ -67,6 +67,7 @@ export function wayHome(issuer: string): Middleware {
 
 /** The words of RFC 6749 (sections 4.1.2.1 and 5.2) for what is thrown on the way to the engine, or by it. */
 function oauthError({ status }: AppError): string {
+  if (status === 401) return 'invalid_client';
   if (status === 503) return 'temporarily_unavailable';
   return status < 500 ? 'invalid_request' : 'server_error';
 }
@@ -78,6 +79,8 @@ function oauthError({ status }: AppError): string {
 function answerError(ctx: Context, renderer: Renderer, error: AppError): void {
   for (const header of ['Set-Cookie', 'Location', 'ETag', 'Content-Length']) ctx.remove(header);
   if (error.retryAfter !== undefined) ctx.set('Retry-After', String(error.retryAfter));
+  // Nobody waits for the rest of the body.
+  if (error.status === 413) ctx.set('Connection', 'close');
   const ways = ctx.state.ways as Ways | undefined;
   const title = error.expose ? error.message : 'Something went wrong on our side.';
   if (ctx.state.oauth === true) {

@@ -1,5 +1,10 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import { type BasicCredentials, basicCredentials, plainValue } from './credentials.ts';
+import type { IncomingMessage } from 'node:http';
+import {
+  type BasicCredentials,
+  basicCredentials,
+  hasSeveralAuthorizations,
+  plainValue,
+} from './credentials.ts';
 
 /** What of a request is so plain that a fast path may read it by itself: the rest is the engine's to understand. */
 
@@ -18,12 +23,16 @@ const unusualHeaders = [
 ] as const;
 
 /** A form of a known length, from no page of another origin, with JSON for an answer. */
-export function isPlainRequest(headers: IncomingHttpHeaders): boolean {
+export function isPlainRequest({
+  headers,
+  rawHeaders,
+}: Pick<IncomingMessage, 'headers' | 'rawHeaders'>): boolean {
   return (
     isForm(headers['content-type']) &&
     isShort(headers['content-length']) &&
     takesJson(headers.accept) &&
-    unusualHeaders.every((name) => headers[name] === undefined)
+    unusualHeaders.every((name) => headers[name] === undefined) &&
+    !hasSeveralAuthorizations(rawHeaders)
   );
 }
 

@@ -74,7 +74,7 @@ export function createFastPaths<Caller>(given: FastPathParts<Caller>): Handler {
   );
   return (request: HandedOn, response) => {
     const found = request.method === 'POST' ? known.get(request.url as string) : undefined;
-    if (found === undefined || !isPlainRequest(request.headers) || !parts.isOpen())
+    if (found === undefined || !isPlainRequest(request) || !parts.isOpen())
       return parts.next(request, response);
     return run(parts, found, request, response);
   };

@@ -1,11 +1,37 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AppError } from '../errors.ts';
+import type { Logger } from '../lib/log.ts';
 import { OpenResponses } from './open-responses.ts';
+import { refuseHeads } from './refused-heads.ts';
 import { createTlsServer, type TlsOptions } from './tls.ts';
 
 /** Answers; what it gives is not waited for. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** How long parts of a request may take to arrive, in milliseconds. */
+export interface ListenerBounds {
+  readonly handshakeMs: number;
+  readonly headMs: number;
+  /** The whole request. */
+  readonly requestMs: number;
+  /** How often the two above are checked. */
+  readonly checkMs: number;
+}
+
+const defaultBounds: ListenerBounds = {
+  handshakeMs: 10_000,
+  headMs: 10_000,
+  requestMs: 30_000,
+  checkMs: 1_000,
+};
+
+export interface ListenerOptions {
+  /** The certificate for TLS; without it the server speaks plain HTTP. */
+  readonly tls?: TlsOptions | undefined;
+  readonly logger?: Logger | undefined;
+  readonly bounds?: ListenerBounds | undefined;
+}
 
 /** An HTTP server that can be closed in order: requests under way are answered, and their connections end with them. */
 export class Listener {
@@ -14,13 +40,20 @@ export class Listener {
   readonly #answering = new OpenResponses();
   #draining = false;
 
-  /**
-   * @param tls what it speaks TLS with; plain HTTP without
-   * @throws AppError `cannot_listen`
-   */
-  constructor(tls?: TlsOptions) {
-    if (tls === undefined) this.#server = createServer();
-    else ({ server: this.#server, unwatch: this.#unwatch } = createTlsServer(tls));
+  /** @throws AppError `cannot_listen` */
+  constructor({ tls, logger, bounds = defaultBounds }: ListenerOptions = {}) {
+    const options = {
+      headersTimeout: bounds.headMs,
+      requestTimeout: bounds.requestMs,
+      connectionsCheckingInterval: bounds.checkMs,
+    };
+    if (tls === undefined) this.#server = createServer(options);
+    else
+      ({ server: this.#server, unwatch: this.#unwatch } = createTlsServer(tls, {
+        ...options,
+        handshakeTimeout: bounds.handshakeMs,
+      }));
+    if (logger !== undefined) this.#server.on('clientError', refuseHeads(logger));
   }
 
   /** No new connections are taken any more. */

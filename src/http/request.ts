@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
 import { infoWriter, type Logger } from '../lib/log.ts';
+import { loggedPath } from './logged-path.ts';
 
 /** What the pipeline knows of every request. */
 export interface RequestState {
@@ -176,7 +177,7 @@ export function accessLog(logger: Logger): Middleware {
     log({
       requestId: ctx.state.requestId as string,
       method: ctx.method,
-      path: ctx.path.replace(/(interaction|authorize|verify-email|setup|device|asked)\/.+/, '$1/…'),
+      path: loggedPath(ctx.path),
       status: ctx.status,
       ms: performance.now() - started,
     });

@@ -1,5 +1,5 @@
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
-import { createServer, type Server } from 'node:https';
+import { createServer, type Server, type ServerOptions } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { AppError } from '../errors.ts';
 
@@ -32,10 +32,14 @@ const WATCH_MS = 1_000;
  * A client without a certificate, or with any, gets its connection; what the certificate is worth is decided later.
  * @throws AppError `cannot_listen` where the files can't be used
  */
-export function createTlsServer(options: TlsOptions): { server: Server; unwatch: () => void } {
+export function createTlsServer(
+  options: TlsOptions,
+  timeouts: ServerOptions = {},
+): { server: Server; unwatch: () => void } {
   const { certFile, keyFile, clientCertificates } = options;
   const files = [certFile, keyFile, clientCertificates?.caFile].filter((one) => one !== undefined);
   const server = createServer({
+    ...timeouts,
     ...contextOf(options),
     requestCert: clientCertificates !== undefined,
     rejectUnauthorized: false,

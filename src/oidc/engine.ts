@@ -242,4 +242,4 @@ function nameOf({ jwks, hintKeys, cookieKeys }: KeySet): string {
 const routeOf = (ctx: Context) =>
   (ctx as unknown as { oidc?: { readonly route?: string } }).oidc?.route;
 
-const isPublic = (path: string) => /^\/(jwks|\.well-known\/.*)\/?$/i.test(path);
+const isPublic = (path: string) => /^\/(jwks$|\.well-known\/)/.test(path);

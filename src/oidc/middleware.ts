@@ -22,16 +22,6 @@ const machineRoutes = new Set([
   'device_authorization',
   'backchannel_authentication',
 ]);
-const machinePaths = new Set([
-  '/token',
-  '/introspect',
-  '/revoke',
-  '/userinfo',
-  '/par',
-  '/device_authorization',
-  '/ciba',
-]);
-
 interface EngineState {
   readonly oidc?: { readonly route?: string };
 }
@@ -45,8 +35,6 @@ const routeOf = (ctx: Context) => (ctx as unknown as EngineState).oidc?.route;
 export function unitOfWork(db: Database, cookieName: (type: 'session') => string): Middleware {
   return async (ctx, next) => {
     const unit = new UnitOfWork(db, requestOrigin(ctx), hurryOutbox);
-    // What programs ask for is answered in OAuth's own form, errors too.
-    ctx.state.oauth = machinePaths.has(ctx.path);
     // With the client known, the session's read brings what was decided for it.
     const { client_id: clientId } = ctx.query;
     if (typeof clientId === 'string' && isClientId(clientId)) unit.clientIdHint = clientId;

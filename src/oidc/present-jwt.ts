@@ -4,6 +4,7 @@ import type { HandedOn } from '../http/fast-path.ts';
 import { isJwt } from '../unit-of-work/live-token.ts';
 import type { PresentedJwt } from '../unit-of-work/records.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
+import { engineRoutes } from './endpoints.ts';
 import type { VerifyJwt } from './verify-jwt.ts';
 
 /**
@@ -11,27 +12,16 @@ import type { VerifyJwt } from './verify-jwt.ts';
  * a random handle in its place that only this request's unit resolves: client authentication, RFC 9701 and revocation stay
  * the engine's. What does not verify becomes a handle of nothing, so that the answer is that of any unknown token.
  */
-export function presentJwts(options: {
-  readonly verify: VerifyJwt;
-  readonly readBody: (ctx: Parameters<Middleware>[0]) => Promise<string>;
-}): Middleware {
+export function presentJwts(verify: VerifyJwt): Middleware {
   return async (ctx, next) => {
-    if (
-      ctx.method !== 'POST' ||
-      !isTokenPath(ctx.path) ||
-      !ctx.is('application/x-www-form-urlencoded')
-    )
-      return next();
-    const body = await options.readBody(ctx);
-    const form = new URLSearchParams(body);
+    const request = ctx.req as HandedOn;
+    if (request.body === undefined || !tokenPaths.has(ctx.path)) return next();
+    const form = new URLSearchParams(request.body);
     const tokens = form.getAll('token');
     const [token] = tokens;
-    // A string, so that the engine parses it itself and still sees what came twice.
-    const request = ctx.req as HandedOn;
-    request.body = body;
     if (tokens.length === 1 && token !== undefined && isJwt(token)) {
       const handle = `jwt_${randomUUID()}`;
-      const jwt = await options.verify(token);
+      const jwt = await verify(token);
       if (jwt !== undefined) currentUnit().presentJwt(handle, jwt);
       form.set('token', handle);
       request.body = form.toString();
@@ -40,8 +30,7 @@ export function presentJwts(options: {
   };
 }
 
-/** As the engine's router reads paths: in any case, and with a slash behind it. */
-const isTokenPath = (path: string) => /^\/(introspect|revoke)\/?$/i.test(path);
+const tokenPaths = new Set<string>([engineRoutes.introspection, engineRoutes.revocation]);
 
 /** What the engine's model of the token holds, but for whose it is: that is in its row. */
 export function jwtPayload(jwt: PresentedJwt): Record<string, unknown> {

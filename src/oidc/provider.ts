@@ -32,6 +32,7 @@ import { createLoadExistingGrant } from './authorization/families.ts';
 import { createFeatures, type FeatureOptions } from './features.ts';
 import type { GrantParts } from './grants/grant-parts.ts';
 import { registerGrants } from './grants/grants.ts';
+import { engineRoutes } from './endpoints.ts';
 import { engineKey } from './engine-keys.ts';
 import type { KeySet } from '../keys/keys.ts';
 import { lifetimes } from './lifetimes.ts';
@@ -95,19 +96,7 @@ function configuration(options: ProviderOptions): Configuration {
       },
       short: { signed: true, httpOnly: true, sameSite: 'lax', secure: https, overwrite: true },
     },
-    routes: {
-      authorization: '/authorize',
-      token: '/token',
-      introspection: '/introspect',
-      revocation: '/revoke',
-      userinfo: '/userinfo',
-      jwks: '/jwks',
-      end_session: '/logout',
-      pushed_authorization_request: '/par',
-      device_authorization: '/device_authorization',
-      code_verification: '/device',
-      backchannel_authentication: '/ciba',
-    },
+    routes: engineRoutes,
     features: createFeatures(options),
     responseTypes: ['code', 'none'],
     clientAuthMethods: [...clientAuthMethods, 'none'],

@@ -1,11 +1,21 @@
 import type { Middleware } from 'koa';
+import { answerPreflight, isPreflight } from '../http/cross-origin.ts';
+import type { Endpoint } from '../http/endpoints.ts';
 import type { ResourceServer } from './resource-server.ts';
 import type { ResourceServerService } from './resource-server.service.ts';
 
 /** Where the metadata of an API stands on its own host (RFC 9728, section 3.1); its path goes behind it. */
 const wellKnown = '/.well-known/oauth-protected-resource';
+const BELOW_ISSUER = '/resource-metadata';
 /** Seconds. */
 const MAX_AGE = 300;
+
+/** What of it is below the issuer's path: see `admitRequests`. */
+export const metadataEndpoints: readonly Endpoint[] = [
+  BELOW_ISSUER,
+  wellKnown,
+  `${wellKnown}/*`,
+].map((path) => ({ path, methods: ['GET'], crossOrigin: 'ours' }));
 
 /**
  * Tells of APIs that open scopes to clients which register themselves (RFC 9728): of those on the issuer's own origin at
@@ -17,7 +27,7 @@ export function resourceMetadata(
   resourceServers: ResourceServerService,
 ): Middleware {
   const { origin, pathname } = new URL(issuer);
-  const named = `${pathname.replace(/\/$/, '')}/resource-metadata`;
+  const named = `${pathname.replace(/\/$/, '')}${BELOW_ISSUER}`;
 
   async function find(path: string, resource: unknown): Promise<ResourceServer | undefined> {
     if (path === named)
@@ -32,8 +42,10 @@ export function resourceMetadata(
   }
 
   return async (ctx, next) => {
-    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();
     if (ctx.path !== named && !ctx.path.startsWith(wellKnown)) return next();
+    // MCP clients in a browser send a header of their own, for which the browser asks first.
+    if (isPreflight(ctx)) return answerPreflight(ctx, ['GET']);
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();
     const server = await find(ctx.path, ctx.query.resource);
     if (server === undefined || server.openScopes.size === 0) return next();
     // Anybody's page may read what everybody may.

@@ -504,9 +504,11 @@ describe('over TLS of our own', () => {
     const files = own('renewed', authority);
     let problems = 0;
     const listener = new Listener({
-      certFile: files.TLS_CERT_FILE,
-      keyFile: files.TLS_KEY_FILE,
-      onProblem: () => problems++,
+      tls: {
+        certFile: files.TLS_CERT_FILE,
+        keyFile: files.TLS_KEY_FILE,
+        onProblem: () => problems++,
+      },
     });
     const port = await listener.listen(0, '127.0.0.1', (_request, response) => response.end());
     try {
@@ -525,7 +527,7 @@ describe('over TLS of our own', () => {
       [files.TLS_CERT_FILE, other.TLS_KEY_FILE],
       [files.TLS_KEY_FILE, files.TLS_KEY_FILE],
     ] as const)
-      expect(() => new Listener({ certFile, keyFile, onProblem: () => 0 })).toThrow(
+      expect(() => new Listener({ tls: { certFile, keyFile, onProblem: () => 0 } })).toThrow(
         /^The files of TLS_CERT_FILE, TLS_KEY_FILE or TLS_CLIENT_CA_FILE can't be used: ./,
       );
   });

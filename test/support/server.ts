@@ -82,10 +82,11 @@ function makeServices({ db }: TestDatabase, sealer: Sealer, config: ReturnType<t
   };
 }
 
-/** The whole server on a free port of loopback, over the test's database. */
+/** The whole server on a free port of loopback, over the test's database; `log` gets the lines of its log. */
 export async function startServer(
   testDb: TestDatabase,
   env: Record<string, string> = {},
+  log?: { write(line: string): void },
 ): Promise<TestServer> {
   const port = await freePort();
   const config = loadConfig({ PORT: String(port), ISSUER: `http://localhost:${port}`, ...env });
@@ -94,7 +95,7 @@ export async function startServer(
     config,
     db: testDb.db,
     sealer,
-    logger: createLogger('silent'),
+    logger: log === undefined ? createLogger('silent') : createLogger('info', log),
   });
   await server.listen();
   const services = makeServices(testDb, sealer, config);

@@ -1,7 +1,8 @@
 import { decodeJwt } from 'jose';
-import type { Context, Middleware } from 'koa';
+import type { Middleware } from 'koa';
 import type { HandedOn } from '../../http/fast-path.ts';
 import { findJsonProblem } from '../../lib/json-bounds.ts';
+import { engineRoutes } from '../endpoints.ts';
 
 /** No request says as much. */
 const bounds = { depth: 16, values: 5_000, text: 65_536, total: 65_536 };
@@ -9,23 +10,27 @@ const bounds = { depth: 16, values: 5_000, text: 65_536, total: 65_536 };
 /** What the engine refuses as no JWT at all. */
 const UNSOUND = 'unsound';
 
-/** As the engine's router reads paths: in any case, and with a slash behind it. */
-const taking = /^\/(authorize|par|device_authorization|ciba)\/?$/i;
+/** Where request objects are accepted. */
+const taking = new Set<string>([
+  engineRoutes.authorization,
+  engineRoutes.pushed_authorization_request,
+  engineRoutes.device_authorization,
+  engineRoutes.backchannel_authentication,
+]);
 
 /**
  * Looks at request objects (RFC 9101) before the engine does, which makes texts of their members before it has looked at
  * any signature: of an object that says itself how, or one without end, it can't, and would answer with a 500. In place of
  * such a one the engine is given what is none, and refuses it in its own way.
  */
-export function boundRequestObjects(readBody: (ctx: Context) => Promise<string>): Middleware {
+export function boundRequestObjects(): Middleware {
   return async (ctx, next) => {
-    if (!taking.test(ctx.path)) return next();
+    if (!taking.has(ctx.path)) return next();
     const { request } = ctx.query;
     if (typeof request === 'string' && !isWithinBounds(request))
       ctx.query = { ...ctx.query, request: UNSOUND };
-    // A string, so that the engine parses it itself and still sees what came twice.
-    if (ctx.method === 'POST' && ctx.is('application/x-www-form-urlencoded'))
-      (ctx.req as HandedOn).body = withBoundedRequest(await readBody(ctx));
+    const handedOn = ctx.req as HandedOn;
+    if (handedOn.body !== undefined) handedOn.body = withBoundedRequest(handedOn.body);
     return next();
   };
 }
