@@ -1,5 +1,6 @@
 import type { Context } from 'koa';
 import { z } from 'zod';
+import { cookieName, issuerPlace } from '../lib/cookies.ts';
 import type { Engine } from '../oidc/engine.ts';
 import { cookieOptions, signedCookies } from '../oidc/browser-session.ts';
 import { isLocalPath } from './local-path.ts';
@@ -30,7 +31,7 @@ export class PendingSignIns {
 
   constructor(engine: Engine, issuer: string) {
     this.#engine = engine;
-    this.#name = issuer.startsWith('https:') ? '__Host-vs_console' : 'vs_console';
+    this.#name = cookieName(issuerPlace(issuer), 'console');
   }
 
   add(ctx: Context, pending: PendingSignIn): void {

@@ -1,9 +1,9 @@
 import type { Context } from 'koa';
 import type { Config } from '../config.ts';
-import { plainCookie } from '../lib/cookies.ts';
+import { cookieName, plainCookie } from '../lib/cookies.ts';
 import { pathOfAll } from './parts.ts';
 
-const name = 'vs_email';
+const nameOf = (ctx: Context) => cookieName(ctx, 'email', '');
 /** Characters. */
 const MAX_EMAIL = 254;
 /** Seconds: for the sign-in that follows at once. */
@@ -12,7 +12,7 @@ const KEPT = 600;
 /** Fills the address in on the next sign-in page of this browser. */
 export function rememberEmail(ctx: Context, config: Pick<Config, 'issuer'>, email: string): void {
   const value = Buffer.from(email).toString('base64url');
-  ctx.cookies.set(name, value, plainCookie(ctx, pathOfAll(config), KEPT));
+  ctx.cookies.set(nameOf(ctx), value, plainCookie(ctx, pathOfAll(config), KEPT));
 }
 
 /**
@@ -28,7 +28,7 @@ export function hintedEmail({ login_hint: hint }: Readonly<Record<string, unknow
 }
 
 export function rememberedEmail(ctx: Context): string | undefined {
-  const value = ctx.cookies.get(name);
+  const value = ctx.cookies.get(nameOf(ctx));
   return value === undefined
     ? undefined
     : Buffer.from(value, 'base64url').toString().slice(0, MAX_EMAIL);

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Context } from 'koa';
-import { plainCookie } from '../lib/cookies.ts';
+import { cookieName, plainCookie } from '../lib/cookies.ts';
 import { equalBytes, randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 
@@ -51,7 +51,7 @@ export class KnownDevices {
 /** The spelling of an address under which a device is known; an account's own key is one. */
 export const deviceKey = (email: string) => email.trim().normalize('NFKC').toLowerCase();
 
-const nameOf = (ctx: Context) => (ctx.secure ? '__Host-vs_device' : 'vs_device');
+const nameOf = (ctx: Context) => cookieName(ctx, 'device');
 
 function read(ctx: Context): { device: string; macs: string[] } | undefined {
   const [, device, macs] = form.exec(ctx.cookies.get(nameOf(ctx)) ?? '') ?? [];

@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
-import { plainCookie } from '../lib/cookies.ts';
+import { cookieName, plainCookie } from '../lib/cookies.ts';
 import type { Ways } from '../http/errors.ts';
 import { pathOfAll } from './parts.ts';
 import { redirect, type Visit } from './visit.ts';
@@ -14,15 +14,15 @@ const NOTICE_SECONDS = 60;
 /** Names no pushed request: none has an id of one word. */
 const OVER = 'urn:ietf:params:oauth:request_uri:over';
 
-const againCookie = 'vs_again';
-const noticeCookie = 'vs_notice';
+const againCookie = (ctx: Context) => cookieName(ctx, 'again', '');
+const noticeCookie = (ctx: Context) => cookieName(ctx, 'notice', '');
 
 /**
  * Lets this browser start again once the interaction is over: the authorization request, as the browser itself brought it,
  * in a cookie for the interaction's path. It is only ever sent to the authorization endpoint, which checks it anew.
  */
 export function rememberStart({ ctx, base, interaction }: Visit): void {
-  if (ctx.cookies.get(againCookie) !== undefined) return;
+  if (ctx.cookies.get(againCookie(ctx)) !== undefined) return;
   // A program that polls is answered from where its code is entered; a mail's link is not kept here.
   if (interaction.deviceCode !== undefined) return;
   const query = new URLSearchParams();
@@ -31,7 +31,7 @@ export function rememberStart({ ctx, base, interaction }: Visit): void {
   }
   const kept = Buffer.from(query.toString()).toString('base64url');
   if (kept.length <= MAX_LENGTH)
-    ctx.cookies.set(againCookie, kept, plainCookie(ctx, base, REMEMBERED));
+    ctx.cookies.set(againCookie(ctx), kept, plainCookie(ctx, base, REMEMBERED));
 }
 
 /**
@@ -47,8 +47,8 @@ function startOf({ params, ...interaction }: Visit['interaction']): Record<strin
 
 /** Whether the person was sent here because the page before was left too long; told once. */
 export function takeNotice({ ctx }: Visit, path: string): 'expired' | undefined {
-  if (ctx.cookies.get(noticeCookie) === undefined) return undefined;
-  ctx.cookies.set(noticeCookie, null, plainCookie(ctx, path, 0));
+  if (ctx.cookies.get(noticeCookie(ctx)) === undefined) return undefined;
+  ctx.cookies.set(noticeCookie(ctx), null, plainCookie(ctx, path, 0));
   return 'expired';
 }
 
@@ -71,14 +71,17 @@ export function recoverInteractions({ issuer }: { issuer: string }): Middleware 
       await next();
     } catch (error) {
       const code = error instanceof AppError ? error.code : undefined;
-      const again = code === 'interaction_expired' ? startUrl(ctx, issuer) : undefined;
+      const isOver = code === 'interaction_expired' || code === 'other_browser';
+      const again = isOver ? startUrl(ctx, issuer) : undefined;
       if (code !== undefined && overtaken.has(code)) {
         answerAnew(ctx, base);
+      } else if (again !== undefined && code === 'other_browser' && ctx.method !== 'POST') {
+        // It began here, as the cookie says, and lost its place to newer ones.
+        answerAnew(ctx, again);
       } else if (again !== undefined && ctx.method === 'POST') {
         answerAnew(ctx, again);
-        ctx.cookies.set(noticeCookie, '1', plainCookie(ctx, all, NOTICE_SECONDS));
+        ctx.cookies.set(noticeCookie(ctx), '1', plainCookie(ctx, all, NOTICE_SECONDS));
       } else {
-        const isOver = code === 'interaction_expired' || code === 'other_browser';
         ctx.state.ways = { startUrl: isOver ? again : base, homeUrl } satisfies Ways;
         throw error;
       }
@@ -87,7 +90,7 @@ export function recoverInteractions({ issuer }: { issuer: string }): Middleware 
 }
 
 function startUrl(ctx: Context, issuer: string): string | undefined {
-  const again = ctx.cookies.get(againCookie);
+  const again = ctx.cookies.get(againCookie(ctx));
   return again && `${issuer}/authorize?${Buffer.from(again, 'base64url').toString()}`;
 }
 

@@ -1,7 +1,7 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { Pages } from '../pages/pages.ts';
-import { plainCookie } from '../lib/cookies.ts';
+import { cookieName, plainCookie } from '../lib/cookies.ts';
 import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
 import { renderPage } from '../pages/render-page.ts';
@@ -11,7 +11,7 @@ import { type InteractionParts, pathOf } from './parts.ts';
 import { statusOf, type Visit } from './visit.ts';
 
 /** A browser takes one with this prefix from no other host: nobody's registration is planted where its mail is opened. */
-const waitingCookie = (ctx: Context) => (ctx.secure ? '__Host-vs_waiting' : 'vs_waiting');
+const waitingCookie = (ctx: Context) => cookieName(ctx, 'waiting');
 /** Seconds: as long as an interaction may take. */
 const WAITING = 3_600;
 

@@ -36,7 +36,7 @@ export async function loadVisit(
   parts: InteractionParts,
 ): Promise<Visit> {
   const { provider } = parts.engine;
-  if (ownUid(ctx, provider) !== uid || !hasInteractionCookie(ctx, uid)) throw await foreign(uid);
+  if (!hasInteractionCookie(ctx, uid)) throw await foreign(uid);
   const interaction = await provider
     .interactionDetails(ctx.req, ctx.res)
     .catch((error: unknown) => {
@@ -58,14 +58,7 @@ export async function loadVisit(
   };
 }
 
-/** The interaction that this browser's cookie for the path names; the cookie is signed. */
-function ownUid(ctx: Context, provider: Provider): string | undefined {
-  return provider
-    .createContext(ctx.req, ctx.res)
-    .cookies.get(provider.cookieName('interaction'), { signed: true });
-}
-
-/** Without the cookie it is another browser's, or the browser has dropped the cookie with the interaction's end. */
+/** Without the cookie it is another browser's, or the cookie has gone: with the interaction's end, or to make room for others. */
 async function foreign(uid: string): Promise<AppError> {
   const read = await currentUnit().findInteraction(uid);
   const lives = read !== undefined && !read.expired;

@@ -46,7 +46,7 @@ export class IntrospectionService {
     const kind = kindOf(token);
     if (kind === undefined) return undefined;
     const worth = await this.#worths.do(sha256(token));
-    return this.#within(liveOpaque(kind, worth, this.#parts.subjects));
+    return this.#within(liveOpaque({ value: token, kind }, worth, this.#parts.subjects));
   }
 
   /**

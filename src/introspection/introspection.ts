@@ -30,11 +30,15 @@ export interface Answer {
 /** All that is said of a token that is not there, not live, or not for who asks (section 2.2). */
 export const inactive: Answer = { active: false };
 
-/** What is said of a live token, member by member in this order; undefined ones are left out (section 2.2). */
+/**
+ * What is said of a live token, member by member in this order; undefined ones are left out (section 2.2). Each claim that a
+ * JWT access token has (RFC 9068, section 2.2) is a member with the same value, also for opaque tokens.
+ */
 export function describe(token: LiveToken, issuer: string): Answer {
   return {
     active: true,
-    sub: token.subject,
+    // A machine's own id, where it acts for nobody else.
+    sub: token.subject ?? token.clientId,
     username: token.username,
     client_id: token.clientId,
     scope: token.scopes.length === 0 ? undefined : token.scopes.join(' '),

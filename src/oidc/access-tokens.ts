@@ -27,11 +27,11 @@ export const accessTokenClaims: NonNullable<Configuration['extraTokenClaims']> =
   };
 };
 
-/** The `typ` that the API asked for, and the machine that a token of another client stands for. */
+/** The `typ` that the API asked for, the machine that a token of another client stands for, and the session. */
 export function createJwtCustomizer(resourceServers: ResourceServerService) {
   return async (
     _ctx: KoaContextWithOIDC,
-    token: { readonly aud?: string | string[] | undefined },
+    token: { readonly aud?: string | string[] | undefined; readonly sid?: string | undefined },
     jwt: {
       header?: Record<string, unknown> | undefined;
       payload: Record<string, unknown>;
@@ -40,6 +40,7 @@ export function createJwtCustomizer(resourceServers: ResourceServerService) {
     const { aud } = token;
     const sub = claimsGiven(token)?.sub;
     if (sub !== undefined) jwt.payload.sub = sub;
+    if (token.sid !== undefined) jwt.payload.sid = token.sid;
     const server = typeof aud === 'string' ? await resourceServers.find(aud) : undefined;
     if (server !== undefined && server.tokenTyp !== 'at+jwt')
       jwt.header = { ...jwt.header, typ: server.tokenTyp };

@@ -8,11 +8,12 @@ import { clientAuthMethods, plainResponseModes } from '../client/client.ts';
 import type { Config } from '../config.ts';
 import { languageTags } from '../pages/messages.ts';
 import { issuerPath } from '../http/request.ts';
+import { cookieName, issuerPlace } from '../lib/cookies.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
 import type { EndedPermissions } from '../permission/permission.service.ts';
 import { accessTokenClaims, createJwtCustomizer } from './access-tokens.ts';
 import { acr } from './authorization/acr.ts';
-import { setInteractionCookie } from './authorization/interaction-cookie.ts';
+import { engineCookies, setInteractionCookie } from './authorization/interaction-cookie.ts';
 import { createAdapter } from './adapter/adapter.ts';
 import { CookieSignatures } from '../lib/cookie-signatures.ts';
 import { enabledJwa } from './algorithms.ts';
@@ -82,9 +83,8 @@ function configuration(options: ProviderOptions): Configuration {
     cookies: {
       keys: new CookieSignatures(keys.cookieKeys) as unknown as string[],
       names: {
-        session: https ? '__Host-vs_session' : 'vs_session',
-        interaction: https ? '__Secure-vs_interaction' : 'vs_interaction',
-        resume: https ? '__Secure-vs_resume' : 'vs_resume',
+        session: cookieName(issuerPlace(config.issuer), 'session'),
+        ...engineCookies,
       },
       long: {
         signed: true,
@@ -94,7 +94,8 @@ function configuration(options: ProviderOptions): Configuration {
         overwrite: true,
         path: '/',
       },
-      short: { signed: true, httpOnly: true, sameSite: 'lax', secure: https, overwrite: true },
+      // No browser gets one of these.
+      short: { signed: false, httpOnly: true, sameSite: 'lax', secure: https, overwrite: true },
     },
     routes: engineRoutes,
     features: createFeatures(options),

@@ -1,10 +1,10 @@
 import type { Context } from 'koa';
-import { plainCookie } from '../lib/cookies.ts';
+import { cookieName, plainCookie } from '../lib/cookies.ts';
 import { findLanguage, type Language, languageTags, messagesFor } from './messages.ts';
 
 /** In which language a page speaks: what the app asks for, what this browser was spoken to in before, what it asks for itself. */
 
-const cookie = 'vs_lang';
+const cookie = (ctx: Context) => cookieName(ctx, 'lang', '');
 /** Seconds. */
 const REMEMBERED = 365 * 86_400;
 /** Characters, and tags: nobody's list of languages is longer. */
@@ -20,13 +20,13 @@ export function askLanguage(ctx: Context, uiLocales: unknown): void {
   const asked = findLanguage(uiLocales.slice(0, MAX_LENGTH).split(' ', MAX_TAGS));
   if (asked === undefined) return;
   ctx.state.language = asked;
-  if (ctx.cookies.get(cookie) !== asked.lang)
-    ctx.cookies.set(cookie, asked.lang, plainCookie(ctx, '/', REMEMBERED));
+  if (ctx.cookies.get(cookie(ctx)) !== asked.lang)
+    ctx.cookies.set(cookie(ctx), asked.lang, plainCookie(ctx, '/', REMEMBERED));
 }
 
 /** The language of the request; English where there is nothing to go by. */
 export function languageOf(ctx: Context): Language {
-  ctx.state.language ??= findLanguage([ctx.cookies.get(cookie) ?? '']) ?? browsersOwn(ctx);
+  ctx.state.language ??= findLanguage([ctx.cookies.get(cookie(ctx)) ?? '']) ?? browsersOwn(ctx);
   return ctx.state.language as Language;
 }
 

@@ -1,3 +1,4 @@
+import { sha256 } from '../lib/hash.ts';
 import type { PresentedJwt, TokenWorth } from './records.ts';
 import type { Subjects } from './subjects.ts';
 
@@ -14,7 +15,7 @@ export interface LiveToken {
   readonly subject: string | undefined;
   /** How many exchanges are behind it. */
   readonly generation: number;
-  /** The person's address, where the person let the client have it, and the client still may. */
+  /** The person's address, if this token's own scopes include it, the person let the client have it, and the client still may. */
   readonly username: string | undefined;
   /** Of the person, as they are now. They are told to nobody but our own gateway. */
   readonly roles: readonly string[];
@@ -25,8 +26,8 @@ export interface LiveToken {
   readonly issuedAt: number;
   /** Epoch seconds. */
   readonly expiresAt: number;
-  /** Of a JWT alone: an opaque token has no name but itself. */
-  readonly jti: string | undefined;
+  /** The token's identifier. That of an opaque token is derived from it, so that it names the token and opens nothing. */
+  readonly jti: string;
   readonly grantId: string | undefined;
   /** The session that it ends with. */
   readonly sessionUid: string | undefined;
@@ -65,29 +66,36 @@ export function kindOf(token: string): LiveToken['kind'] | undefined {
 /** Whether it has the form of a JWT, which is all that the engine looks at. */
 export const isJwt = (token: string) => token.split('.', 3).length === 3;
 
-/** What an opaque token is worth, and who its person is for others. The database has decided whether its time is over. */
+/** An opaque token, and the kind that its prefix says. */
+export interface PresentedOpaque {
+  readonly value: string;
+  readonly kind: LiveToken['kind'];
+}
+
+/** What an opaque token is worth, and its subject. The database has decided whether it has expired. */
 export function liveOpaque(
-  kind: LiveToken['kind'],
+  { value, kind }: PresentedOpaque,
   worth: TokenWorth | undefined,
   subjects: Subjects,
 ): LiveToken | undefined {
   if (worth === undefined || worth.token.kind !== kind || !worth.live) return undefined;
-  const { token, username, roles } = worth;
+  const { token, roles } = worth;
   const payload = token.payload as unknown as Stored;
   const { jkt, 'x5t#S256': x5t } = payload;
+  const scopes = split(payload.scope);
   return {
     kind,
     clientId: token.clientId,
     accountId: token.accountId,
     subject: subjectOf(worth, subjects),
     generation: token.generation,
-    username,
+    username: usernameOf(worth, scopes),
     roles,
-    scopes: split(payload.scope),
+    scopes,
     audience: payload.aud,
     issuedAt: payload.iat,
     expiresAt: payload.exp,
-    jti: undefined,
+    jti: identifierOf(value),
     grantId: token.grantId,
     sessionUid: token.sessionUid,
     sid: payload.sid,
@@ -110,6 +118,7 @@ export function liveJwt(
   if (jwt.kind === 'access' && !isRowOf(worth, jwt, subjects)) return undefined;
   const claims = jwt.claims as Claims;
   const { jkt, 'x5t#S256': x5t } = claims.cnf ?? {};
+  const scopes = split(claims.scope);
   return {
     // A machine's that was made from another one's has a row, and names that one.
     kind: worth?.token.accountId === undefined ? 'machine' : 'access',
@@ -117,9 +126,9 @@ export function liveJwt(
     accountId: worth?.token.accountId,
     subject: jwt.subject,
     generation: worth?.token.generation ?? 0,
-    username: worth?.username,
+    username: usernameOf(worth, scopes),
     roles: worth?.roles ?? [],
-    scopes: split(claims.scope),
+    scopes,
     audience: claims.aud,
     issuedAt: jwt.issuedAt,
     expiresAt: jwt.expiresAt,
@@ -136,6 +145,12 @@ export function liveJwt(
     tokenType: tokenType(jkt),
   };
 }
+
+const usernameOf = (worth: TokenWorth | undefined, scopes: readonly string[]) =>
+  scopes.includes('email') ? worth?.username : undefined;
+
+/** 256 bits that can't be turned back into the token. They are no key of a row either, which is the token's own hash. */
+const identifierOf = (token: string) => sha256(`jti ${token}`).toString('base64url');
 
 /** The row says whose it is: a JWT that says otherwise is not the one that was issued. */
 function isRowOf(

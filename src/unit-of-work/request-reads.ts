@@ -80,7 +80,8 @@ export class RequestReads {
     if (jwt !== undefined) return liveJwt(jwt, await this.findToken(jwt.jti), subjects);
     const kind = kindOf(presented);
     if (kind === undefined) return undefined;
-    return liveOpaque(kind, await this.findToken(presented), subjects);
+    const worth = await this.findToken(presented);
+    return liveOpaque({ value: presented, kind }, worth, subjects);
   }
 
   async findSession(id: string): Promise<SessionRecord | undefined> {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/process.ts';
-import { isActive, refresh, Seed } from '../support/protocol.ts';
+import { isActive, refresh, Seed, cookieOf } from '../support/protocol.ts';
 import { ask, enterPassword, redeem, type Tokens } from '../support/relying-party.ts';
 import { startServer, type TestAccount, type TestServer, totpCode } from '../support/server.ts';
 
@@ -160,7 +160,7 @@ describe('signing in to a console', () => {
 
   test('an administrator needs two factors, whatever session there is', async () => {
     const account = await server.createAccount({ admin: true, totp: true });
-    const { cookies } = await new Seed(t.db).signIn(account.id);
+    const { cookies } = await new Seed(t.db).signIn(account.id, undefined, server.issuer);
     const browser = new Browser();
     for (const [name, value] of cookies) browser.setCookie(name, value);
     const away = await browser.once(home);
@@ -244,13 +244,13 @@ describe('coming back', () => {
   test('the cookie is signed, and of one browser', async () => {
     const browser = new Browser();
     const state = await begin(browser);
-    const cookie = browser.cookies().vs_console as string;
+    const cookie = browser.cookies()[cookieOf(server.issuer, 'console')] as string;
     const [pending] = JSON.parse(Buffer.from(cookie, 'base64url').toString()) as [
       Record<string, unknown>,
     ];
     expect(pending).toMatchObject({ state, returnTo: '/account' });
     browser.setCookie(
-      'vs_console',
+      cookieOf(server.issuer, 'console'),
       Buffer.from(JSON.stringify([{ ...pending, returnTo: '//evil.example' }])).toString(
         'base64url',
       ),
@@ -525,7 +525,7 @@ describe('signing out', () => {
     const page = await browser.submit(await browser.get(home), {}, 'Sign out');
     expect([page.status, page.title]).toEqual([200, 'You’re signed out · Vouchsafe']);
     expect(page.link('/account')).toBe(home);
-    expect(browser.cookies()).not.toHaveProperty('vs_session');
+    expect(browser.cookies()).not.toHaveProperty(cookieOf(server.issuer, 'session'));
     expect(await isActive(server.issuer, bound, session.access_token)).toBe(false);
     expect(await isActive(server.issuer, kept, offline.access_token)).toBe(true);
     expect((await refresh(server.issuer, kept, offline.refresh_token as string)).status).toBe(200);

@@ -89,7 +89,7 @@ async function signedIn() {
   const seed = new Seed(database.db);
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId);
-  const browser = await seed.signIn(accountId);
+  const browser = await seed.signIn(accountId, undefined, server.issuer);
   const redirect = { redirect_uri: 'https://app.example.com/callback' };
   const request = { ...redirect, scope: 'openid' };
   // The server learns within two seconds of what the command line has changed.

@@ -59,7 +59,7 @@ async function* answers(child: ChildProcess): AsyncGenerator<boolean[]> {
 async function personal(client: Credentials): Promise<{ jwt: string; refreshToken: string }> {
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId, { [api]: ['read'] });
-  const browser = await seed.signIn(accountId);
+  const browser = await seed.signIn(accountId, undefined, server.issuer);
   const code = await browser.authorize(server.issuer, client, {
     scope: 'openid offline_access read',
     resource: api,

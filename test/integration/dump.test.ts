@@ -148,7 +148,7 @@ test('no value of it is taken as a token, a code, a client secret, a session or 
       request_uri: `${URN}${value}`,
     });
     expect(begun.status).toBe(400);
-    const thief = new SignedInBrowser('', new Map([['vs_session', value]]));
+    const thief = new SignedInBrowser('', new Map([['vs_session_3000', value]]));
     const { response } = await thief.ask(server.url, client, { prompt: 'none' });
     expect(response.headers.get('location')).toContain(`${redirectUri}?error=login_required`);
   }

@@ -15,22 +15,26 @@ import { ResourceServerService } from '../../src/resource-server/resource-server
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Pair, startPair } from '../support/fast-path.ts';
 import { until } from '../support/process.ts';
-import { type Credentials, exchange, post, Seed } from '../support/protocol.ts';
+import { type ClientKey, newKey, proof } from '../support/proofs.ts';
+import { type Credentials, post, redirectUri, Seed } from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
-import { basic, form, send } from '../support/wire.ts';
+import { answered, authorizationFields, basic, form, query, send } from '../support/wire.ts';
 
 const issuer = 'http://localhost:3000';
 const api = 'https://api.example.com';
+const jwtApi = 'https://jwt.example.com';
 
 let database: TestDatabase;
 let seed: Seed;
 let pair: Pair;
 let reader: Credentials;
+let jwtReader: Credentials;
 
 beforeAll(async () => {
   database = await createTestDatabase();
   seed = new Seed(database.db);
   reader = await seed.api(api);
+  jwtReader = await seed.api(jwtApi, 'jwt');
   pair = await startPair(database, issuer);
 });
 
@@ -41,13 +45,49 @@ afterAll(async () => {
 
 const apis = [{ identifier: api, scopes: ['read'] }];
 
-async function tokenOf(client: Credentials, scope = 'openid read') {
+/** What the token endpoint answers the client with; with a key, it proves that it has it. */
+async function ask(client: Credentials, fields: Record<string, string>, key?: ClientKey) {
+  const answer = await send(pair.url, '/token', {
+    method: 'POST',
+    headers: {
+      ...basic(client),
+      ...(key === undefined ? {} : { dpop: await proof(key, { htu: `${issuer}/token` }) }),
+    },
+    body: form(fields),
+  });
+  if (answer.status !== 200) throw new Error(answer.text);
+  return answer.json as { access_token: string; refresh_token: string };
+}
+
+const refreshed = (client: Credentials, token: string, resource: string, key?: ClientKey) =>
+  ask(client, { grant_type: 'refresh_token', refresh_token: token, resource }, key);
+
+async function tokenOf(
+  client: Credentials,
+  scope = 'openid read',
+  resources: readonly string[] = [api],
+  key?: ClientKey,
+) {
   const accountId = await seed.account();
-  await seed.consent(accountId, client.clientId, { [api]: ['read'] });
+  const allowed = Object.fromEntries(resources.map((one) => [one, ['read']]));
+  await seed.consent(accountId, client.clientId, allowed);
   const browser = await seed.signIn(accountId);
-  const code = await browser.authorize(pair.url, client, { scope, resource: api });
-  const { body } = await exchange(pair.url, client, code);
-  return { accountId, token: body.access_token };
+  const { fields, verifier } = authorizationFields(client, { scope, resource: resources });
+  const answer = await browser.get(pair.url, `/authorize?${query(fields)}`);
+  const { code } = answered(answer.headers.get('location') ?? undefined);
+  if (code === undefined) throw new Error(`no code: ${answer.headers.get('location')}`);
+  const body = await ask(
+    client,
+    {
+      grant_type: 'authorization_code',
+      code,
+      code_verifier: verifier,
+      redirect_uri: redirectUri,
+      ...(resources[0] === undefined ? {} : { resource: resources[0] }),
+    },
+    key,
+  );
+  return { accountId, token: body.access_token, refreshToken: body.refresh_token };
 }
 
 const both = (caller: Credentials, token: string) =>
@@ -65,30 +105,141 @@ describe('what is told of a live token', () => {
     expect(fastPath).toEqual({
       active: true,
       sub: accountId,
-      username: `${accountId.toLowerCase()}@example.com`,
       client_id: expect.stringMatching(/^c_/),
       scope: 'read',
       aud: api,
       iss: issuer,
       exp: expect.any(Number),
       iat: expect.any(Number),
+      jti: expect.stringMatching(/^[\w-]{43}$/),
       token_type: 'Bearer',
       acr: 'urn:vouchsafe:acr:1fa',
       auth_time: expect.any(Number),
     });
   });
 
-  test('the address only where the person let the client have it, and the client still may', async () => {
-    const without = await seed.client({ apis, scopes: ['openid', 'offline_access'] });
-    for (const told of await both(reader, (await tokenOf(without)).token))
+  test('33: the address only if the scopes of this token include it, and the person and the client still allow it', async () => {
+    const client = await seed.client({ apis: [...apis, { identifier: jwtApi, scopes: ['read'] }] });
+    const { accountId, token, refreshToken } = await tokenOf(
+      client,
+      'openid email read offline_access',
+      [api, jwtApi],
+    );
+    const username = `${accountId.toLowerCase()}@example.com`;
+    // The consent covers the address, and these tokens don't.
+    for (const told of await both(reader, token)) expect(told).not.toHaveProperty('username');
+    const asJwt = await refreshed(client, refreshToken, jwtApi);
+    for (const told of await both(jwtReader, asJwt.access_token)) {
+      expect(told.active).toBe(true);
       expect(told).not.toHaveProperty('username');
-    const narrowed = await seed.client({ apis });
-    const { token } = await tokenOf(narrowed);
-    for (const told of await both(reader, token)) expect(told).toHaveProperty('username');
-    await sql`update clients set metadata = metadata || '{"scope":"openid"}' where id = ${narrowed.clientId}`.execute(
+    }
+    // The one for userinfo, and the refresh token, have the scope.
+    const own = await seed.client();
+    const forUserinfo = await tokenOf(own, 'openid email offline_access', []);
+    for (const each of [forUserinfo.token, forUserinfo.refreshToken])
+      for (const told of await both(own, each))
+        expect(told.username).toBe(`${forUserinfo.accountId.toLowerCase()}@example.com`);
+    for (const told of await both(client, asJwt.refresh_token))
+      expect(told.username).toBe(username);
+    const without = await tokenOf(own, 'openid profile offline_access', []);
+    for (const each of [without.token, without.refreshToken])
+      for (const told of await both(own, each)) expect(told).not.toHaveProperty('username');
+    // A client that may no longer have it is not told either.
+    await sql`update clients set metadata = metadata || '{"scope":"openid"}' where id = ${own.clientId}`.execute(
       database.db.kysely,
     );
-    for (const told of await both(reader, token)) expect(told).not.toHaveProperty('username');
+    for (const told of await both(own, forUserinfo.token))
+      expect(told).not.toHaveProperty('username');
+  });
+
+  describe('8: the opaque form, the JWT form and the claims of a token say the same', () => {
+    const bothApis = [...apis, { identifier: jwtApi, scopes: ['read'] }];
+    /** What only introspection says. */
+    const ofIntrospection = ['active', 'token_type', 'username'];
+
+    async function expectSame(opaque: string, jwt: string, more: readonly string[]) {
+      const claims = decodeJwt(jwt);
+      const [ofOpaque, opaqueByEngine] = await both(reader, opaque);
+      const [ofJwt, jwtByEngine] = await both(jwtReader, jwt);
+      expect([opaqueByEngine, jwtByEngine]).toEqual([ofOpaque, ofJwt]);
+      // Member by member, the claims of the JWT itself.
+      const told = Object.fromEntries(
+        Object.entries(ofJwt ?? {}).filter(([name]) => !ofIntrospection.includes(name)),
+      );
+      expect(told).toEqual(claims);
+      expect(Object.keys(ofOpaque ?? {})).toEqual(Object.keys(ofJwt ?? {}));
+      const { aud, jti, iat, exp, ...rest } = ofOpaque as unknown as Record<string, number>;
+      const {
+        aud: aud2,
+        jti: jti2,
+        iat: iat2,
+        exp: exp2,
+        ...rest2
+      } = ofJwt as unknown as Record<string, number>;
+      expect(rest).toEqual(rest2);
+      expect([aud, aud2]).toEqual([api, jwtApi]);
+      expect(jti).not.toBe(jti2);
+      expect((exp ?? 0) - (iat ?? 0)).toBe((exp2 ?? 0) - (iat2 ?? 0));
+      expect(Object.keys(ofJwt ?? {}).toSorted()).toEqual(
+        [
+          'active',
+          'aud',
+          'client_id',
+          'exp',
+          'iat',
+          'iss',
+          'jti',
+          'scope',
+          'sub',
+          'token_type',
+          ...more,
+        ].toSorted(),
+      );
+    }
+
+    test.each(['public', 'pairwise'] as const)('of a person, %s', async (subjectType) => {
+      const client = await seed.client({
+        apis: bothApis,
+        subjectType,
+        backchannelLogoutUri: 'https://app.example.com/backchannel-logout',
+      });
+      const { refreshToken } = await tokenOf(client, 'openid email read offline_access', [
+        api,
+        jwtApi,
+      ]);
+      const opaque = await refreshed(client, refreshToken, api);
+      const jwt = await refreshed(client, opaque.refresh_token, jwtApi);
+      await expectSame(opaque.access_token, jwt.access_token, ['acr', 'auth_time', 'sid']);
+    });
+
+    test('of a person, bound to a key', async () => {
+      const key = await newKey();
+      const client = await seed.client({ apis: bothApis });
+      const { refreshToken } = await tokenOf(
+        client,
+        'openid read offline_access',
+        [api, jwtApi],
+        key,
+      );
+      const opaque = await refreshed(client, refreshToken, api, key);
+      const jwt = await refreshed(client, opaque.refresh_token, jwtApi, key);
+      await expectSame(opaque.access_token, jwt.access_token, ['acr', 'auth_time', 'cnf']);
+    });
+
+    test.each([false, true])('of a machine, bound to a key: %s', async (isBound) => {
+      const client = await seed.client({ type: 'machine', apis: bothApis });
+      const key = isBound ? await newKey() : undefined;
+      const [opaque, jwt] = await Promise.all(
+        [api, jwtApi].map((resource) =>
+          ask(client, { grant_type: 'client_credentials', resource, scope: 'read' }, key),
+        ),
+      );
+      await expectSame(
+        opaque?.access_token as string,
+        jwt?.access_token as string,
+        isBound ? ['cnf'] : [],
+      );
+    });
   });
 
   test('RFC 9701: a signed answer says the same', async () => {

@@ -316,7 +316,9 @@ describe('cookie keys', () => {
     until(async () => {
       for (const server of both()) {
         const browser = await across(server, server);
-        if ((await signedBy(browser, 'vs_interaction')) !== 0) return false;
+        // The page to sign out has a session's cookie, whoever asks.
+        await browser.get(server.url, '/logout');
+        if ((await signedBy(browser, 'vs_session_3000')) !== 0) return false;
       }
       return true;
     });
@@ -359,9 +361,9 @@ describe('cookie keys', () => {
       // Who comes back is signed in, and has a cookie by the new key from then on.
       for (const server of both()) {
         const browser = idle.pop() as SignedInBrowser;
-        expect(await signedBy(browser, 'vs_session')).toBe(1);
+        expect(await signedBy(browser, 'vs_session_3000')).toBe(1);
         await isSignedIn(browser, server);
-        expect(await signedBy(browser, 'vs_session')).toBe(0);
+        expect(await signedBy(browser, 'vs_session_3000')).toBe(0);
       }
       // As long as a session may live, and not longer.
       await ageKeys(database.db, COOKIE_LIFE - 60);
@@ -386,11 +388,11 @@ describe('cookie keys', () => {
   test('a signature by a key that is nobody’s is worth nothing, while keys change', async () => {
     await keys.rotate('test', ['cookie']);
     const { cookies } = await signIn();
-    const id = cookies.get('vs_session') as string;
+    const id = cookies.get('vs_session_3000') as string;
     for (const key of ['', randomBytes(32).toString('base64url')]) {
       const planted = new Map([
-        ['vs_session', id],
-        ['vs_session.sig', key === '' ? '' : signature('vs_session', id, key)],
+        ['vs_session_3000', id],
+        ['vs_session_3000.sig', key === '' ? '' : signature('vs_session_3000', id, key)],
       ]);
       const { response } = await new SignedInBrowser('', planted).ask(two.url, client);
       expect(response.headers.get('location')).toContain('/interaction/');

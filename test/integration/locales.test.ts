@@ -5,6 +5,7 @@ import { de } from '../../src/pages/messages/de.ts';
 import { en } from '../../src/pages/messages/en.ts';
 import { languageTags } from '../../src/pages/messages.ts';
 import { createRenderer } from '../../src/pages/render.ts';
+import { cookieOf } from '../support/protocol.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { NOW, pageStates } from '../support/page-fixtures.ts';
@@ -85,7 +86,7 @@ describe('the choice', () => {
     }
     const browser = browserIn('de');
     expect(langOf(await browser.get(asking({ ui_locales: 'fr it' })))).toBe('de');
-    expect(browser.cookies()).not.toHaveProperty('vs_lang');
+    expect(browser.cookies()).not.toHaveProperty(cookieOf(server.issuer, 'lang'));
   });
 
   test('it holds for every page after it: errors, the account, signing out', async () => {
@@ -143,7 +144,7 @@ test('SECURITY 27: endless and hostile locales are harmless', async () => {
   expect(langOf(await browserIn('en').get(asking({ ui_locales: late })))).toBe('en');
   for (const cookie of ['__proto__', 'de"; DROP', 'xx', 'de'.repeat(1_000)]) {
     const answer = await send(server.issuer, '/setup/gone', {
-      headers: { accept: 'text/html', cookie: `vs_lang=${cookie}` },
+      headers: { accept: 'text/html', cookie: `${cookieOf(server.issuer, 'lang')}=${cookie}` },
     });
     expect({ cookie, lang: /lang="(..)"/.exec(answer.text)?.[1] }).toEqual({ cookie, lang: 'en' });
   }

@@ -13,6 +13,7 @@ import {
   refresh,
   Seed,
   SignedInBrowser,
+  cookieOf,
 } from '../support/protocol.ts';
 import { startServer } from '../support/server.ts';
 import {
@@ -124,6 +125,15 @@ async function signOut(browser: SignedInBrowser, fields: Fields = {}): Promise<A
   return confirm(browser, { xsrf: xsrfOf(page), logout: 'yes' });
 }
 
+/** The page that asks whether to sign out, with nothing on it of the app that the request names. */
+async function expectPlainQuestion(browser: SignedInBrowser, fields: Fields): Promise<Answer> {
+  const page = await logout(browser, fields);
+  expect(page).toMatchObject({ status: 200, location: undefined });
+  expect(xsrfOf(page)).toBeDefined();
+  expect(page.text).not.toMatch(/Quillet|app\.example\.com|the-state/);
+  return page;
+}
+
 /** Whether somebody is signed in with these cookies. */
 async function isSignedIn(browser: SignedInBrowser, server = two): Promise<boolean> {
   const { location, text, status } = await ask(
@@ -163,7 +173,7 @@ describe('sign-out', () => {
     expect(answer.status).toBe(303);
     expect(answer.location).toBe(`${bye}?state=the+%26+state`);
     expect((await sessionOf(browser.sessionUid)).ended_at).toBeInstanceOf(Date);
-    expect(browser.cookies.has('vs_session')).toBe(false);
+    expect(browser.cookies.has('vs_session_3000')).toBe(false);
     // Table 22: the cookie as it was, replayed, on either process.
     for (const server of [one, two]) expect(await isSignedIn(before, server)).toBe(false);
     expect((await get(one, before, '/account')).status).not.toBe(200);
@@ -329,12 +339,14 @@ describe('COMPATIBILITY 20; SECURITY 4, 5, 7: where it leads', () => {
       { client_id: client.clientId },
       { id_token_hint, client_id: client.clientId },
     ]) {
-      const answer = await logout(browser, { ...fields, post_logout_redirect_uri: uri });
-      expect(answer).toMatchObject({ status: 400, location: undefined });
+      const answer = await expectPlainQuestion(browser, {
+        ...fields,
+        post_logout_redirect_uri: uri,
+        state: 'the-state',
+      });
       expect(answer.text).not.toMatch(/evil\.example|alert\(1\)/);
-      expect(answer.text).not.toContain('name="xsrf"');
     }
-    // Without anybody named to whom it could belong, it is left out: the way leads to our own page.
+    // Without a client to which it could belong, it is left out as well.
     expect((await signOut(browser, { post_logout_redirect_uri: uri })).location).toBe(
       `${issuer}/logout/success`,
     );
@@ -350,17 +362,54 @@ describe('COMPATIBILITY 20; SECURITY 4, 5, 7: where it leads', () => {
     expect(location).toBe('https://app.example.com/bye?tenant=1&state=s');
   });
 
-  test('an unknown or disabled client gets a page', async () => {
+  test('9: an unknown or disabled client: the question, without it', async () => {
     const { browser } = await person();
     const disabled = await seed.client({ postLogoutRedirectUris: [bye] });
     await seed.disableClient(disabled.clientId);
     for (const client_id of ['c_unknown', '__proto__', disabled.clientId]) {
-      expect(await logout(browser, { client_id, post_logout_redirect_uri: bye })).toMatchObject({
-        status: 400,
-        location: undefined,
-      });
+      await expectPlainQuestion(browser, { client_id, post_logout_redirect_uri: bye });
     }
     expect(await isSignedIn(browser)).toBe(true);
+  });
+
+  test('9: a hint of one client with the id of another: the question, without either', async () => {
+    const { browser } = await person();
+    const id_token_hint = await hintFor(browser);
+    for (const client_id of [other.clientId, 'c_unknown', 'https://app.example.com/client'])
+      await expectPlainQuestion(browser, {
+        id_token_hint,
+        client_id,
+        post_logout_redirect_uri: bye,
+      });
+  });
+
+  test('9: what is not trusted ends nothing of the client that it names', async () => {
+    const { browser } = await person();
+    const { access_token: token } = await tokensFor(browser, 'openid read', client, {
+      resource: jwtApi,
+    });
+    const page = await expectPlainQuestion(browser, {
+      client_id: client.clientId,
+      post_logout_redirect_uri: 'https://evil.example/',
+    });
+    // Staying signed in here has signed out of no app either.
+    await confirm(browser, { xsrf: xsrfOf(page) });
+    expect(await active(token, apiCredentials)).toBe(true);
+    expect(await isSignedIn(browser)).toBe(true);
+  });
+
+  test('9: nobody who is signed out already is told of an error', async () => {
+    const nobody = new SignedInBrowser('', new Map());
+    for (const fields of [
+      { id_token_hint: 'x', post_logout_redirect_uri: bye },
+      { client_id: client.clientId, post_logout_redirect_uri: 'https://evil.example/' },
+      { client_id: 'c_unknown' },
+    ]) {
+      const page = await logout(nobody, fields);
+      expect(page).toMatchObject({ status: 200, location: undefined });
+      const done = await confirm(nobody, { xsrf: xsrfOf(page), logout: 'yes' });
+      expect(done.location).toBe(`${issuer}/logout/success`);
+    }
   });
 
   test('parameters that came twice are refused', async () => {
@@ -487,36 +536,30 @@ describe('the hint', () => {
     ],
     ['a long one', () => `e.${'x'.repeat(10_000)}.e`],
     ['U+0000', () => '\u0000'],
-  ])('%s: a page, and nobody is signed out', async (_, make) => {
+  ])('9: %s: the question, and no way to an app', async (_, make) => {
     const { browser } = await person();
     const id_token_hint = await make(await hintFor(browser));
-    for (const fields of [{}, { post_logout_redirect_uri: bye }]) {
-      expect(await logout(browser, { id_token_hint, ...fields })).toMatchObject({
-        status: 400,
-        location: undefined,
-      });
-    }
+    for (const fields of [{}, { post_logout_redirect_uri: bye, state: 'the-state' }])
+      await expectPlainQuestion(browser, { id_token_hint, ...fields });
     expect(await isSignedIn(browser)).toBe(true);
+    // The user decides, and stays here.
+    const { location } = await signOut(browser, { id_token_hint, post_logout_redirect_uri: bye });
+    expect(location).toBe(`${issuer}/logout/success`);
+    expect(await isSignedIn(browser)).toBe(false);
   });
 
   test("an access token is none, and another client's serves that client alone", async () => {
     const { browser } = await person();
     const access = (await tokensFor(browser, 'openid read', client, { resource: jwtApi }))
       .access_token;
-    expect((await logout(browser, { id_token_hint: access })).status).toBe(400);
+    await expectPlainQuestion(browser, { id_token_hint: access });
     const foreign = await hintFor(browser, other);
-    expect(
-      (
-        await logout(browser, {
-          id_token_hint: foreign,
-          client_id: client.clientId,
-          post_logout_redirect_uri: bye,
-        })
-      ).status,
-    ).toBe(400);
-    expect(
-      (await logout(browser, { id_token_hint: foreign, post_logout_redirect_uri: bye })).status,
-    ).toBe(400);
+    for (const client_id of [client.clientId, undefined])
+      await expectPlainQuestion(browser, {
+        id_token_hint: foreign,
+        client_id,
+        post_logout_redirect_uri: bye,
+      });
     expect(
       (
         await signOut(browser, {
@@ -588,7 +631,7 @@ describe('the post that signs out', () => {
     expect(await isSignedIn(browser)).toBe(true);
     expect(
       (await logout(browser)).cookies
-        .filter((cookie) => cookie.startsWith('vs_session'))
+        .filter((cookie) => cookie.startsWith('vs_session_3000'))
         .every((cookie) => /samesite=lax/i.test(cookie) && /httponly/i.test(cookie)),
     ).toBe(true);
   });
@@ -599,7 +642,7 @@ describe('SECURITY 21: session fixation', () => {
     (await new KeyService(database.db, new Sealer([testMasterKey])).load()).cookieKeys[0] as string;
   const signature = (name: string, value: string, key: string) =>
     createHmac('sha1', key).update(`${name}=${value}`).digest('base64url');
-  const idOf = (browser: SignedInBrowser) => browser.cookies.get('vs_session') as string;
+  const idOf = (browser: SignedInBrowser) => browser.cookies.get('vs_session_3000') as string;
 
   test('a planted id that is not ours is never taken, nor told back', async () => {
     const { browser } = await person();
@@ -607,62 +650,65 @@ describe('SECURITY 21: session fixation', () => {
     const planted = randomBytes(32).toString('base64url');
     const key = await cookieKey();
     const cookies: [string, [string, string][]][] = [
-      ['an id without a signature', [['vs_session', planted]]],
-      ['a live id without a signature', [['vs_session', idOf(browser)]]],
+      ['an id without a signature', [['vs_session_3000', planted]]],
+      ['a live id without a signature', [['vs_session_3000', idOf(browser)]]],
       [
         'a signature by another key',
         [
-          ['vs_session', planted],
-          ['vs_session.sig', signature('vs_session', planted, 'guess')],
+          ['vs_session_3000', planted],
+          ['vs_session_3000.sig', signature('vs_session_3000', planted, 'guess')],
         ],
       ],
       [
         'the signature of another id',
         [
-          ['vs_session', idOf(browser)],
-          ['vs_session.sig', stranger.browser.cookies.get('vs_session.sig') as string],
+          ['vs_session_3000', idOf(browser)],
+          ['vs_session_3000.sig', stranger.browser.cookies.get('vs_session_3000.sig') as string],
         ],
       ],
       [
         'the signature of another cookie',
         [
-          ['vs_session', idOf(browser)],
-          ['vs_session.sig', signature('vs_interaction', idOf(browser), key)],
+          ['vs_session_3000', idOf(browser)],
+          ['vs_session_3000.sig', signature('vs_interaction', idOf(browser), key)],
         ],
       ],
       [
         'an id that was never given, well signed',
         [
-          ['vs_session', planted],
-          ['vs_session.sig', signature('vs_session', planted, key)],
+          ['vs_session_3000', planted],
+          ['vs_session_3000.sig', signature('vs_session_3000', planted, key)],
         ],
       ],
       [
         "a session's uid, well signed",
         [
-          ['vs_session', browser.sessionUid],
-          ['vs_session.sig', signature('vs_session', browser.sessionUid, key)],
+          ['vs_session_3000', browser.sessionUid],
+          ['vs_session_3000.sig', signature('vs_session_3000', browser.sessionUid, key)],
         ],
       ],
       [
         'the hash of a live id, well signed',
         [
-          ['vs_session', sha256(idOf(browser)).toString('hex')],
-          ['vs_session.sig', signature('vs_session', sha256(idOf(browser)).toString('hex'), key)],
+          ['vs_session_3000', sha256(idOf(browser)).toString('hex')],
+          [
+            'vs_session_3000.sig',
+            signature('vs_session_3000', sha256(idOf(browser)).toString('hex'), key),
+          ],
         ],
       ],
       [
         'U+0000',
         [
-          ['vs_session', '%00'],
-          ['vs_session.sig', signature('vs_session', '%00', key)],
+          ['vs_session_3000', '%00'],
+          ['vs_session_3000.sig', signature('vs_session_3000', '%00', key)],
         ],
       ],
       [
         'a long one',
         [
-          ['vs_session', 'x'.repeat(5_000)],
-          ['vs_session.sig', signature('vs_session', 'x'.repeat(5_000), key)],
+          ['vs_session_3000', 'x'.repeat(5_000)],
+          ['vs_session_3000.sig', signature('vs_session_3000', 'x'.repeat(5_000), key)],
         ],
       ],
     ];
@@ -677,7 +723,7 @@ describe('SECURITY 21: session fixation', () => {
         const answer = await send(one, path, { headers: cookiesOf(victim) });
         expect(answer.status).toBeLessThan(500);
         for (const cookie of answer.cookies)
-          expect(cookie.startsWith(`vs_session=${pairs[0]?.[1]};`)).toBe(false);
+          expect(cookie.startsWith(`vs_session_3000=${pairs[0]?.[1]};`)).toBe(false);
       }
       const rows = await database.db.kysely
         .selectFrom('sessions')
@@ -735,7 +781,7 @@ describe('SECURITY 21: session fixation', () => {
     ]) {
       const answer = await send(two, path, { headers: cookiesOf(before) });
       expect(answer.status).toBeLessThan(500);
-      expect(answer.cookies.filter((cookie) => cookie.startsWith('vs_session'))).toEqual([]);
+      expect(answer.cookies.filter((cookie) => cookie.startsWith('vs_session_3000'))).toEqual([]);
     }
     const after = await sessionOf(browser.sessionUid);
     expect({ ...after, last_seen_at: 0 }).toEqual({ ...row, last_seen_at: 0 });
@@ -796,7 +842,7 @@ describe('SECURITY 21: session fixation', () => {
   test("an attacker's own session, planted, does not become the victim's", async () => {
     const attacker = new SignedInBrowser('', new Map());
     await logout(attacker);
-    expect(attacker.cookies.has('vs_session.sig')).toBe(true);
+    expect(attacker.cookies.has('vs_session_3000.sig')).toBe(true);
     const victim = new SignedInBrowser('', new Map(attacker.cookies));
     const { accountId } = await person();
     const interaction = await paused(victim);
@@ -819,19 +865,20 @@ describe('SECURITY 21: session fixation', () => {
         // The session's cookie, and not the interaction's.
         new SignedInBrowser(
           '',
-          new Map([...browser.cookies].filter(([name]) => name.startsWith('vs_session'))),
+          new Map([...browser.cookies].filter(([name]) => name.startsWith('vs_session_3000'))),
         ),
         // The interaction's, and not the session's.
         new SignedInBrowser(
           '',
-          new Map([...browser.cookies].filter(([name]) => !name.startsWith('vs_session'))),
+          new Map([...browser.cookies].filter(([name]) => !name.startsWith('vs_session_3000'))),
         ),
-        // The interaction's without their signatures.
+        // The engine's own cookies, which no browser has from us.
         new SignedInBrowser(
           '',
-          new Map(
-            [...browser.cookies].filter(([name]) => !/^vs_(resume|interaction)\.sig/.test(name)),
-          ),
+          new Map([
+            ['vs_resume', interaction.uid],
+            ['vs_interaction', interaction.uid],
+          ]),
         ),
       ];
       before.consents = (before.consents ?? 0) + 2;
@@ -851,9 +898,13 @@ describe('SECURITY 21: session fixation', () => {
       await interaction.answerWith(login(accountId));
       const planted = new SignedInBrowser(
         '',
-        new Map([...browser.cookies].filter(([name]) => !name.includes('vs_begun'))),
+        new Map([
+          ...[...browser.cookies].filter(([name]) => !name.includes('vs_begun')),
+          ['vs_resume', interaction.uid],
+          ['vs_interaction', interaction.uid],
+        ]),
       );
-      expect(planted.cookies.size).toBe(browser.cookies.size - 1);
+      expect(planted.cookies.size).toBe(browser.cookies.size + 1);
       const { uid } = interaction;
       const before = await countRows(database.db);
       for (const path of [
@@ -868,12 +919,12 @@ describe('SECURITY 21: session fixation', () => {
       ]) {
         for (const route of ['/authorize', '/AUTHORIZE', '/Authorize']) {
           const answer = await get(one, planted.tab(), `${route}/${path}`);
-          expect({ path, route, status: answer.status, location: answer.location }).toEqual({
+          expect({ path, route, location: answer.location }).toEqual({
             path,
             route,
-            status: 400,
             location: undefined,
           });
+          expect([400, 404]).toContain(answer.status);
         }
       }
       expect(await countRows(database.db)).toEqual(before);
@@ -991,7 +1042,8 @@ describe('SECURITY 21: session fixation', () => {
       while (answer.location?.startsWith('/') || answer.location?.startsWith(whole.issuer))
         answer = await step(answer.location.replace(whole.issuer, ''));
       expect(answered(answer.location).code).toMatch(/^vs_ac_/);
-      expect(planted).not.toContain(`vs_session=${jar.get('vs_session')}`);
+      const name = cookieOf(whole.issuer, 'session');
+      expect(planted).not.toContain(`${name}=${jar.get(name)}`);
       const silent = `/authorize?${query(authorizationFields(app, { prompt: 'none' }).fields)}`;
       expect(
         answered(

@@ -10,6 +10,7 @@ import {
   redirectUri,
   Seed,
   type SignedInBrowser,
+  cookieOf,
 } from '../support/protocol.ts';
 import {
   type Answer,
@@ -494,7 +495,7 @@ describe('with a sign-in between', () => {
     const browser = new Browser();
     const page = await browser.get(url);
     const kept = Buffer.from(
-      decodeURIComponent(browser.cookies().vs_again ?? ''),
+      decodeURIComponent(browser.cookies()[cookieOf(home.issuer, 'again')] ?? ''),
       'base64url',
     ).toString();
     expect(kept).not.toMatch(/code_challenge|scope|nonce/);

@@ -176,7 +176,9 @@ test('an address that has an account gets the same answer, and its owner a mail'
     answers.push({
       pages: [page, wrong, resent].map(plain),
       // The mark of the browser in which it began has the interaction in its name.
-      cookies: Object.keys(browser.cookies()).map((name) => name.replace(/(vs_begun_).*/, '$1')),
+      cookies: Object.keys(browser.cookies()).map((name) =>
+        name.replace(/(vs_begun_\d+_).*/, '$1'),
+      ),
     });
   }
   expect(answers[0]).toEqual(answers[1]);

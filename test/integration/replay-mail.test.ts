@@ -246,7 +246,7 @@ describe('a whole server', () => {
     const app = await server.createClient({ name: 'Quillet' });
     const accountId = await seed.account();
     await seed.consent(accountId, app.clientId);
-    const browser = await seed.signIn(accountId);
+    const browser = await seed.signIn(accountId, undefined, server.issuer);
     const redirect = { redirect_uri: 'https://app.example.com/callback' };
     const code = await browser.authorize(server.issuer, app, redirect);
     const { refresh_token: token } = (await exchange(server.issuer, app, code, redirect)).body;

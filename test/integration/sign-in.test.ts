@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
+import { cookieOf } from '../support/protocol.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type Ask, ask, enterPassword, redeem } from '../support/relying-party.ts';
@@ -177,7 +178,9 @@ test('a known and an unknown address, a wrong password and a disabled account ge
       headers,
       html,
       // The mark of the browser in which it began has the interaction in its name.
-      cookies: Object.keys(browser.cookies()).map((name) => name.replace(/(vs_begun_).*/, '$1')),
+      cookies: Object.keys(browser.cookies()).map((name) =>
+        name.replace(/(vs_begun_\d+_).*/, '$1'),
+      ),
     });
   }
   for (const answer of answers) expect(answer).toEqual(answers[0]);
@@ -226,11 +229,12 @@ test('the session id changes at each sign-in, and one that was planted never bec
   const attacker = new Browser();
   const planted = 'planted-session-id-0123456789';
   const victim = new Browser();
-  victim.setCookie('vs_session', planted);
+  const name = cookieOf(server.issuer, 'session');
+  victim.setCookie(name, planted);
   await signIn(account, victim);
-  const first = victim.cookies().vs_session;
+  const first = victim.cookies()[name];
   expect(first).not.toBe(planted);
-  attacker.setCookie('vs_session', planted);
+  attacker.setCookie(name, planted);
   expect(
     (await attacker.get(ask(server, client, { prompt: 'none' }).url)).params.get('error'),
   ).toBe('login_required');
@@ -239,18 +243,17 @@ test('the session id changes at each sign-in, and one that was planted never bec
   const { browser: thief } = await signIn(mine);
   const stolen = thief.cookies();
   const other = new Browser();
-  other.setCookie('vs_session', stolen.vs_session as string);
-  other.setCookie('vs_session.sig', stolen['vs_session.sig'] as string);
+  for (const each of [name, `${name}.sig`]) other.setCookie(each, stolen[each] as string);
   const page = await other.get(ask(server, client, { prompt: 'login' }).url);
   const switched = await other.get(page.link('switch'));
   const back = await other.submit(switched, { email: account.email, password: account.password });
   expect(back.external).toBe(true);
-  expect(other.cookies().vs_session).not.toBe(stolen.vs_session);
+  expect(other.cookies()[name]).not.toBe(stolen[name]);
   const asThief = await thief.get(ask(server, client, { prompt: 'none' }).url);
   expect(asThief.params.get('error')).toBe('login_required');
   const again = await signIn(account, victim, { prompt: 'login' });
   expect(again.back.external).toBe(true);
-  expect(victim.cookies().vs_session).not.toBe(first);
+  expect(victim.cookies()[name]).not.toBe(first);
 });
 
 test('prompt=login and max_age: the account stays fixed, and what was proven is kept', async () => {
@@ -431,11 +434,19 @@ test('an interaction that was carried to another browser stays closed there', as
   const mine = await other.get(ask(server, client).url);
   const cookies = other.cookies();
   const forged = new Browser();
-  for (const name of ['vs_interaction', 'vs_interaction.sig'])
-    forged.setCookie(name, cookies[name] as string);
-  expect((await forged.get(page.url)).status).toBe(400);
-  forged.setCookie('vs_interaction', page.path.split('/')[2] as string);
-  expect((await forged.get(page.url)).status).toBe(400);
+  const uid = page.path.split('/')[2] as string;
+  const begun = `${cookieOf(server.issuer, 'begun')}_${uid.slice(0, 16)}`;
+  for (const [name, value] of [
+    // The one that remembers where a sign-in began would begin another one.
+    ...Object.entries(cookies).filter(([name]) => !name.includes('again')),
+    [begun, Object.values(cookies)[0] as string],
+    [begun, uid.slice(0, -1)],
+    ['vs_interaction', uid],
+    ['vs_resume', uid],
+  ] as const) {
+    forged.setCookie(name, value);
+    expect((await forged.get(page.url)).status).toBe(400);
+  }
   expect(mine.status).toBe(200);
   expect(await sessionsOf(account.id)).toHaveLength(0);
 });
@@ -553,7 +564,7 @@ test('bodies are bounded, and only forms are read', async () => {
     headers: { 'content-type': 'application/json' },
     body: '{}',
   });
-  expect(response.status).toBe(400);
+  expect(response.status).toBe(415);
 });
 
 test('a disabled account’s sign-in that is under way ends', async () => {

@@ -3,6 +3,7 @@ import { ClientService, createIntrospectionClient } from '../../src/client/clien
 import type { ClientChanges } from '../../src/client/client-settings.ts';
 import { identityScopes, newClientSchema, type NewClient } from '../../src/client/client.ts';
 import type { Database } from '../../src/db/database.ts';
+import { cookieName, issuerPlace } from '../../src/lib/cookies.ts';
 import { sha256 } from '../../src/lib/hash.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { acr } from '../../src/oidc/authorization/acr.ts';
@@ -23,6 +24,9 @@ export interface Credentials {
 }
 
 export const redirectUri = 'https://app.example.com/callback';
+
+/** The name of a cookie of the server. */
+export const cookieOf = (issuer: string, name: string) => cookieName(issuerPlace(issuer), name);
 
 /** Rows for the protocol, made by the services that the product uses. */
 export class Seed {
@@ -111,8 +115,12 @@ export class Seed {
       .execute();
   }
 
-  /** A session as a sign-in leaves it, and the browser that holds it. */
-  async signIn(accountId: string, sealer = new Sealer([testMasterKey])): Promise<SignedInBrowser> {
+  /** A session as a sign-in leaves it, and the browser that holds it for the issuer. */
+  async signIn(
+    accountId: string,
+    sealer = new Sealer([testMasterKey]),
+    issuer = 'http://localhost:3000',
+  ): Promise<SignedInBrowser> {
     const id = randomBytes(32).toString('base64url');
     const uid = randomBytes(16).toString('base64url');
     const payload = { loginTs: Math.floor(Date.now() / 1000), amr: ['pwd'], acr: acr.oneFactor };
@@ -130,7 +138,10 @@ export class Seed {
       })
       .execute();
     const { cookieKeys } = await new KeyService(this.db, sealer).load();
-    return new SignedInBrowser(uid, signedCookie('vs_session', id, cookieKeys[0] as string));
+    return new SignedInBrowser(
+      uid,
+      signedCookie(cookieOf(issuer, 'session'), id, cookieKeys[0] as string),
+    );
   }
 }
 

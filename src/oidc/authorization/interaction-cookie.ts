@@ -1,29 +1,32 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../../errors.ts';
-import { plainCookie } from '../../lib/cookies.ts';
+import { cookieName, plainCookie } from '../../lib/cookies.ts';
+import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 
 /** Seconds: as long as an interaction may take. */
 const LIFETIME = 3_600;
 /** As many sign-ins may wait in a browser; they travel with each request, so the oldest make room. */
 const MOST = 12;
-/** Of an interaction's name: enough that nobody meets another's. */
+/** Of an interaction's id: enough that no two are the same. */
 const NAME = 16;
 
-const prefixOf = (ctx: Context) => (ctx.secure ? '__Host-vs_begun_' : 'vs_begun_');
-const nameOf = (ctx: Context, uid: string) => `${prefixOf(ctx)}${uid.slice(0, NAME)}`;
+/** Names of the engine's own cookies. No browser gets them: see `carryInteractions`. */
+export const engineCookies = { interaction: 'vs_interaction', resume: 'vs_resume' } as const;
+const engineNames: ReadonlySet<string> = new Set(Object.values(engineCookies));
+
+const baseOf = (ctx: Context) => `${cookieName(ctx, 'begun')}_`;
+const nameOf = (ctx: Context, uid: string) => `${baseOf(ctx)}${uid.slice(0, NAME)}`;
 
 /**
- * Marks the browser in which an interaction begins. The engine's own cookies for it have a path, so that a sibling host can
- * plant those of an interaction of its own: who signed in there would sign somebody else in. A browser takes one with the
- * prefix `__Host-` from this host alone. One for each interaction: tabs that open at once don't overwrite each other's.
+ * Marks the browser in which an interaction begins, with one cookie. It has the prefix `__Host-`, so that no sibling host can
+ * plant the cookie of an interaction of its own: a user who signed in there would sign the attacker in. There is one for each
+ * interaction: tabs that open at once don't overwrite each other's.
  */
 export function setInteractionCookie(ctx: Context, uid: string): void {
-  const prefix = prefixOf(ctx);
-  const kept = ctx
-    .get('Cookie')
-    .split('; ')
-    .map((pair) => pair.slice(0, Math.max(0, pair.indexOf('='))))
-    .filter((name) => name.startsWith(prefix) && /^[\w-]+$/.test(name));
+  const base = baseOf(ctx);
+  const kept = namesIn(ctx.get('Cookie')).filter(
+    (name) => name.startsWith(base) && /^[\w-]+$/.test(name),
+  );
   for (const name of kept.slice(0, Math.max(0, kept.length - MOST + 1)))
     ctx.cookies.set(name, null, plainCookie(ctx, '/', 0));
   ctx.cookies.set(nameOf(ctx, uid), uid, plainCookie(ctx, '/', LIFETIME));
@@ -36,17 +39,36 @@ export function hasInteractionCookie(ctx: Context, uid: string): boolean {
 }
 
 /**
- * The way back into the authorization request is of the same browser, too: or somebody would be signed in as who began it.
- * @param cookieName the engine's cookie for it; without that, the engine has nothing to go on with.
+ * Gives the engine its cookies for the interaction that the path names, if it began in this browser, and keeps those that the
+ * engine sets: the browser holds one cookie for each interaction and not five. What a browser sends under the engine's names
+ * counts for nothing, and once an interaction is over its cookie goes.
+ * @throws AppError `other_browser` (400) where the way back into the authorization request is another browser's
  */
-export function refuseForeignResume(cookieName: () => string): Middleware {
-  return (ctx, next) => {
-    // The engine goes by its cookie alone, whatever the path names, and reads paths in any case.
-    const uid = /^\/(authorize|device)\/./i.test(ctx.path)
-      ? ctx.cookies.get(cookieName())
-      : undefined;
-    if (uid !== undefined && !hasInteractionCookie(ctx, uid))
+export function carryInteractions(): Middleware {
+  return async (ctx, next) => {
+    const [, place, uid] = /^\/(interaction|authorize|device)\/([\w-]+)/.exec(ctx.path) ?? [];
+    const isHere = uid !== undefined && hasInteractionCookie(ctx, uid);
+    if (uid !== undefined && !isHere && place !== 'interaction' && (await isLive(uid)))
       throw new AppError('other_browser', 'This began in another browser.', { status: 400 });
-    return next();
+    const sent = withoutEngineCookies(ctx.get('Cookie').split('; '));
+    if (isHere) sent.push(...[...engineNames].map((name) => `${name}=${uid}`));
+    ctx.req.headers.cookie = sent.join('; ');
+    await next();
+    const set = [ctx.response.get('Set-Cookie') as string | string[] | undefined].flat();
+    const left = withoutEngineCookies(set.filter((line) => line !== undefined && line !== ''));
+    if (left.length === 0) ctx.remove('Set-Cookie');
+    else ctx.set('Set-Cookie', left);
+    if (isHere && place !== 'interaction' && ctx.status < 400)
+      ctx.cookies.set(nameOf(ctx, uid), null, plainCookie(ctx, '/', 0));
   };
 }
+
+async function isLive(uid: string): Promise<boolean> {
+  const read = await currentUnit().findInteraction(uid);
+  return read !== undefined && read.expiresAt > new Date();
+}
+
+const withoutEngineCookies = (pairs: readonly (string | undefined)[]): string[] =>
+  pairs.filter((pair): pair is string => !engineNames.has((pair ?? '').split('=', 1)[0] as string));
+
+const namesIn = (cookies: string) => cookies.split('; ').map((pair) => pair.split('=', 1)[0] ?? '');

@@ -4,7 +4,6 @@ import type { Interaction } from 'oidc-provider';
 import { randomToken } from '../../lib/hash.ts';
 import { issuerPath } from '../../http/request.ts';
 import { setInteractionCookie } from '../authorization/interaction-cookie.ts';
-import { cookieOptions, signedCookies } from '../browser-session.ts';
 import { ttl } from '../../lifetimes.ts';
 import type { AskedRequest } from '../../unit-of-work/polled-requests.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
@@ -30,11 +29,6 @@ export async function beginAnswer(
   });
   await interaction.save(ttl.interaction);
   setInteractionCookie(ctx, uid);
-  signedCookies(provider, ctx).set(provider.cookieName('resume'), uid, {
-    ...cookieOptions(ctx),
-    path,
-    maxAge: ttl.interaction * 1000,
-  });
   return interaction.returnTo;
 }
 
