@@ -14,7 +14,7 @@ import {
   AccountRefused,
 } from './account.ts';
 import * as store from './account.store.ts';
-import { type EmailAddress, readEmail, readName } from './email-address.ts';
+import { type EmailAddress, readEmail, readName, readNewEmail } from './email-address.ts';
 import { findPasswordProblem } from './password-policy.ts';
 import type { Passwords } from './passwords.service.ts';
 
@@ -101,7 +101,7 @@ export class AccountService {
    * @throws AccountRefused `account_refused` (400) with every problem, field by field.
    */
   check(input: AccountInput): CheckedAccount {
-    const address = readEmail(input.email);
+    const address = readNewEmail(input.email);
     const known = typeof address === 'object' ? address : undefined;
     const named = readName(input.name, known?.key ?? '');
     const problems: AccountProblems = {
@@ -317,7 +317,7 @@ export class AccountService {
   #checkWithoutPassword(
     input: NewAccount,
   ): EmailAddress & { name: string | undefined; password: undefined } {
-    const address = readEmail(input.email);
+    const address = readNewEmail(input.email);
     const named = readName(input.name, typeof address === 'object' ? address.key : '');
     if (typeof address === 'string' || typeof named === 'string') {
       throw new AccountRefused({

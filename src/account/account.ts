@@ -25,7 +25,7 @@ export const roleSchema = z
     'expected a role in small letters, as in billing or invoices:admin',
   );
 
-export type EmailProblem = 'missing' | 'malformed' | 'too-long';
+export type EmailProblem = 'missing' | 'malformed' | 'too-long' | 'undeliverable';
 /** `malformed`: it holds control characters, or an address that is not the account's own. */
 export type NameProblem = 'too-long' | 'malformed';
 export type PasswordProblem =
@@ -58,6 +58,7 @@ const words: {
     missing: 'An email is needed.',
     malformed: 'The email is not one like name@example.com.',
     'too-long': 'The email is longer than 254 characters.',
+    undeliverable: 'No mail can be sent to that email: its domain is reserved and does not exist.',
   },
   name: {
     'too-long': 'The name is longer than 100 characters.',

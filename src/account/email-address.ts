@@ -48,6 +48,19 @@ export function readEmail(value: string): EmailAddress | EmailProblem {
 }
 
 /**
+ * Top-level names that no mail server can ever have: .invalid and .example (RFC 6761), .onion (RFC 7686), .alt
+ * (RFC 9476). Other reserved names stay allowed: .test, .localhost, .local and .internal may have mail servers inside a
+ * network, and example.com, .net and .org are what people try things out with.
+ */
+const withoutMail = /\.(invalid|example|onion|alt)$/;
+
+/** Reads an email address that somebody wants to use from now on: one that can never get mail is refused as well. */
+export function readNewEmail(value: string): EmailAddress | EmailProblem {
+  const address = readEmail(value);
+  return typeof address === 'object' && withoutMail.test(address.key) ? 'undeliverable' : address;
+}
+
+/**
  * The key under which guesses at an address are counted together with those at its aliases: without a `+tag`, and
  * without the dots that Gmail does not look at. Accounts are never found by it.
  */

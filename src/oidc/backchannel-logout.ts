@@ -1,6 +1,6 @@
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
-import { AppError } from '../errors.ts';
 import type { Outbound } from '../outbound/outbound.service.ts';
+import { callClient, DeliveryFailed } from '../outbox/delivery-failed.ts';
 import type { OutboxHandler } from '../outbox/outbox.ts';
 import { type ClientLogout, clientLogoutSchema } from '../session/session.ts';
 import { notifyClient } from '../session/session.service.ts';
@@ -73,15 +73,17 @@ export function createLogoutHandler({
     const uri = client?.backchannelLogoutUri;
     if (client === undefined || uri === undefined) return;
     const token = await createLogoutToken(engine, client, { accountId, sid, jti: id });
-    const response = await outbound.fetch(uri, {
-      method: 'POST',
-      body: new URLSearchParams({ logout_token: token }),
-      signal,
-    });
+    const response = await callClient(uri, () =>
+      outbound.fetch(uri, {
+        method: 'POST',
+        body: new URLSearchParams({ logout_token: token }),
+        signal,
+      }),
+    );
     await response.body?.cancel();
     if (response.status === 200 || response.status === 204) return;
-    if (response.status === 400)
-      throw new AppError('undeliverable', 'The client has refused the logout token.');
-    throw new AppError('logout_not_taken', `The client has answered ${response.status}.`);
+    // The client has refused the logout token: it would refuse it again.
+    const code = response.status === 400 ? 'undeliverable' : 'logout_not_taken';
+    throw new DeliveryFailed(code, new URL(uri).host, `status ${response.status}`);
   };
 }

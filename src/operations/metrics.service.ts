@@ -119,7 +119,7 @@ export class Metrics {
     });
     new Gauge({
       name: 'vouchsafe_outbox_rows',
-      help: 'Deliveries that are due and not done, and those that were given up',
+      help: 'Deliveries that are due or wait for another attempt, and those that were given up',
       labelNames: ['state'],
       registers,
       async collect() {
@@ -209,7 +209,7 @@ async function outboxDepth({
   kysely,
 }: Database): Promise<{ due: number; dead: number } | undefined> {
   const { rows } = await sql<{ due: number; dead: number }>`
-    select count(*) filter (where dead_at is null and due_at <= now()) as due,
+    select count(*) filter (where dead_at is null and (due_at <= now() or last_error is not null)) as due,
       count(*) filter (where dead_at is not null) as dead
     from outbox where done_at is null`.execute(kysely);
   return rows[0];

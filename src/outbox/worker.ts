@@ -3,6 +3,7 @@ import { AppError } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { Clockwork, OutboxHandler } from './outbox.ts';
+import { DeliveryFailed } from './delivery-failed.ts';
 import { onRing } from './bell.ts';
 import * as store from './outbox.store.ts';
 
@@ -235,8 +236,9 @@ function rejected(signal: AbortSignal): Promise<never> {
   });
 }
 
-/** What went wrong, by its name alone: messages of mail servers and databases hold addresses and values. */
+/** What went wrong, without the error's message: those of mail servers and databases hold email addresses and values. */
 function describe(error: unknown): string {
+  if (error instanceof DeliveryFailed) return `${error.code} ${error.host} ${error.detail}`;
   if (error instanceof AppError) return error.code;
   if (!(error instanceof Error)) return 'unknown';
   const { code, responseCode } = error as { code?: unknown; responseCode?: unknown };

@@ -50,7 +50,7 @@ export interface Limited {
 }
 
 /** `taken` is for the first administrator alone: elsewhere nobody is told who has an account. */
-export type EmailProblem = 'missing' | 'malformed' | 'too-long' | 'taken';
+export type EmailProblem = 'missing' | 'malformed' | 'too-long' | 'undeliverable' | 'taken';
 export type NameProblem = 'too-long' | 'malformed';
 export type PasswordProblem =
   | 'missing'

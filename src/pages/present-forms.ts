@@ -66,6 +66,7 @@ function emailWords(problem: EmailProblem, { m }: Kit): Words {
     missing: m.fields.emailMissing,
     malformed: m.fields.emailMalformed,
     'too-long': m.fields.emailTooLong,
+    undeliverable: m.fields.emailUndeliverable,
     taken: m.fields.emailTaken,
   };
   return words[problem];

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
@@ -119,7 +119,7 @@ test('nothing in a letter adds a header or a recipient', async () => {
     '',
   ]) {
     const sending = sender.send({ to: bad, subject: 'x', text: 'x' });
-    await expect(sending).rejects.toThrow(/plain one|No recipients/);
+    await expect(sending).rejects.toThrow(/not a plain email address|EENVELOPE/);
   }
   expect(received).toHaveLength(1);
 });
@@ -167,7 +167,71 @@ test('a server that refuses, or is not there, leaves the mail in the outbox for 
   expect(received).toHaveLength(1);
   await expect(
     mailer('smtp://127.0.0.1:1').send({ to: 'a@example.com', subject: 'x', text: 'x' }),
-  ).rejects.toMatchObject({ code: 'ESOCKET' });
+  ).rejects.toMatchObject({ code: 'mail_not_taken', host: '127.0.0.1:1', detail: 'ECONNREFUSED' });
+});
+
+describe('25: what a mail server refuses', () => {
+  const refuse = (responseCode: number, message: string) =>
+    Object.assign(new Error(message), { responseCode });
+  const outcome = async (options: Partial<SMTPServerOptions>) => {
+    const url = await mailServer(options);
+    const lines: string[] = [];
+    const worker = new OutboxWorker({
+      db: database.db,
+      sealer: people.sealer,
+      logger: createLogger('warn', { write: (line: string) => void lines.push(line) }),
+      handlers: { mail: createMailHandler(mailer(url), brand) },
+    });
+    await people.registration.register({ email: 'imani@example.com', password }, {});
+    await worker.runDue();
+    const row = await database.db.kysely
+      .selectFrom('outbox')
+      .selectAll()
+      .orderBy('created_at', 'desc')
+      .limit(1)
+      .executeTakeFirstOrThrow();
+    const host = new URL(url).host;
+    expect(lines).toHaveLength(1);
+    // The log says what the row says, and neither says to whom or what the server wrote.
+    expect(JSON.parse(lines[0] as string)).toMatchObject({ error: row.last_error });
+    expect(`${lines[0]}${row.last_error}`).not.toMatch(/imani|no such/i);
+    return { dead: row.dead_at !== null, error: row.last_error?.replace(host, 'HOST') };
+  };
+
+  test.each([
+    [550, '5.1.1 no such user imani@example.com', 'undeliverable HOST 550 5.1.1 to RCPT TO'],
+    [553, 'no such mailbox <imani@example.com>', 'undeliverable HOST 553 to RCPT TO'],
+    [521, '5.1.10 no such domain', 'undeliverable HOST 521 5.1.10 to RCPT TO'],
+  ])('for good (%i to the recipient) is not tried again', async (code, message, error) => {
+    expect(
+      await outcome({ onRcptTo: (_to, _session, done) => done(refuse(code, message)) }),
+    ).toEqual({ dead: true, error });
+  });
+
+  test('for good after the content is not tried again', async () => {
+    const answer = await outcome({
+      onData(stream, _session, done) {
+        stream.resume();
+        stream.on('end', () => done(refuse(554, '5.6.0 no such content')));
+      },
+    });
+    expect(answer).toEqual({ dead: true, error: 'undeliverable HOST 554 5.6.0 to DATA' });
+  });
+
+  test.each([
+    ['for now', 451, '4.7.1 try later', 'mail_not_taken HOST 451 4.7.1 to RCPT TO'],
+    ['for want of credentials', 530, '5.7.0 log in', 'mail_not_taken HOST 530 5.7.0 to RCPT TO'],
+  ])('%s is tried again (%i)', async (_why, code, message, error) => {
+    expect(
+      await outcome({ onRcptTo: (_to, _session, done) => done(refuse(code, message)) }),
+    ).toEqual({ dead: false, error });
+  });
+
+  test('because of our sender is tried again: an operator can change it', async () => {
+    expect(
+      await outcome({ onMailFrom: (_from, _session, done) => done(refuse(553, '5.7.1 not you')) }),
+    ).toEqual({ dead: false, error: 'mail_not_taken HOST 553 5.7.1 to MAIL FROM' });
+  });
 });
 
 test('a password for a mail server elsewhere is not sent in the clear', async () => {
@@ -188,7 +252,7 @@ test('a password for a mail server elsewhere is not sent in the clear', async ()
   expect(said).toEqual(['secret']);
   // This machine by an address that does not say so.
   url.hostname = '[::ffff:127.0.0.1]';
-  await expect(mailer(url.href).send(letter)).rejects.toMatchObject({ code: 'ETLS' });
+  await expect(mailer(url.href).send(letter)).rejects.toMatchObject({ detail: '500 to STARTTLS' });
   expect(said).toEqual(['secret']);
 });
 

@@ -213,6 +213,16 @@ test('what can’t be is said field by field, and what was typed stays', async (
   ).toContain('Use a name without an email');
 });
 
+test('25: an email that can never get mail is refused on the page, and leaves no row', async () => {
+  const mails = () =>
+    t.db.kysely.selectFrom('outbox').select('id').where('kind', '=', 'mail').execute();
+  const before = await mails();
+  const { page } = await register('nobody@shop.invalid');
+  expect(page.status).toBe(400);
+  expect(page.text).toContain('No mail can reach that email');
+  expect(await mails()).toEqual(before);
+});
+
 test('wrong codes are counted; another mail brings another code, after a pause', async () => {
   const email = newEmail();
   const { browser, page } = await register(email);

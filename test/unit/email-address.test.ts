@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { aliasKey, readEmail, readName } from '../../src/account/email-address.ts';
+import { aliasKey, readEmail, readName, readNewEmail } from '../../src/account/email-address.ts';
 
 const key = (value: string) => {
   const read = readEmail(value);
@@ -135,5 +135,32 @@ describe('a name', () => {
 
   test('of more than a hundred characters is refused', () => {
     expect(readName('x'.repeat(101), own)).toBe('too-long');
+  });
+});
+
+describe('25: an email address that can never get mail', () => {
+  test.each(['a@b.invalid', 'a@shop.EXAMPLE', 'a@x.y.onion', 'a@wallet.alt', 'a@b.ＩＮＶＡＬＩＤ'])(
+    '%s is refused at entry, and still found',
+    (email) => {
+      expect(readNewEmail(email)).toBe('undeliverable');
+      expect(readEmail(email)).toHaveProperty('key');
+    },
+  );
+
+  test.each([
+    'a@example.com',
+    'a@example.org',
+    'a@shop.test',
+    'admin@localhost',
+    'a@mail.internal',
+    'a@invalid.com',
+    'a@notinvalid.net',
+  ])('%s is taken: mail may reach it', (email) => {
+    expect(readNewEmail(email)).toEqual(readEmail(email));
+    expect(readNewEmail(email)).toHaveProperty('key');
+  });
+
+  test('what is no address says so as before', () => {
+    expect([readNewEmail(''), readNewEmail('a@invalid')]).toEqual(['missing', 'malformed']);
   });
 });

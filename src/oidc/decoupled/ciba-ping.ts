@@ -1,9 +1,9 @@
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import { z } from 'zod';
 import type { ClientService } from '../../client/client.service.ts';
-import { AppError } from '../../errors.ts';
 import type { Sealer } from '../../lib/seal.ts';
 import type { Outbound } from '../../outbound/outbound.service.ts';
+import { callClient, DeliveryFailed } from '../../outbox/delivery-failed.ts';
 import type { OutboxHandler, OutboxWrite } from '../../outbox/outbox.ts';
 import { outboxWrite } from '../../outbox/outbox.service.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
@@ -71,16 +71,17 @@ export function createPingHandler({
     const client = await clients.find(clientId);
     const uri = client?.metadata.backchannel_client_notification_endpoint;
     if (client === undefined || client.disabled || typeof uri !== 'string') return;
-    const response = await outbound.fetch(uri, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ auth_req_id: authReqId }),
-      signal,
-    });
+    const response = await callClient(uri, () =>
+      outbound.fetch(uri, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ auth_req_id: authReqId }),
+        signal,
+      }),
+    );
     await response.body?.cancel();
     if (response.status === 200 || response.status === 204) return;
-    if (refusals.has(response.status))
-      throw new AppError('undeliverable', 'The client has refused the ping.');
-    throw new AppError('ping_not_taken', `The client has answered ${response.status}.`);
+    const code = refusals.has(response.status) ? 'undeliverable' : 'ping_not_taken';
+    throw new DeliveryFailed(code, new URL(uri).host, `status ${response.status}`);
   };
 }

@@ -29,6 +29,7 @@ export const de: Messages = {
     emailMissing: 'Geben Sie Ihre E-Mail-Adresse ein',
     emailMalformed: 'Geben Sie eine Adresse wie name@example.com ein',
     emailTooLong: 'Diese Adresse ist zu lang für uns',
+    emailUndeliverable: 'An diese Adresse kann keine Mail gehen: Ihre Domain gibt es nicht',
     emailTaken: 'Zu dieser Adresse gibt es schon ein Konto: Nehmen Sie eine andere',
     nameTooLong: 'Dieser Name ist zu lang; höchstens 100 Zeichen sind möglich',
     nameMalformed: 'Nehmen Sie einen Namen ohne E-Mail-Adresse und ohne unsichtbare Zeichen',

@@ -30,6 +30,7 @@ export const en = {
     emailMissing: 'Enter your email',
     emailMalformed: 'Enter an email like name@example.com',
     emailTooLong: 'That email is too long for us to keep',
+    emailUndeliverable: 'No mail can reach that email: its domain does not exist',
     emailTaken: 'There is an account with that email already: use another one',
     nameTooLong: 'That name is too long; 100 characters are the most we keep',
     nameMalformed: 'Use a name without an email or hidden characters',
