@@ -1,5 +1,5 @@
 import nodemailer from 'nodemailer';
-import { DeliveryFailed } from '../outbox/delivery-failed.ts';
+import { DeliveryFailed } from '../outbox/outbox.ts';
 import type { Letter, Mailer } from './email.ts';
 
 export interface SmtpOptions {

@@ -1,7 +1,6 @@
 import Provider, { type KoaContextWithOIDC } from 'oidc-provider';
 import type { Outbound } from '../outbound/outbound.service.ts';
-import { callClient, DeliveryFailed } from '../outbox/delivery-failed.ts';
-import type { OutboxHandler } from '../outbox/outbox.ts';
+import { callClient, DeliveryFailed, type OutboxHandler } from '../outbox/outbox.ts';
 import { type ClientLogout, clientLogoutSchema } from '../session/session.ts';
 import { notifyClient } from '../session/session.service.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';

@@ -2,8 +2,7 @@ import type { Database } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Sealer } from '../lib/seal.ts';
-import type { Clockwork, OutboxHandler } from './outbox.ts';
-import { DeliveryFailed } from './delivery-failed.ts';
+import { type Clockwork, DeliveryFailed, type OutboxHandler } from './outbox.ts';
 import { onRing } from './bell.ts';
 import * as store from './outbox.store.ts';
 

@@ -3,8 +3,12 @@ import { z } from 'zod';
 import type { ClientService } from '../../client/client.service.ts';
 import type { Sealer } from '../../lib/seal.ts';
 import type { Outbound } from '../../outbound/outbound.service.ts';
-import { callClient, DeliveryFailed } from '../../outbox/delivery-failed.ts';
-import type { OutboxHandler, OutboxWrite } from '../../outbox/outbox.ts';
+import {
+  callClient,
+  DeliveryFailed,
+  type OutboxHandler,
+  type OutboxWrite,
+} from '../../outbox/outbox.ts';
 import { outboxWrite } from '../../outbox/outbox.service.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 
