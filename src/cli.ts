@@ -26,6 +26,7 @@ const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
   gateway: async () => (await import('./cli/gateway.ts')).gatewayCommands,
   'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,
+  instance: async () => (await import('./cli/instance.ts')).instanceCommands,
   migrate: async () => (await import('./cli/migrate.ts')).migrateCommands,
   config: async () => (await import('./cli/config.ts')).configCommands,
 };

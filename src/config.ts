@@ -1,10 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { assembleBrand, type BrandConfig, brandMistakes, brandVariables } from './config-brand.ts';
 import { assembleClients, type ClientsConfig, clientVariables } from './config-clients.ts';
+import { assembleLifetimes, lifetimeMistakes, lifetimeVariables } from './config-lifetimes.ts';
+import { findUnreadVariables } from './config-names.ts';
 import { assembleTls, type TlsConfig, tlsMistakes, tlsVariables } from './config-tls.ts';
 import { AppError } from './errors.ts';
 import { parseNetwork } from './lib/network.ts';
+import type { Lifetimes } from './lifetimes.ts';
 
 const loopbackHosts = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -16,13 +20,17 @@ function isLoopbackUrl(url: URL): boolean {
 const port = z.coerce.number().int().min(0).max(65535);
 const flag = z.enum(['true', 'false']).transform((value) => value === 'true');
 
-const issuer = z.string().superRefine((value, context) => {
+/** What ISSUER may be. */
+export const issuerSchema = z.string().superRefine((value, context) => {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   const plain =
     url && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackUrl(url)));
   const exact = url && (url.href === value || url.href === `${value}/`);
   if (!plain || !exact || url.search || url.hash || url.username || value.endsWith('/')) {
-    context.addIssue({ code: 'custom', message: 'not an issuer' });
+    context.addIssue({
+      code: 'custom',
+      message: 'expected an https URL without query, fragment or trailing slash',
+    });
   }
 });
 
@@ -58,11 +66,11 @@ const variables = {
   PORT: { form: port.default(3000), expected: 'a port number, 0 to 65535', example: '3000' },
   HOST: {
     form: z.string().min(1).optional(),
-    expected: 'the address to listen on (loopback alone while the issuer is a loopback one)',
+    expected: 'the address to listen on; for a loopback issuer both 127.0.0.1 and ::1',
     example: '0.0.0.0',
   },
   ISSUER: {
-    form: issuer.optional(),
+    form: issuerSchema.optional(),
     expected: 'an https URL without query, fragment or trailing slash (http on localhost alone)',
     example: 'https://id.example.com',
   },
@@ -132,6 +140,7 @@ const variables = {
     expected: 'how many threads hash passwords and read files, 1 to 1024',
     example: '8',
   },
+  ...lifetimeVariables,
   REQUIRE_SECOND_FACTOR: {
     form: z.enum(['everyone', 'administrators']).default('administrators'),
     expected: 'who must have a second factor: everyone or administrators',
@@ -153,27 +162,7 @@ const variables = {
     example: 'true',
   },
   ...clientVariables,
-  BRAND_NAME: {
-    form: z.string().min(1).max(60).default('Vouchsafe'),
-    expected: 'the name that the pages show, up to 60 characters',
-    example: 'Example ID',
-  },
-  BRAND_COLOR: {
-    form: z
-      .string()
-      .regex(/^#[0-9a-f]{6}$/i)
-      .optional(),
-    expected: 'a colour as #rrggbb',
-    example: '#125b46',
-  },
-  BRAND_ON_COLOR: {
-    form: z
-      .string()
-      .regex(/^#[0-9a-f]{6}$/i)
-      .optional(),
-    expected: 'a colour as #rrggbb',
-    example: '#ffffff',
-  },
+  ...brandVariables,
 } as const;
 
 type Variable = keyof typeof variables;
@@ -203,10 +192,13 @@ export const variableHelp: readonly VariableHelp[] = Object.entries(variables).m
 );
 type Parsed = { [K in Variable]: z.output<(typeof variables)[K]['form']> };
 
-export interface Config extends TlsConfig, ClientsConfig {
+export interface Config extends TlsConfig, ClientsConfig, BrandConfig {
   readonly port: number;
-  readonly host: string;
+  /** The addresses to listen on. */
+  readonly hosts: readonly string[];
   readonly issuer: string;
+  /** ISSUER is set; otherwise the issuer follows from PORT. */
+  readonly issuerIsSet: boolean;
   /** The issuer is http on loopback: cookies go without `__Host-`, and mail may be shown at /dev/mail. */
   readonly loopback: boolean;
   /** Mails are shown at /dev/mail: no SMTP, a loopback issuer, and no HOST that opens the server to others. */
@@ -228,17 +220,15 @@ export interface Config extends TlsConfig, ClientsConfig {
   readonly outboundAllow: readonly string[];
   /** Node's own variable: half of the threads hash passwords. */
   readonly threadPoolSize: number;
+  readonly lifetimes: Lifetimes;
   readonly requireSecondFactor: Parsed['REQUIRE_SECOND_FACTOR'];
   /** Whole months besides this one; 0 keeps all. */
   readonly auditRetentionMonths: number;
   /** 0 for never. */
   readonly keyRotationDays: number;
   readonly registration: boolean;
-  readonly brand: {
-    readonly name: string;
-    readonly color: string | undefined;
-    readonly onColor: string | undefined;
-  };
+  /** Variables that are set and not read, a line for each. */
+  readonly warnings: readonly string[];
 }
 
 /**
@@ -258,32 +248,33 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
     else mistakes.push(`${name}: expected ${variable.expected}. For example: ${variable.example}`);
   }
   const values = parsed as Parsed;
-  if (
-    mistakes.length === 0 &&
-    (values.BRAND_COLOR === undefined) !== (values.BRAND_ON_COLOR === undefined)
-  ) {
+  if (mistakes.length === 0) {
     mistakes.push(
-      'BRAND_COLOR, BRAND_ON_COLOR: expected both or neither. For example: #125b46 and #ffffff',
+      ...brandMistakes(values),
+      ...lifetimeMistakes(values),
+      ...tlsMistakes(values, values.ISSUER?.startsWith('https:') === true),
     );
   }
-  if (mistakes.length === 0)
-    mistakes.push(...tlsMistakes(values, values.ISSUER?.startsWith('https:') === true));
   if (mistakes.length > 0) {
     throw new AppError(
       'config_invalid',
       `The configuration has mistakes:\n${mistakes.map((line) => `  ${line}`).join('\n')}`,
     );
   }
-  return Object.freeze(assemble(values));
+  return Object.freeze({
+    ...assemble(values),
+    warnings: findUnreadVariables(env, variableHelp),
+  });
 }
 
-function assemble(values: Parsed): Config {
+function assemble(values: Parsed): Omit<Config, 'warnings'> {
   const issuerUrl = values.ISSUER ?? `http://localhost:${values.PORT}`;
   const loopback = new URL(issuerUrl).protocol === 'http:';
   return {
     port: values.PORT,
-    host: values.HOST ?? (loopback ? '127.0.0.1' : '::'),
+    hosts: values.HOST === undefined ? (loopback ? ['127.0.0.1', '::1'] : ['::']) : [values.HOST],
     issuer: issuerUrl,
+    issuerIsSet: values.ISSUER !== undefined,
     loopback,
     devMail: loopback && values.SMTP_URL === undefined && values.HOST === undefined,
     dataDir: resolve(values.DATA_DIR),
@@ -300,12 +291,13 @@ function assemble(values: Parsed): Config {
     ...assembleTls(values, issuerUrl),
     outboundAllow: values.OUTBOUND_ALLOW ?? [],
     threadPoolSize: values.UV_THREADPOOL_SIZE,
+    ...assembleLifetimes(values),
     requireSecondFactor: values.REQUIRE_SECOND_FACTOR,
     auditRetentionMonths: values.AUDIT_RETENTION_MONTHS,
     keyRotationDays: values.KEY_ROTATION_DAYS,
     registration: values.REGISTRATION,
     ...assembleClients(values),
-    brand: { name: values.BRAND_NAME, color: values.BRAND_COLOR, onColor: values.BRAND_ON_COLOR },
+    ...assembleBrand(values),
   };
 }
 

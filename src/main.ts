@@ -2,6 +2,7 @@ import { type Config, loadConfig } from './config.ts';
 import { type OpenedDatabase, openDatabase } from './db/open.ts';
 import { AppError } from './errors.ts';
 import { createLogger, flushLog, logFile, type Logger } from './lib/log.ts';
+import { checkIssuer, claimIssuer } from './instance.ts';
 import { openSealer } from './master-key.ts';
 import { createServer, type Server } from './server.ts';
 
@@ -56,6 +57,7 @@ function readConfig(): Config {
 }
 
 async function start(config: Config, logger: Logger, opened: Opened): Promise<void> {
+  for (const warning of config.warnings) logger.warn(warning);
   const metrics =
     config.metricsPort === undefined
       ? undefined
@@ -74,8 +76,10 @@ async function start(config: Config, logger: Logger, opened: Opened): Promise<vo
     db: database.db,
     warn: (message) => logger.warn(message),
   });
+  await checkIssuer(database.db, config);
   opened.server = await createServer({ config, db: database.db, sealer, logger, metrics });
   const port = await opened.server.listen();
+  await claimIssuer(database.db, config);
   logger.info({ port, issuer: config.issuer }, 'listening');
   process.stdout.write(greeting(config, await opened.server.issueSetupLink()));
 }

@@ -79,12 +79,10 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   const consents = new ConsentService(db);
   const registration = new RegistrationService(db, accounts, passwords, sealer);
   const limits = new Limits(db, sealer);
-  const { color, onColor } = config.brand;
   const renderer = createRenderer({
     name: config.brand.name,
     base: issuerPath(config.issuer),
-    brand:
-      color !== undefined && onColor !== undefined ? { brand: color, onBrand: onColor } : undefined,
+    brand: config.brand.colors,
   });
   const exchangeRules = new ExchangeRules(db, clients, resourceServers);
   const trustedIssuers = new TrustedIssuers({

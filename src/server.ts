@@ -229,11 +229,11 @@ export async function createServer({
           metrics.handler(),
           'METRICS_PORT',
         );
-      const port = await listener.listen(config.port, config.host, handler);
+      const port = await listener.listen(config.port, config.hosts, handler);
       if (certificateListener !== undefined && clientCertificates.port !== undefined)
         await certificateListener.listen(
           clientCertificates.port,
-          config.host,
+          config.hosts,
           handler,
           'MTLS_PORT',
         );

@@ -33,6 +33,7 @@ export type AuditType =
   | 'gateway.rule_removed'
   | 'initial_access_token.created'
   | 'initial_access_token.revoked'
+  | 'instance.issuer_changed'
   | 'issuer.added'
   | 'issuer.removed'
   | 'issuer.subject_added'

@@ -12,7 +12,7 @@ import { detailTypeCommands } from './detail-types.ts';
 import { actor } from './session.ts';
 import { seconds } from './values.ts';
 
-const { identifier, name, scopes, openScopes, tokenFormat, tokenTyp, signingAlg, accessTokenTtl } =
+const { identifier, name, scopes, openScopes, tokenFormat, tokenTyp, signingAlg } =
   newResourceServerSchema.shape;
 const changed = resourceServerChangesSchema.shape;
 
@@ -35,7 +35,7 @@ const createInput = z
     'token-format': tokenFormat,
     'token-typ': tokenTyp,
     'signing-alg': signingAlg,
-    'access-token-ttl': seconds.pipe(accessTokenTtl),
+    'access-token-ttl': seconds.pipe(changed.accessTokenTtl),
   })
   .transform((input) => ({
     identifier: input.identifier,
@@ -91,7 +91,7 @@ const tokenOptions = {
   },
   'access-token-ttl': {
     value: 'SECONDS',
-    help: 'how long its access tokens live, 60 to 86400; 3600 unless told',
+    help: 'how long its access tokens live, 60 to 86400; default for a new API: ACCESS_TOKEN_TTL',
   },
 } as const;
 
@@ -124,8 +124,11 @@ export const apiCommands: Command[] = [
     input: createInput,
     async run(input, session) {
       const servers = await session.resourceServers();
-      const { id, credentials } = await servers.create(input, actor, (db, apiId) =>
-        createIntrospectionClient(db, apiId, input.name),
+      const { accessTokenTtl = session.config.lifetimes.accessToken } = input;
+      const { id, credentials } = await servers.create(
+        { ...input, accessTokenTtl },
+        actor,
+        (db, apiId) => createIntrospectionClient(db, apiId, input.name),
       );
       return {
         json: {

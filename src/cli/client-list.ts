@@ -60,7 +60,9 @@ export const clientShow: Command = defineCommand({
       resourceServerId === undefined
         ? undefined
         : await (await session.resourceServers()).findById(resourceServerId);
-    return shown(client, secrets, api?.identifier);
+    const familyTtl = client.settings.familyTtl ?? session.config.lifetimes.refreshToken;
+    const counted = { ...client, settings: { ...client.settings, familyTtl } };
+    return shown(counted, secrets, api?.identifier);
   },
 });
 

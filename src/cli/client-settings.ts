@@ -38,7 +38,7 @@ export const settingsOptions = {
   'family-ttl': {
     field: 'familyTtl',
     value: 'SECONDS',
-    help: 'the absolute end of what one sign-in gives it, 300 to 31536000; 14 days unless told',
+    help: 'the absolute end of what one sign-in gives it, 300 to 31536000; default: REFRESH_TOKEN_TTL',
     input: seconds.pipe(shape.familyTtl),
   },
   'refresh-grace': {

@@ -12,15 +12,16 @@ export const configCommands: Command[] = [
     input: z.object({}),
     async run(_input, { config }) {
       return {
-        json: { ok: true, issuer: config.issuer },
+        json: { ok: true, issuer: config.issuer, warnings: config.warnings },
         text: [
           'The configuration is right.',
+          ...config.warnings,
           '',
           ...table([
             ['issuer', config.issuer],
             [
               'listens on',
-              `${config.host}, port ${config.port}${config.tls === undefined ? '' : ', by TLS'}`,
+              `${config.hosts.join(' and ')}, port ${config.port}${config.tls === undefined ? '' : ', by TLS'}`,
             ],
             ['certificates', certificates(config.clientCertificates)],
             [

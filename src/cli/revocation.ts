@@ -136,7 +136,7 @@ export const tokenCommands: Command[] = [
       const db = await session.db();
       const keys = new KeyService(db, await session.sealer());
       const token = (await text(process.stdin)).trim();
-      const found = await revokeToken({ db, keys, issuer: session.config.issuer }, token, actor);
+      const found = await revokeToken({ db, keys, issuer: await session.issuer() }, token, actor);
       const of = found.accountId === undefined ? '' : ` for the account ${found.accountId}`;
       return {
         json: {

@@ -10,6 +10,7 @@ import { AppError } from '../errors.ts';
 import { ExchangeRules } from '../exchange/exchange.service.ts';
 import { TrustedIssuers } from '../issuer/issuer.service.ts';
 import type { Sealer } from '../lib/seal.ts';
+import { issuerOf } from '../instance.ts';
 import { openSealer } from '../master-key.ts';
 import { OutboundAllow } from '../outbound/outbound.ts';
 import { ResourceServerService } from '../resource-server/resource-server.service.ts';
@@ -62,6 +63,11 @@ export class Session {
     return opened.db;
   }
 
+  /** @throws AppError `issuer_changed` */
+  async issuer(): Promise<string> {
+    return issuerOf(await this.db(), this.config);
+  }
+
   async sealer(): Promise<Sealer> {
     this.#sealer ??= await openSealer({
       config: this.config,
@@ -91,7 +97,7 @@ export class Session {
     const outboundAllow = new OutboundAllow(this.config.outboundAllow);
     return new TrustedIssuers({
       db: await this.db(),
-      ownIssuer: this.config.issuer,
+      ownIssuer: await this.issuer(),
       clients: await this.clients(),
       resourceServers: await this.resourceServers(),
       outboundAllow,

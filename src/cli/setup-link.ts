@@ -11,7 +11,7 @@ export const setupLinkCommands: Command[] = [
     input: z.object({}),
     async run(_input, session) {
       const { setup } = await session.people();
-      const url = `${session.config.issuer}/setup/${await setup.issueSetupLink(actor)}`;
+      const url = `${await session.issuer()}/setup/${await setup.issueSetupLink(actor)}`;
       return { json: { url }, text: url };
     },
   }),

@@ -58,7 +58,8 @@ const settings = {
 /** As they count: with what holds where nothing was said. */
 export const clientSettingsSchema = z.object({
   accessTokenTtl: settings.accessTokenTtl.optional(),
-  familyTtl: settings.familyTtl.default(14 * 86_400),
+  /** REFRESH_TOKEN_TTL where nothing is set. */
+  familyTtl: settings.familyTtl.optional(),
   refreshGrace: settings.refreshGrace.default(120),
   refreshRotation: settings.refreshRotation.default('rotate'),
   profile: settings.profile.default('none'),

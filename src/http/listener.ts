@@ -1,5 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import {
+  type AddressInfo,
+  createServer as createNetServer,
+  type Server as NetServer,
+} from 'node:net';
 import { AppError } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
 import { OpenResponses } from './open-responses.ts';
@@ -36,6 +40,8 @@ export interface ListenerOptions {
 /** An HTTP server that can be closed in order: requests under way are answered, and their connections end with them. */
 export class Listener {
   readonly #server: Server;
+  /** For further addresses: they hand their connections to the server. */
+  readonly #doors: NetServer[] = [];
   readonly #unwatch: (() => void) | undefined;
   readonly #answering = new OpenResponses();
   #draining = false;
@@ -62,25 +68,37 @@ export class Listener {
   }
 
   /**
-   * Gives the port, which differs from the one asked for where that is 0. `variable` names the setting in what an
+   * Listens on each of the hosts; gives the port, which differs from the one asked for where that is 0. Of several hosts,
+   * those after the first may be missing on this machine, as ::1 is without IPv6. `variable` names the setting in what an
    * operator reads.
    * @throws AppError `port_in_use`, `cannot_listen`
    */
-  async listen(port: number, host: string, handler: Handler, variable = 'PORT'): Promise<number> {
+  async listen(
+    port: number,
+    hosts: string | readonly string[],
+    handler: Handler,
+    variable = 'PORT',
+  ): Promise<number> {
     this.#server.on('request', (request, response) => {
       this.#follow(response);
       void handler(request, response);
     });
-    await new Promise<void>((resolve, reject) => {
-      const refuse = (cause: NodeJS.ErrnoException) =>
-        reject(listenError(cause, port, host, variable));
-      this.#server.once('error', refuse);
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', refuse);
-        resolve();
-      });
-    });
-    return (this.#server.address() as AddressInfo).port;
+    const [first = '', ...others] = [hosts].flat();
+    await bind(this.#server, port, first, variable);
+    const { port: bound } = this.#server.address() as AddressInfo;
+    for (const host of others) {
+      const door = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+        this.#server.emit('connection', socket),
+      );
+      try {
+        await bind(door, bound, host, variable);
+        this.#doors.push(door);
+      } catch (error) {
+        const { code } = (error as AppError).cause as NodeJS.ErrnoException;
+        if (!absent.has(code ?? '')) throw error;
+      }
+    }
+    return bound;
   }
 
   /** Takes nothing new and lets what is under way end, for `patienceMs` at most; what is then left is cut off. */
@@ -90,7 +108,11 @@ export class Listener {
     if (!this.#server.listening) return;
     for (const response of this.#answering)
       if (!response.headersSent) response.shouldKeepAlive = false;
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = Promise.all(
+      [this.#server, ...this.#doors].map(
+        (one) => new Promise<void>((resolve) => one.close(() => resolve())),
+      ),
+    );
     this.#server.closeIdleConnections();
     const cutOff = setTimeout(() => this.#server.closeAllConnections(), patienceMs);
     await closed;
@@ -105,6 +127,21 @@ export class Listener {
       if (this.#draining) this.#server.closeIdleConnections();
     });
   }
+}
+
+/** There is no such address on this machine, or no such family of addresses. */
+const absent = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EINVAL']);
+
+function bind(server: NetServer, port: number, host: string, variable: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const refuse = (cause: NodeJS.ErrnoException) =>
+      reject(listenError(cause, port, host, variable));
+    server.once('error', refuse);
+    server.listen(port, host, () => {
+      server.off('error', refuse);
+      resolve();
+    });
+  });
 }
 
 function listenError(

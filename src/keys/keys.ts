@@ -4,7 +4,7 @@ import {
   type SigningAlg,
   signingAlgs,
 } from '../resource-server/resource-server.ts';
-import { ttl } from '../lifetimes.ts';
+import { lifetimeBounds } from '../lifetimes.ts';
 
 /**
  * In the order in which they stand in the JWKS: RS256 first, which many clients assume, some of them without looking at
@@ -27,14 +27,15 @@ export const KEY_SILENCE = 60;
 /** Clocks that are off, and answers that are slow (seconds). */
 const SLACK = 600;
 /**
- * The longest life of anything that is signed (seconds): the most that may be set for an API, not what is set just now,
- * since what was signed before a change lives on.
+ * The longest life of anything that is signed (seconds): the most that can be set, not what is set just now, because what
+ * was signed before a change lives on.
  */
-export const LONGEST_TOKEN = Math.max(maxAccessTokenTtl, ttl.idToken) + SLACK;
-/** For so long (seconds) an ID token says who signs out, whatever became of its key: as long as the session may live. */
-export const HINT_LIFE = ttl.sessionAbsolute + SLACK;
+export const LONGEST_TOKEN =
+  Math.max(maxAccessTokenTtl, lifetimeBounds.accessToken.max, lifetimeBounds.idToken.max) + SLACK;
+/** How long (seconds) an ID token says who signs out after its key was removed: as long as a session can live. */
+export const HINT_LIFE = lifetimeBounds.sessionAbsolute.max + SLACK;
 /** The longest life of a cookie that is signed (seconds). */
-export const COOKIE_LIFE = ttl.sessionAbsolute + SLACK;
+export const COOKIE_LIFE = lifetimeBounds.sessionAbsolute.max + SLACK;
 
 export type KeyState = 'next' | 'current' | 'retiring' | 'removed';
 

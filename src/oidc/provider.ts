@@ -36,7 +36,7 @@ import { registerGrants } from './grants/grants.ts';
 import { engineRoutes } from './endpoints.ts';
 import { engineKey } from './engine-keys.ts';
 import type { KeySet } from '../keys/keys.ts';
-import { lifetimes } from './lifetimes.ts';
+import { createLifetimes } from './lifetimes.ts';
 import { takeAliasedAssertions } from './client-authentication/mtls.ts';
 import { createDecideRequest, scopeHook } from './authorization/requested-scope.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
@@ -153,7 +153,11 @@ function configuration(options: ProviderOptions): Configuration {
       },
     },
     findAccount,
-    loadExistingGrant: createLoadExistingGrant(clients, resourceServers),
+    loadExistingGrant: createLoadExistingGrant(
+      clients,
+      resourceServers,
+      config.lifetimes.refreshToken,
+    ),
     issueRefreshToken: async (_ctx, client, code) =>
       client.grantTypeAllowed('refresh_token') &&
       code.scopes.has('offline_access') &&
@@ -185,7 +189,7 @@ function configuration(options: ProviderOptions): Configuration {
         signal: signal ?? undefined,
       }),
     fetchResponseBodyLimits: { jwks_uri: 128 * 1024, sector_identifier_uri: 128 * 1024 },
-    ttl: lifetimes,
+    ttl: createLifetimes(config.lifetimes),
   };
 }
 

@@ -1,3 +1,5 @@
+import { contrast, LEAST_CONTRAST, readColour, type Rgb } from '../lib/colour.ts';
+
 /** What an operator may set; the same names as the custom properties in `vouchsafe.css`. Colours are #rgb or #rrggbb. */
 export interface Brand {
   brand: string;
@@ -10,35 +12,14 @@ export interface Brand {
   mono?: string | undefined;
 }
 
-type Rgb = readonly [number, number, number];
-
-/** WCAG 2.2, 1.4.3: text on a button. */
-const LEAST_CONTRAST = 4.5;
 /** The darkest sheet of the stylesheet, on which a derived accent must stand out. */
 const DARK_SHEET: Rgb = [0x0f, 0x10, 0x10];
 const BLACKISH = '#0b0f0d';
 
 function parseColour(value: string, name: string): Rgb {
-  const short = /^#([\da-f])([\da-f])([\da-f])$/i.exec(value);
-  const long = /^#([\da-f]{2})([\da-f]{2})([\da-f]{2})$/i.exec(value);
-  const parts = long?.slice(1) ?? short?.slice(1).map((digit) => digit + digit);
-  if (!parts) throw new Error(`The brand's ${name} must be a colour like #125b46, not "${value}"`);
-  const [r = 0, g = 0, b = 0] = parts.map((part) => Number.parseInt(part, 16));
-  return [r, g, b];
-}
-
-/** WCAG 2.2, relative luminance. */
-function luminance(colour: Rgb): number {
-  const [r = 0, g = 0, b = 0] = colour.map((channel) => {
-    const c = channel / 255;
-    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}
-
-function contrast(a: Rgb, b: Rgb): number {
-  const [low = 0, high = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
-  return (high + 0.05) / (low + 0.05);
+  const colour = readColour(value);
+  if (!colour) throw new Error(`The brand's ${name} must be a colour like #125b46, not "${value}"`);
+  return colour;
 }
 
 function checkPair(brand: string, onBrand: string, where: string): Rgb {

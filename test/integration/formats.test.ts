@@ -3,11 +3,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   compactDecrypt,
   createRemoteJWKSet,
+  decodeJwt,
   decodeProtectedHeader,
   importJWK,
   type JWK,
   jwtVerify,
 } from 'jose';
+import { sql } from 'kysely';
 import { ClientService } from '../../src/client/client.service.ts';
 import { type NewClient, newClientSchema } from '../../src/client/client.ts';
 import { signingAlgs } from '../../src/resource-server/resource-server.ts';
@@ -219,6 +221,51 @@ describe('lifetimes', () => {
         await introspect(callers.get(resource), await machineToken(resource, hasty))
       ).body as { exp?: number; iat?: number };
       expect((exp as number) - (iat as number)).toBe(120);
+    }
+  });
+
+  test('26: are settings, for codes, tokens, families and sessions alike', async () => {
+    const set = await startServerProcess(database, issuer, {
+      CODE_TTL: '30',
+      ACCESS_TOKEN_TTL: '120',
+      ID_TOKEN_TTL: '180',
+      REFRESH_TOKEN_TTL: '1000',
+      SESSION_IDLE_TTL: '400',
+      SESSION_ABSOLUTE_TTL: '500',
+    });
+    const client = await personal();
+    const own = await personal({ settings: { familyTtl: 600 } });
+    const hasty = await personal({ settings: { accessTokenTtl: 90 } });
+    const browser = await seed.signIn(accountId);
+    const tokens = async (of: Credentials) => {
+      const asked = await browser.authorize(set.url, of, { scope: 'openid offline_access' });
+      const { body } = await exchange(set.url, of, asked);
+      return body as typeof body & { id_token: string; expires_in: number };
+    };
+    const lives = async (of: Credentials) => {
+      const { rows } = await sql<{ kind: string; seconds: number }>`
+        select kind, round(extract(epoch from expires_at - issued_at))::int as seconds
+          from tokens where client_id = ${of.clientId} and kind = 'code'
+        union all select 'family', round(extract(epoch from expires_at - created_at))::int
+          from grants where client_id = ${of.clientId}`.execute(database.db.kysely);
+      return Object.fromEntries(rows.map(({ kind, seconds }) => [kind, seconds]));
+    };
+    try {
+      const { expires_in: life, id_token: idToken } = await tokens(client);
+      expect(life).toBe(120);
+      const { exp = 0, iat = 0 } = decodeJwt(idToken);
+      expect(exp - iat).toBe(180);
+      expect(await lives(client)).toEqual({ code: 30, family: 1_000 });
+      await tokens(own);
+      expect(await lives(own)).toEqual({ code: 30, family: 600 });
+      expect((await tokens(hasty)).expires_in).toBe(90);
+      const { rows } = await sql<{ left: number }>`
+        select extract(epoch from expires_at - now())::float8 as left from sessions
+          where uid = ${browser.sessionUid}`.execute(database.db.kysely);
+      expect(rows[0]?.left).toBeGreaterThan(300);
+      expect(rows[0]?.left).toBeLessThanOrEqual(400);
+    } finally {
+      await set.stop();
     }
   });
 

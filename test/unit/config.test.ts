@@ -1,9 +1,13 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/config.ts';
+import { findUnreadVariables } from '../../src/config-names.ts';
 import { AppError } from '../../src/errors.ts';
+import { COOKIE_LIFE, HINT_LIFE, LONGEST_TOKEN } from '../../src/keys/keys.ts';
+import { lifetimeBounds } from '../../src/lifetimes.ts';
+import { type Brand, brandStylesheet } from '../../src/pages/brand.ts';
 
 const key = (byte: number) => Buffer.alloc(32, byte).toString('base64');
 
@@ -21,7 +25,7 @@ test('nothing needs to be set: then it serves this machine alone', () => {
   const config = loadConfig({});
   expect(config).toMatchObject({
     port: 3000,
-    host: '127.0.0.1',
+    hosts: ['127.0.0.1', '::1'],
     issuer: 'http://localhost:3000',
     loopback: true,
     devMail: true,
@@ -45,7 +49,7 @@ test('the port is the issuer’s where no issuer is set', () => {
 
 test('an https issuer is served to everybody, and sends no mail to a page', () => {
   expect(loadConfig({ ISSUER: 'https://id.example.com/tenant' })).toMatchObject({
-    host: '::',
+    hosts: ['::'],
     issuer: 'https://id.example.com/tenant',
     loopback: false,
     devMail: false,
@@ -114,12 +118,114 @@ test('during a rotation there are two master keys, and the first one seals', () 
   expect(refusal({ MASTER_KEY: `${key(1)},` })).toContain('MASTER_KEY');
 });
 
-test('a brand has both colours or none', () => {
-  expect(refusal({ BRAND_COLOR: '#125b46' })).toContain('BRAND_COLOR, BRAND_ON_COLOR');
-  expect(loadConfig({ BRAND_COLOR: '#125b46', BRAND_ON_COLOR: '#ffffff' }).brand).toEqual({
-    name: 'Vouchsafe',
-    color: '#125b46',
-    onColor: '#ffffff',
+describe('26: settings', () => {
+  test.each([
+    ['#125b46', '#ffffff'],
+    ['#ffd400', '#000000'],
+    ['#000000', '#ffffff'],
+    ['#ffffff', '#000000'],
+    ['#777777', '#000000'],
+  ])('BRAND_COLOR alone works: text on %s is %s', (brand, onBrand) => {
+    const { colors } = loadConfig({ BRAND_COLOR: brand }).brand;
+    expect(colors).toEqual({ brand, onBrand });
+    expect(brandStylesheet(colors as Brand)).toContain(`--on-brand:${onBrand}`);
+  });
+
+  test('a colour of text needs a colour below it, on which it can be read', () => {
+    expect(loadConfig({}).brand).toEqual({ name: 'Vouchsafe', colors: undefined });
+    expect(loadConfig({ BRAND_COLOR: '#125b46', BRAND_ON_COLOR: '#ffff00' }).brand.colors).toEqual({
+      brand: '#125b46',
+      onBrand: '#ffff00',
+    });
+    expect(refusal({ BRAND_ON_COLOR: '#125b46' })).toContain('together with BRAND_COLOR');
+    expect(refusal({ BRAND_COLOR: '#ffd400', BRAND_ON_COLOR: '#ffffff' })).toMatch(
+      /BRAND_ON_COLOR: .*1\.4\d:1/,
+    );
+  });
+
+  test('a loopback issuer is served on IPv4 and IPv6, unless HOST says where', () => {
+    for (const issuer of ['http://localhost:3000', 'http://127.0.0.1:3000', 'http://[::1]:3000'])
+      expect(loadConfig({ ISSUER: issuer }).hosts).toEqual(['127.0.0.1', '::1']);
+    expect(loadConfig({ HOST: '127.0.0.1' }).hosts).toEqual(['127.0.0.1']);
+  });
+
+  test('lifetimes are settings in seconds, each within its bounds', () => {
+    expect(loadConfig({}).lifetimes).toEqual({
+      code: 60,
+      accessToken: 3_600,
+      idToken: 3_600,
+      refreshToken: 1_209_600,
+      sessionIdle: 1_209_600,
+      sessionAbsolute: 2_592_000,
+    });
+    for (const [name, low, high] of [
+      ['CODE_TTL', 9, 601],
+      ['ACCESS_TOKEN_TTL', 59, 86_401],
+      ['ID_TOKEN_TTL', 59, 86_401],
+      ['REFRESH_TOKEN_TTL', 299, 31_536_001],
+      ['SESSION_IDLE_TTL', 299, 7_776_001],
+      ['SESSION_ABSOLUTE_TTL', 299, 7_776_001],
+    ] as const) {
+      for (const value of [low, high, 'soon', '1.5', '-60'])
+        expect(refusal({ [name]: String(value) })).toMatch(
+          new RegExp(`^ {2}${name}: expected seconds, \\d+ to \\d+`, 'm'),
+        );
+      const rest = name === 'SESSION_IDLE_TTL' ? { SESSION_ABSOLUTE_TTL: '7776000' } : {};
+      const idle = name === 'SESSION_ABSOLUTE_TTL' ? { SESSION_IDLE_TTL: '300' } : {};
+      for (const value of [low + 1, high - 1])
+        expect(
+          Object.values(loadConfig({ ...rest, ...idle, [name]: String(value) }).lifetimes),
+        ).toContain(value);
+    }
+    expect(refusal({ SESSION_ABSOLUTE_TTL: '600' })).toContain(
+      'SESSION_IDLE_TTL: expected no more than SESSION_ABSOLUTE_TTL, which is 600',
+    );
+  });
+
+  test('keys are kept for as long as the longest lifetime that can be set', () => {
+    expect(LONGEST_TOKEN).toBeGreaterThan(lifetimeBounds.accessToken.max);
+    expect(LONGEST_TOKEN).toBeGreaterThan(lifetimeBounds.idToken.max);
+    expect(HINT_LIFE).toBeGreaterThan(lifetimeBounds.sessionAbsolute.max);
+    expect(COOKIE_LIFE).toBeGreaterThan(lifetimeBounds.sessionAbsolute.max);
+  });
+
+  test.each([
+    ['ISUER', 'ISSUER'],
+    ['ISSEUR', 'ISSUER'],
+    ['issuer', 'ISSUER'],
+    ['DATABSE_URL', 'DATABASE_URL'],
+    ['DATABASE_UR', 'DATABASE_URL'],
+    ['DATABASEURL', 'DATABASE_URL'],
+    ['MASTERKEY_FILE', 'MASTER_KEY_FILE'],
+    ['MASTER_KEYS', 'MASTER_KEY'],
+    ['SMPT_URL', 'SMTP_URL'],
+    ['TRUST_PROXYS', 'TRUST_PROXY'],
+    ['PROT', 'PORT'],
+    ['HOSTT', 'HOST'],
+    ['LOGLEVEL', 'LOG_LEVEL'],
+  ])('%s, which is near ours, gives a warning that names %s and no value', (name, meant) => {
+    const { warnings } = loadConfig({ [name]: 'hunter2' });
+    expect(warnings).toEqual([`${name} is not read. Did you mean ${meant}?`]);
+  });
+
+  test('names of others, empty variables and our own give none; a file for what is no secret does', () => {
+    const others = { HOME: '/root', PATH: '/bin', HOSTNAME: 'a', USER: 'b', PGHOST: 'c', PWD: '/' };
+    expect(
+      loadConfig({ ...others, ISUER: '', PORT: '1', TERM: 'xterm', LANG: 'C' }).warnings,
+    ).toEqual([]);
+    expect(loadConfig({ ISSUER_FILE: '/run/issuer' }).warnings).toEqual([
+      'ISSUER_FILE is not read: only secrets come from files. Set ISSUER.',
+    ]);
+  });
+
+  test('the name of an earlier release gives a warning that says what took its place', () => {
+    const known = [{ name: 'MAIL_FROM', secret: false }];
+    expect(findUnreadVariables({ SENDER: 'x' }, known, { SENDER: 'set MAIL_FROM.' })).toEqual([
+      'SENDER is not read any more: set MAIL_FROM.',
+    ]);
+    expect(findUnreadVariables({ MAIL_FROM: 'x' }, known, { SENDER: 'set MAIL_FROM.' })).toEqual(
+      [],
+    );
   });
 });
 

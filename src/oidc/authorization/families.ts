@@ -1,5 +1,5 @@
 import type { Client, Grant, KoaContextWithOIDC } from 'oidc-provider';
-import { changesSince, defaultSettings } from '../../client/client.ts';
+import { changesSince } from '../../client/client.ts';
 import type { ClientService } from '../../client/client.service.ts';
 import type { Permissions } from '../../db/schema.ts';
 import { randomToken } from '../../lib/hash.ts';
@@ -25,11 +25,12 @@ interface Decision {
 
 /**
  * Gives the session's live family for the client, or one built from what the person decided for it; undefined where
- * nothing was decided. It is written only once the request is accepted (see `saveAcceptedFamily`).
+ * nothing was decided. It lives `usualTtl` seconds where the client has no setting of its own. It is written only once the request is accepted (see `saveAcceptedFamily`).
  */
 export function createLoadExistingGrant(
   clients: ClientService,
   resourceServers: ResourceServerService,
+  usualTtl: number,
 ): (ctx: KoaContextWithOIDC) => Promise<Grant | undefined> {
   return async (ctx) => {
     const { client, account, session } = ctx.oidc;
@@ -43,7 +44,7 @@ export function createLoadExistingGrant(
     const familyId =
       ctx.oidc.route === 'device_resume' ? undefined : session.grantIdFor(client.clientId);
     const family = familyId === undefined ? undefined : await currentUnit().findFamily(familyId);
-    const { familyTtl } = (await clients.find(client.clientId))?.settings ?? defaultSettings;
+    const familyTtl = (await clients.find(client.clientId))?.settings.familyTtl ?? usualTtl;
     return family &&
       isUsable(family, account.accountId, client.clientId, familyTtl) &&
       isOfSameKind(family, client) &&

@@ -65,7 +65,7 @@ export function carryInteractions(): Middleware {
 
 async function isLive(uid: string): Promise<boolean> {
   const read = await currentUnit().findInteraction(uid);
-  return read !== undefined && read.expiresAt > new Date();
+  return read !== undefined && !read.expired;
 }
 
 const withoutEngineCookies = (pairs: readonly (string | undefined)[]): string[] =>
