@@ -81,6 +81,13 @@ const variables = {
     example: 'postgres://vouchsafe:secret@db.internal:5432/vouchsafe',
     secret: true,
   },
+  DATABASE_OWNER_URL: {
+    form: databaseUrl.optional(),
+    expected:
+      'the same database as DATABASE_URL, as the role that owns the tables; the server then needs fewer rights',
+    example: 'postgres://vouchsafe_owner:secret@db.internal:5432/vouchsafe',
+    secret: true,
+  },
   DATABASE_POOL: {
     form: z.coerce.number().int().min(2).max(200).default(10),
     expected: 'how many connections, 2 to 200',
@@ -205,6 +212,8 @@ export interface Config extends TlsConfig, ClientsConfig, BrandConfig {
   readonly devMail: boolean;
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
+  /** Of the role that owns the tables, where that is another one. */
+  readonly databaseOwnerUrl: string | undefined;
   readonly databasePool: number;
   /** Whether statements are prepared under names. */
   readonly databasePrepared: boolean;
@@ -249,6 +258,10 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   }
   const values = parsed as Parsed;
   if (mistakes.length === 0) {
+    if (values.DATABASE_OWNER_URL !== undefined && values.DATABASE_URL === undefined)
+      mistakes.push(
+        `DATABASE_OWNER_URL: expected together with DATABASE_URL. For example: ${variables.DATABASE_URL.example}`,
+      );
     mistakes.push(
       ...brandMistakes(values),
       ...lifetimeMistakes(values),
@@ -279,6 +292,7 @@ function assemble(values: Parsed): Omit<Config, 'warnings'> {
     devMail: loopback && values.SMTP_URL === undefined && values.HOST === undefined,
     dataDir: resolve(values.DATA_DIR),
     databaseUrl: values.DATABASE_URL,
+    databaseOwnerUrl: values.DATABASE_OWNER_URL,
     databasePool: values.DATABASE_POOL,
     databasePrepared: values.DATABASE_PREPARED,
     masterKeys: values.MASTER_KEY,

@@ -71,13 +71,24 @@ async function start(config: Config, logger: Logger, opened: Opened): Promise<vo
   const migrated = await database.migrate();
   if (migrated.length > 0)
     logger.info({ migrations: migrated }, 'the database was brought up to date');
+  if (await database.canChangeAudit())
+    logger.warn(
+      "the server's database role owns the tables, so that whoever gets hold of it can change and delete the audit: set DATABASE_OWNER_URL, and give DATABASE_URL a role of its own (docs/operations.md)",
+    );
   const sealer = await openSealer({
     config,
     db: database.db,
     warn: (message) => logger.warn(message),
   });
   await checkIssuer(database.db, config);
-  opened.server = await createServer({ config, db: database.db, sealer, logger, metrics });
+  opened.server = await createServer({
+    config,
+    db: database.db,
+    owner: database.owner,
+    sealer,
+    logger,
+    metrics,
+  });
   const port = await opened.server.listen();
   await claimIssuer(database.db, config);
   logger.info({ port, issuer: config.issuer }, 'listening');

@@ -39,6 +39,8 @@ import { RevocationFeed } from './revocation/revocation.service.ts';
 export interface Surroundings {
   readonly config: Config;
   readonly db: Database;
+  /** As the role that owns the tables, for retention and the months of the audit; `db` by default. */
+  readonly owner?: Database;
   readonly sealer: Sealer;
   readonly logger: Logger;
 }

@@ -28,7 +28,7 @@ export interface Work {
 
 /** All that is done behind the requests: what leaves from the outbox, and what comes by the clock. */
 export function createWork(
-  { config, db, sealer, logger }: Surroundings,
+  { config, db, owner = db, sealer, logger }: Surroundings,
   { accounts, clients, engine, keys, outbound }: Services,
 ): Work {
   const smtp =
@@ -66,8 +66,8 @@ export function createWork(
     logger,
     handlers: {},
     clockwork: {
-      'clock:clean': createCleaning(db),
-      'clock:audit': createAuditMonths(db, logger, config.auditRetentionMonths),
+      'clock:clean': createCleaning(owner),
+      'clock:audit': createAuditMonths(owner, logger, config.auditRetentionMonths),
       'clock:keys': createKeyRotation(keys, config.keyRotationDays),
     },
   });

@@ -27,7 +27,7 @@ import {
 const run = promisify(execFile);
 const longestLog = 4 * 1024 * 1024;
 
-/** The cluster's superuser. Who can enter the socket's folder is let in by this name. */
+/** The superuser that every cluster has. It is let in only while the roles are made (embedded-roles.ts). */
 export const superuser = 'vouchsafe';
 
 /** For a small server beside its application; the caller's settings win over these. */
@@ -157,6 +157,17 @@ export function readServerLock({
 export async function requestShutdown({ spawnOptions }: Place, pid: number): Promise<void> {
   // One that is gone already is as good.
   await run('/bin/sh', ['-c', 'kill -TERM "$1" 2>/dev/null || :', 'sh', String(pid)], spawnOptions);
+}
+
+/** Tells a server that runs to read its settings again. */
+export async function reloadSettings(place: Place): Promise<void> {
+  const pid = readServerLock(place)?.pid;
+  if (pid !== undefined && pid > 0)
+    await run(
+      '/bin/sh',
+      ['-c', 'kill -HUP "$1" 2>/dev/null || :', 'sh', String(pid)],
+      place.spawnOptions,
+    );
 }
 
 /**

@@ -12,6 +12,14 @@ import {
   sweepUnfinished,
 } from './embedded-place.ts';
 import {
+  isRefused,
+  letIn,
+  type Passwords,
+  readPasswords,
+  roles,
+  secureCluster,
+} from './embedded-roles.ts';
+import {
   clusterVersion,
   isServerThere,
   logTail,
@@ -20,13 +28,22 @@ import {
   requestShutdown,
   type Started,
   startServer,
-  superuser,
 } from './embedded-server.ts';
+
+export interface EmbeddedConnection {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
 
 /** A PostgreSQL of our own that runs on this machine. */
 export interface EmbeddedDatabase {
-  /** Settings for `pg`: a Unix socket in `host`, which is a folder; there is no TCP. */
-  readonly connection: { host: string; port: number; user: string; database: string };
+  /** Settings of the server role for `pg`: a Unix socket in `host`, which is a folder; there is no TCP. */
+  readonly connection: EmbeddedConnection;
+  /** The same of the role that owns the database. */
+  readonly owner: EmbeddedConnection;
   /** A sentence for the operator where something is unusual. */
   readonly notice: string | undefined;
   /** Leaves, and stops the server if nobody else is connected; end the pools before. Can be called again. */
@@ -57,6 +74,7 @@ export async function openEmbedded(
   const start = async () => {
     checkVersion(place, binaries.version);
     await sweepUnfinished(place.home);
+    await letIn(place, (await readPasswords(place)) === undefined);
     return await startServer(place, await prepared(), settings);
   };
   if (clusterVersion(place) === undefined) {
@@ -90,8 +108,11 @@ export async function openEmbedded(
     await restored;
     await leave(presence, place);
   };
+  const { owner, server } = (await readPasswords(place)) as Passwords;
+  const shared = { host: place.socketFolder, port, database };
   return {
-    connection: { host: place.socketFolder, port, user: superuser, database },
+    connection: { ...shared, user: roles.server, password: server },
+    owner: { ...shared, user: roles.owner, password: owner },
     notice: place.notice,
     close: () => (closed ??= close()),
   };
@@ -150,10 +171,13 @@ async function join(
 
 /** One attempt: the connection, or why it can't be had for the moment. */
 async function enter(place: Place): Promise<pg.Client | Error> {
+  const passwords = await readPasswords(place);
+  if (passwords === undefined) return secure(place);
   const client = new pg.Client({
     host: place.socketFolder,
     port,
-    user: superuser,
+    user: roles.owner,
+    password: passwords.owner,
     // Not the one of `connection`: who copies or replaces that one must find nobody in it.
     database: 'postgres',
     ssl: false,
@@ -175,10 +199,27 @@ async function enter(place: Place): Promise<pg.Client | Error> {
     return new Error('The server is being stopped.');
   } catch (error) {
     void client.end().catch(() => undefined);
+    if (isRefused(error)) return secure(place);
     if (isPassing(error)) return error as Error;
     throw new AppError('embedded_failed', `The database in ${place.cluster} can't be entered.`, {
       cause: error,
     });
+  }
+}
+
+/** Makes the roles that are let in; the next attempt is with them. */
+async function secure(place: Place): Promise<Error> {
+  try {
+    await secureCluster(place, database);
+    return new Error('The roles have just been made.');
+  } catch (error) {
+    // Another process has made them, and the superuser is not let in any more.
+    if (isRefused(error) || isPassing(error)) return error as Error;
+    throw new AppError(
+      'embedded_failed',
+      `The roles of the database in ${place.cluster} can't be made.`,
+      { cause: error },
+    );
   }
 }
 

@@ -4,6 +4,7 @@ import { Database, type DatabaseObserver, type DatabaseOptions } from './databas
 import { parseTargets } from './hosts.ts';
 import { migrateUp, migrationStatus } from './migrate.ts';
 import { checkPooler, poolerError } from './pooler.ts';
+import { canChangeAudit, grantToServer, roleOf } from './roles.ts';
 import { sqlState } from './sql-state.ts';
 import { transportNotices } from './transport.ts';
 
@@ -15,21 +16,33 @@ export interface OpenOptions {
 /** The database of this process. `db.close()` leaves nothing open: the embedded server stops when the last one leaves. */
 export interface OpenedDatabase {
   readonly db: Database;
+  /** The same database as the role that owns the tables, for what the server's role may not do; `db` where that is the owner. */
+  readonly owner: Database;
   /** It is the PostgreSQL of our own, in the data folder. */
   readonly embedded: boolean;
   /** Sentences for the operator, each about something unusual. */
   readonly notices: readonly string[];
   /** The names of the migrations that are still to be run. */
   pendingMigrations(): Promise<string[]>;
+  /** A pool of the owner's whose statements take as long as they take; the caller closes it. */
+  openUnhurried(): Database;
   /**
-   * Brings the schema up to date, on a connection that may wait as long as that takes; gives what was run.
+   * Whether the server's role could change what the audit holds, as where it owns the tables. Known once the database is
+   * migrated.
+   */
+  canChangeAudit(): Promise<boolean>;
+  /**
+   * Brings the schema up to date and gives the server's role its rights, on a connection that may wait as long as that takes; gives what was run.
    * @throws AppError `migration_failed`
    */
   migrate(): Promise<string[]>;
 }
 
+/** The connections of the owner's pool: what is done by the clock is done one after the other. */
+const OWNER_POOL = 2;
+
 type Settings = Pick<Config, 'databaseUrl' | 'databasePool' | 'dataDir'> &
-  Partial<Pick<Config, 'databasePrepared'>>;
+  Partial<Pick<Config, 'databaseOwnerUrl' | 'databasePrepared'>>;
 
 /**
  * Opens the database that DATABASE_URL names or else the embedded one, and waits for its first answer.
@@ -40,7 +53,7 @@ export async function openDatabase(
   config: Settings,
   options: OpenOptions = {},
 ): Promise<OpenedDatabase> {
-  const { connection, notices, close } = await locate(config);
+  const { connection, owner: ownerConnection, notices, close } = await locate(config);
   const shared = {
     connection,
     prepared: config.databasePrepared ?? true,
@@ -50,47 +63,72 @@ export async function openDatabase(
     ...shared,
     poolSize: config.databasePool,
     observer: options.observer,
-    release: close,
+    release: async () => {
+      if (owner !== db) await owner.close();
+      await close();
+    },
   });
+  const owner: Database =
+    ownerConnection === undefined
+      ? db
+      : new Database({ ...shared, connection: ownerConnection, poolSize: OWNER_POOL });
+  const openUnhurried = () =>
+    new Database({
+      ...shared,
+      connection: ownerConnection ?? connection,
+      poolSize: 2,
+      timeoutMs: 0,
+    });
   try {
     await db.pool.query('select 1');
     if (config.databaseUrl !== undefined) notices.push(...(await checkPooler(db, shared.prepared)));
+    if (owner !== db) await owner.pool.query('select 1');
   } catch (error) {
     await db.close();
     throw error instanceof AppError ? error : (poolerError(error) ?? unreachable(error));
   }
   const pendingMigrations = async () =>
-    (await migrationStatus(db.kysely))
+    (await migrationStatus(owner.kysely))
       .filter((one) => one.appliedAt === undefined)
       .map((one) => one.name);
   return {
     db,
+    owner,
     embedded: config.databaseUrl === undefined,
     notices,
     pendingMigrations,
+    openUnhurried,
+    canChangeAudit: () => canChangeAudit(db),
     async migrate() {
-      if ((await pendingMigrations()).length === 0) return [];
-      const migrator = new Database({ ...shared, poolSize: 2, timeoutMs: 0 });
-      try {
-        return await migrateUp(migrator.kysely);
-      } finally {
-        await migrator.close();
-      }
+      const run = (await pendingMigrations()).length > 0 ? await migrate(openUnhurried()) : [];
+      if (owner !== db) await grantToServer(owner, await roleOf(db));
+      return run;
     },
   };
 }
 
+async function migrate(migrator: Database): Promise<string[]> {
+  try {
+    return await migrateUp(migrator.kysely);
+  } finally {
+    await migrator.close();
+  }
+}
+
 interface Location {
   readonly connection: DatabaseOptions['connection'];
+  /** Of the role that owns the tables, where that is another one. */
+  readonly owner: DatabaseOptions['connection'] | undefined;
   readonly notices: string[];
   readonly close: () => Promise<void>;
 }
 
-async function locate({ databaseUrl, dataDir }: Settings): Promise<Location> {
+async function locate({ databaseUrl, databaseOwnerUrl, dataDir }: Settings): Promise<Location> {
   if (databaseUrl !== undefined) {
     const connection = parseTargets(databaseUrl);
     return {
       connection,
+      owner: databaseOwnerUrl === undefined ? undefined : parseTargets(databaseOwnerUrl),
       notices: transportNotices(connection),
       close: () => Promise.resolve(),
     };
@@ -98,9 +136,10 @@ async function locate({ databaseUrl, dataDir }: Settings): Promise<Location> {
   // Production images leave it out.
   const { openEmbedded } = await import('./embedded.ts');
   const embedded = await openEmbedded(dataDir);
-  const { connection, notice } = embedded;
+  const { connection, owner, notice } = embedded;
   return {
     connection,
+    owner,
     notices: notice === undefined ? [] : [notice],
     close: () => embedded.close(),
   };

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { Database } from '../../src/db/database.ts';
-import { type EmbeddedDatabase, openEmbedded } from '../../src/db/embedded.ts';
 import { migrateUp } from '../../src/db/migrate.ts';
+import { openAsSuperuser } from '../support/superuser.ts';
 import type { Connection } from './protocol.ts';
 import { tableOfModels } from './table-adapter.ts';
+
+type Embedded = Awaited<ReturnType<typeof openAsSuperuser>>;
 
 /** A PostgreSQL of the benchmark's own, which it commits to as safely as an operator's would. */
 export class BenchmarkDatabase {
@@ -15,10 +17,10 @@ export class BenchmarkDatabase {
   /** With a table each for what Vouchsafe is held against. */
   readonly plain: Connection;
   readonly #folder: string;
-  readonly #embedded: EmbeddedDatabase;
+  readonly #embedded: Embedded;
   readonly #admin: pg.Client;
 
-  private constructor(folder: string, embedded: EmbeddedDatabase, admin: pg.Client) {
+  private constructor(folder: string, embedded: Embedded, admin: pg.Client) {
     this.#folder = folder;
     this.#embedded = embedded;
     this.#admin = admin;
@@ -29,7 +31,7 @@ export class BenchmarkDatabase {
   /** @param more settings of PostgreSQL, besides those of every benchmark */
   static async open(more: Readonly<Record<string, string>> = {}): Promise<BenchmarkDatabase> {
     const folder = await mkdtemp(join(tmpdir(), 'vouchsafe-bench-'));
-    let embedded: EmbeddedDatabase | undefined;
+    let embedded: Embedded | undefined;
     try {
       // Checkpoints are made between the runs, not in them.
       const settings = {
@@ -39,7 +41,7 @@ export class BenchmarkDatabase {
         fsync: 'on',
         ...more,
       };
-      embedded = await openEmbedded(folder, { settings });
+      embedded = await openAsSuperuser(folder, settings);
       const admin = new pg.Client(embedded.connection);
       admin.on('error', () => undefined);
       await admin.connect();

@@ -107,11 +107,8 @@ function isServer(pid: number): boolean {
   }
 }
 
-async function query(
-  database: Pick<EmbeddedDatabase, 'connection'>,
-  sql: string,
-): Promise<unknown[]> {
-  const client = new pg.Client(database.connection);
+async function query(database: Pick<EmbeddedDatabase, 'owner'>, sql: string): Promise<unknown[]> {
+  const client = new pg.Client(database.owner);
   await client.connect();
   try {
     return (await client.query(sql)).rows;
@@ -172,9 +169,11 @@ test('starts from nothing, keeps others out, and stops when the last one leaves'
   expect(database.connection).toEqual({
     host: join(dataDir, 'postgres'),
     port: 5432,
-    user: 'vouchsafe',
+    user: 'vouchsafe_server',
+    password: expect.stringMatching(/^[\w-]{32}$/),
     database: 'vouchsafe',
   });
+  expect(database.owner).toMatchObject({ user: 'vouchsafe_owner', database: 'vouchsafe' });
   const shown = [
     'server_encoding',
     'data_checksums',
@@ -267,7 +266,7 @@ test('whoever has joined is served, however others come and go', async () => {
 test('a client that is connected without having joined is not cut off', async () => {
   const dataDir = dataFolder();
   const database = await openEmbedded(dataDir, { settings });
-  const tool = new pg.Client(database.connection);
+  const tool = new pg.Client(database.owner);
   await tool.connect();
   await database.close();
   expect((await tool.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);

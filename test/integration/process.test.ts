@@ -6,8 +6,8 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import pg from 'pg';
-import { openEmbedded } from '../../src/db/embedded.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { openAsSuperuser } from '../support/superuser.ts';
 import { type Environment, freePort, MainProcess, until } from '../support/process.ts';
 
 const masterKey = (byte: number) => Buffer.alloc(32, byte).toString('base64');
@@ -319,12 +319,12 @@ test('a second signal ends it at once; the echo that npm makes of the first one 
   socket.destroy();
 }, 60_000);
 
-let ownServer: Awaited<ReturnType<typeof openEmbedded>>;
+let ownServer: Awaited<ReturnType<typeof openAsSuperuser>>;
 let ownFolder: string;
 
 beforeAll(async () => {
   ownFolder = `/tmp/vouchsafe-test-${randomBytes(6).toString('hex')}`;
-  ownServer = await openEmbedded(ownFolder, { settings: { fsync: 'off' } });
+  ownServer = await openAsSuperuser(ownFolder, { fsync: 'off' });
 });
 
 afterAll(async () => {

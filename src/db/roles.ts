@@ -1,0 +1,62 @@
+import { sql } from 'kysely';
+import type { Database } from './database.ts';
+
+/**
+ * What the server role may do with a table, where that is less than all. Events are only added; what is personal of them
+ * is added and erased, and to find it by its account needs that one column.
+ */
+const limited: Readonly<Record<string, { rights: string; columns?: string }>> = {
+  audit_events: { rights: 'insert' },
+  audit_people: { rights: 'insert, delete', columns: 'select (account_id)' },
+  kysely_migration: { rights: 'select' },
+  kysely_migration_lock: { rights: 'select' },
+};
+
+const all = 'select, insert, update, delete';
+
+/** The migrations' lock serves the rights as well: they follow the tables. Any number will do. */
+const rightsLock = 0x766f7567;
+
+/**
+ * Gives the server role its rights on every table of the schema, and takes away what is more: after the migrations, by
+ * the owner. Partitions get none, because rows come to them by their parent. Several processes may call it at once.
+ */
+export async function grantToServer(owner: Database, role: string): Promise<void> {
+  await owner.transaction(async (trx) => {
+    await sql`select pg_advisory_xact_lock(${rightsLock})`.execute(trx);
+    const { rows } = await sql<{ name: string; partition: boolean; rights: string | null }>`
+      select c.relname as name, c.relispartition as partition,
+        (select string_agg(lower(a.privilege_type), ', ' order by array_position(
+            array['SELECT', 'INSERT', 'UPDATE', 'DELETE'], a.privilege_type))
+          from aclexplode(c.relacl) a where a.grantee = r.oid) as rights
+      from pg_class c, pg_roles r
+      where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+        and r.rolname = ${role} and c.relowner <> r.oid`.execute(trx);
+    const to = sql.ref(role);
+    for (const { name, partition, rights } of rows) {
+      const { rights: wanted, columns } = partition
+        ? { rights: '', columns: undefined }
+        : (limited[name] ?? { rights: all, columns: undefined });
+      if ((rights ?? '') === wanted) continue;
+      const table = sql.table(name);
+      if (rights !== null) await sql`revoke all on ${table} from ${to}`.execute(trx);
+      if (wanted !== '') await sql`grant ${sql.raw(wanted)} on ${table} to ${to}`.execute(trx);
+      if (columns !== undefined)
+        await sql`grant ${sql.raw(columns)} on ${table} to ${to}`.execute(trx);
+    }
+  });
+}
+
+/** Who a pool is to the database. */
+export async function roleOf({ kysely }: Database): Promise<string> {
+  const { rows } = await sql<{ role: string }>`select current_user as role`.execute(kysely);
+  return rows[0]?.role ?? '';
+}
+
+/** Whether this role could change or remove what the audit holds. */
+export async function canChangeAudit({ kysely }: Database): Promise<boolean> {
+  const { rows } = await sql<{ can: boolean }>`
+    select has_table_privilege('audit_events', 'update') or has_table_privilege('audit_events', 'delete')
+      or has_table_privilege('audit_events', 'truncate') as can`.execute(kysely);
+  return rows[0]?.can ?? true;
+}
