@@ -77,7 +77,13 @@ function configuration(options: ProviderOptions): Configuration {
   const { endedPermissions } = options;
   const https = !config.loopback;
   return {
-    adapter: createAdapter({ clients, resourceServers, sealer, endedPermissions }),
+    adapter: createAdapter({
+      clients,
+      resourceServers,
+      sealer,
+      endedPermissions,
+      accessTokenTtl: config.lifetimes.accessToken,
+    }),
     clients: consoleClients(config.issuer, config.brand.name),
     jwks: { keys: [...keys.jwks.keys, ...keys.hintKeys].map(engineKey) },
     cookies: {

@@ -2,7 +2,6 @@ import { defaultSettings, isFapiProfile, isPublic } from '../../client/client.ts
 import type { ClientService } from '../../client/client.service.ts';
 import { sha256 } from '../../lib/hash.ts';
 import type { Sealer } from '../../lib/seal.ts';
-import { ttl } from '../../lifetimes.ts';
 import type { ResourceServerService } from '../../resource-server/resource-server.service.ts';
 import { GRACE_SECONDS } from '../../unit-of-work/commit.ts';
 import { prefixes } from '../../unit-of-work/live-token.ts';
@@ -22,6 +21,8 @@ export interface RepetitionParts {
   readonly clients: ClientService;
   readonly resourceServers: ResourceServerService;
   readonly sealer: Sealer;
+  /** Seconds that an access token lives that is for no API. */
+  readonly accessTokenTtl: number;
 }
 
 /** Seconds for a code; FAPI 2.0 clients have none (FAPI 2.0 Security Profile, section 5.3.2.1). */
@@ -38,7 +39,7 @@ export async function codeGrace(
  * a tenth of its shortest access token's lifetime at most.
  */
 export async function refreshGrace(
-  { clients, resourceServers }: RepetitionParts,
+  { clients, resourceServers, accessTokenTtl: usual }: RepetitionParts,
   { token, family }: Pick<TokenRead, 'token' | 'family'>,
 ): Promise<number> {
   const client = await clients.find(token.clientId);
@@ -48,8 +49,8 @@ export async function refreshGrace(
   const apis = await Promise.all(
     Object.keys(family?.payload.resources ?? {}).map((api) => resourceServers.find(api)),
   );
-  const lifetimes = apis.map((api) => api?.accessTokenTtl ?? ttl.accessToken);
-  const shortest = Math.min(ttl.accessToken, accessTokenTtl ?? Infinity, ...lifetimes);
+  const lifetimes = apis.map((api) => api?.accessTokenTtl ?? usual);
+  const shortest = Math.min(usual, accessTokenTtl ?? Infinity, ...lifetimes);
   return Math.min(most, Math.floor(shortest / UNPROVEN_SHARE));
 }
 
