@@ -27,6 +27,8 @@ const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
   'setup-link': async () => (await import('./cli/setup-link.ts')).setupLinkCommands,
   keys: async () => (await import('./cli/keys.ts')).keyCommands,
   instance: async () => (await import('./cli/instance.ts')).instanceCommands,
+  backup: async () => (await import('./cli/backup.ts')).backupCommands,
+  restore: async () => (await import('./cli/backup.ts')).restoreCommands,
   migrate: async () => (await import('./cli/migrate.ts')).migrateCommands,
   config: async () => (await import('./cli/config.ts')).configCommands,
 };

@@ -54,6 +54,33 @@ export async function openSealer({ config, db, warn }: SealerOptions): Promise<S
   return sealer;
 }
 
+/**
+ * Whether a master key of this installation opens the check of a database: that of a backup.
+ * @throws AppError `master_key_missing`, `master_key_file`
+ */
+export async function opensMasterKeyCheck(
+  config: Pick<Config, 'masterKeys' | 'dataDir'>,
+  check: string,
+): Promise<boolean> {
+  const file = join(config.dataDir, 'master.key');
+  const keys = config.masterKeys ?? (await read(file));
+  if (keys === undefined)
+    throw new AppError(
+      'master_key_missing',
+      `There is no master key, and without the one that sealed it a backup is of no use: set MASTER_KEY, or put ${file} back.`,
+    );
+  return opens(new Sealer(keys), check);
+}
+
+function opens(sealer: Sealer, check: string): boolean {
+  try {
+    sealer.open(Buffer.from(check, 'base64'), checkPlace);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Claims the database for this key where it has none yet; then says whether the key opens what was sealed first. */
 async function isKeyOf({ kysely }: Database, sealer: Sealer): Promise<boolean> {
   const find = () =>
@@ -68,12 +95,7 @@ async function isKeyOf({ kysely }: Database, sealer: Sealer): Promise<boolean> {
       .execute();
     row = await find();
   }
-  try {
-    sealer.open(Buffer.from(row?.value ?? '', 'base64'), checkPlace);
-    return true;
-  } catch {
-    return false;
-  }
+  return opens(sealer, row?.value ?? '');
 }
 
 /** From now on the database is known by the current key alone: done when nothing lies under an earlier one. */

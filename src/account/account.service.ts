@@ -86,6 +86,26 @@ export class AccountService {
       : (await store.findAccount(db, { emailKey: address.key }))?.account;
   }
 
+  /**
+   * The accounts in the order of their email addresses, `limit` at a time: those whose address holds `text`, in whichever
+   * case. `next` is the `after` of the next page, where there is one.
+   */
+  async list(search: {
+    readonly text?: string | undefined;
+    readonly after?: string | undefined;
+    readonly limit: number;
+  }): Promise<{ readonly accounts: readonly Account[]; readonly next: string | undefined }> {
+    const { limit, after } = search;
+    const key = after === undefined ? undefined : readEmail(after);
+    const found = await store.listAccounts(this.#db.kysely, {
+      text: search.text?.normalize('NFKC').toLowerCase(),
+      after: typeof key === 'object' ? key.key : after,
+      limit: limit + 1,
+    });
+    const accounts = found.slice(0, limit);
+    return { accounts, next: found.length > limit ? accounts.at(-1)?.email : undefined };
+  }
+
   /** Mails to the person are in this language from now on, and apps that may know of it are told so (`locale`). */
   setLocale(id: string, locale: string): Promise<void> {
     return store.updateLocale(this.#db.kysely, id, locale);

@@ -223,3 +223,17 @@ export async function lockAccount(db: Db, id: string): Promise<Account | undefin
     .executeTakeFirst();
   return row && toAccount(row);
 }
+
+/** The accounts after this key, in the order of their keys; `text` is looked for in keys and in email addresses as written. */
+export async function listAccounts(
+  db: Db,
+  { text, after, limit }: { text: string | undefined; after: string | undefined; limit: number },
+): Promise<Account[]> {
+  let query = db.selectFrom('accounts').select(columns).orderBy('email_key').limit(limit);
+  if (after !== undefined) query = query.where('email_key', '>', after);
+  if (text !== undefined)
+    query = query.where(
+      sql<boolean>`(position(${text} in email_key) > 0 or position(${text} in lower(email)) > 0)`,
+    );
+  return (await query.execute()).map(toAccount);
+}

@@ -24,6 +24,8 @@ export type AuditType =
   | 'consent.denied'
   | 'consent.granted'
   | 'consent.removed'
+  | 'database.backed_up'
+  | 'database.restored'
   | 'device.code'
   | 'exchange.rule_added'
   | 'exchange.rule_removed'

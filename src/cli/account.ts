@@ -6,6 +6,7 @@ import { AccountRefused, roleSchema } from '../account/account.ts';
 import type { AccountService, CheckedAccount } from '../account/account.service.ts';
 import { AppError } from '../errors.ts';
 import { languageTags } from '../pages/messages.ts';
+import { accountList } from './account-list.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { accountRevocation } from './revocation.ts';
 import { actor } from './session.ts';
@@ -61,6 +62,7 @@ function check(
 }
 
 export const accountCommands: Command[] = [
+  accountList,
   defineCommand({
     words: 'account create',
     summary: 'Creates an account',

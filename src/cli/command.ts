@@ -24,6 +24,8 @@ export interface Command {
   readonly words: string;
   readonly summary: string;
   readonly options: Readonly<Record<string, Option>>;
+  /** A value without a name, which comes to `run` by this one. */
+  readonly argument?: { readonly name: string; readonly value: string; readonly help: string };
   /** Further lines of the help. */
   readonly details?: string;
   /** @throws UsageError, AppError */
@@ -100,8 +102,11 @@ export function parseOptions(
       },
     ]),
   );
-  const { json, help, ...values } = parse(args, options);
+  const { json, help, ...values } = parse(args, options, command.argument?.name);
   if (help !== true) {
+    const { argument } = command;
+    if (argument !== undefined && values[argument.name] === undefined)
+      throw new UsageError(`Missing: ${argument.value}, ${argument.help}`);
     const missing = Object.entries(command.options).filter(
       ([name, option]) => option.required && values[name] === undefined,
     );
@@ -114,10 +119,17 @@ export function parseOptions(
 function parse(
   args: readonly string[],
   options: Record<string, { type: 'boolean' | 'string'; multiple: boolean }>,
+  argument: string | undefined,
 ): Record<string, unknown> {
   try {
-    return { ...parseArgs({ args: [...args], options, strict: true }).values };
+    const allowPositionals = argument !== undefined;
+    const parsed = parseArgs({ args: [...args], options, strict: true, allowPositionals });
+    const [first, ...more] = parsed.positionals;
+    if (more.length > 0) throw new UsageError(`Expected one ${argument}, not several.`);
+    if (argument === undefined || first === undefined) return { ...parsed.values };
+    return { ...parsed.values, [argument]: first };
   } catch (error) {
+    if (error instanceof UsageError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     // The argument itself may be a password that should have come from standard input.
     if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
@@ -133,12 +145,12 @@ const LINE = 100;
 const BESIDE = 34;
 
 /** How a command is called; what does not fit one line goes on below, indented. */
-export function usageLine({ words, options }: Command): string {
+export function usageLine({ words, options, argument }: Command): string {
   const parts = Object.entries(options).map(([name, { value, required, multiple }]) => {
     const written = value === undefined ? `--${name}` : `--${name} ${value}`;
     return required ? `${written}${multiple ? '…' : ''}` : `[${written}]${multiple ? '…' : ''}`;
   });
-  const lines = [`${invocation} ${words}`];
+  const lines = [`${invocation} ${words}${argument === undefined ? '' : ` ${argument.value}`}`];
   for (const part of [...parts, '[--json]']) {
     const longer = `${lines.at(-1)} ${part}`;
     if (longer.length <= LINE) lines[lines.length - 1] = longer;

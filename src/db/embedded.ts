@@ -126,7 +126,7 @@ function checkVersion(place: Place, packageVersion: string): void {
     'embedded_version',
     found === undefined
       ? `The database in ${place.cluster} is gone.`
-      : `The database in ${place.cluster} is PostgreSQL ${found}'s, and the PostgreSQL that comes along is ${expected}. Dump it with the version that wrote it, and restore the dump into a new data folder.`,
+      : `The database in ${place.cluster} is PostgreSQL ${found}'s, and the PostgreSQL that comes along is ${expected}. Back it up with the release that wrote it (npm run -s cli -- backup FILE), and restore that file into a new data folder.`,
   );
 }
 

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url';
 import type { Kysely } from 'kysely';
 import { type Migration, type MigrationProvider, Migrator } from 'kysely/migration';
 import { AppError } from '../errors.ts';
+import type { Db } from './database.ts';
 import type { Schema } from './schema.ts';
 
 const folder = join(import.meta.dirname, '../../migrations');
@@ -53,6 +54,12 @@ export async function migrateUp(db: Kysely<Schema>): Promise<string[]> {
     );
   }
   return results.map((result) => result.migrationName);
+}
+
+/** Runs these migrations, in their order, in the caller's transaction; that they were applied is noted already. */
+export async function applyMigrations(trx: Db, names: readonly string[]): Promise<void> {
+  const migrations = await provider.getMigrations();
+  for (const name of [...names].sort()) await migrations[name]?.up(trx);
 }
 
 /** Every migration this release knows, with the time at which it was applied. */

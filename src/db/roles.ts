@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import type { Database } from './database.ts';
+import type { Database, Db } from './database.ts';
 
 /**
  * What the server role may do with a table, where that is less than all. Events are only added; what is personal of them
@@ -21,30 +21,33 @@ const rightsLock = 0x766f7567;
  * Gives the server role its rights on every table of the schema, and takes away what is more: after the migrations, by
  * the owner. Partitions get none, because rows come to them by their parent. Several processes may call it at once.
  */
-export async function grantToServer(owner: Database, role: string): Promise<void> {
-  await owner.transaction(async (trx) => {
-    await sql`select pg_advisory_xact_lock(${rightsLock})`.execute(trx);
-    const { rows } = await sql<{ name: string; partition: boolean; rights: string | null }>`
-      select c.relname as name, c.relispartition as partition,
-        (select string_agg(lower(a.privilege_type), ', ' order by array_position(
-            array['SELECT', 'INSERT', 'UPDATE', 'DELETE'], a.privilege_type))
-          from aclexplode(c.relacl) a where a.grantee = r.oid) as rights
-      from pg_class c, pg_roles r
-      where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
-        and r.rolname = ${role} and c.relowner <> r.oid`.execute(trx);
-    const to = sql.ref(role);
-    for (const { name, partition, rights } of rows) {
-      const { rights: wanted, columns } = partition
-        ? { rights: '', columns: undefined }
-        : (limited[name] ?? { rights: all, columns: undefined });
-      if ((rights ?? '') === wanted) continue;
-      const table = sql.table(name);
-      if (rights !== null) await sql`revoke all on ${table} from ${to}`.execute(trx);
-      if (wanted !== '') await sql`grant ${sql.raw(wanted)} on ${table} to ${to}`.execute(trx);
-      if (columns !== undefined)
-        await sql`grant ${sql.raw(columns)} on ${table} to ${to}`.execute(trx);
-    }
-  });
+export function grantToServer(owner: Database, role: string): Promise<void> {
+  return owner.transaction((trx) => grantRights(trx, role));
+}
+
+/** The same in the transaction that has made the tables. */
+export async function grantRights(trx: Db, role: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(${rightsLock})`.execute(trx);
+  const { rows } = await sql<{ name: string; partition: boolean; rights: string | null }>`
+    select c.relname as name, c.relispartition as partition,
+      (select string_agg(lower(a.privilege_type), ', ' order by array_position(
+          array['SELECT', 'INSERT', 'UPDATE', 'DELETE'], a.privilege_type))
+        from aclexplode(c.relacl) a where a.grantee = r.oid) as rights
+    from pg_class c, pg_roles r
+    where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+      and r.rolname = ${role} and c.relowner <> r.oid`.execute(trx);
+  const to = sql.ref(role);
+  for (const { name, partition, rights } of rows) {
+    const { rights: wanted, columns } = partition
+      ? { rights: '', columns: undefined }
+      : (limited[name] ?? { rights: all, columns: undefined });
+    if ((rights ?? '') === wanted) continue;
+    const table = sql.table(name);
+    if (rights !== null) await sql`revoke all on ${table} from ${to}`.execute(trx);
+    if (wanted !== '') await sql`grant ${sql.raw(wanted)} on ${table} to ${to}`.execute(trx);
+    if (columns !== undefined)
+      await sql`grant ${sql.raw(columns)} on ${table} to ${to}`.execute(trx);
+  }
 }
 
 /** Who a pool is to the database. */
