@@ -121,7 +121,7 @@ export async function createServer({
   app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy }));
   app.use(takeAliasedProofs(host));
   app.use(securityHeaders(config.issuer));
-  app.use(handleErrors(renderer, logger));
+  app.use(handleErrors(renderer, logger, config.issuer));
   app.use(resourceMetadata(config.issuer, resourceServers));
   app.use(mountAtIssuer(config.issuer));
   app.use(setInteractionId('/userinfo'));

@@ -6,10 +6,12 @@ import { mailWrite } from '../email/email.service.ts';
 import { AppError } from '../errors.ts';
 import { equalBytes, randomToken, sha256 } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
+import { readTypedCode } from '../lib/typed-code.ts';
 import { insertOutbox } from '../outbox/outbox.service.ts';
 import type { Account, AccountInput } from './account.ts';
 import type { AccountService } from './account.service.ts';
 import { verifyEmail } from './account.store.ts';
+import { readEmail } from './email-address.ts';
 import * as links from './link.store.ts';
 import type { Passwords } from './passwords.service.ts';
 
@@ -152,6 +154,21 @@ export class RegistrationService {
     return { email: link.email, pausedFor: link.paused_for };
   }
 
+  /**
+   * Whether a registration waits under `ref` that was made with this email address and password. Limits are consumed
+   * before (`consumePasswordGuess`); an address that has an account already gets the same answer.
+   * @throws AppError `busy` (429)
+   */
+  async isRegistering(ref: string, email: string, password: string): Promise<boolean> {
+    const link = await links.findLink(this.#db.kysely, { idHash: sha256(ref) });
+    if (link === undefined || link.purpose !== 'register' || link.used || link.expired)
+      return false;
+    const typed = readEmail(email);
+    const pending = this.#pending(link);
+    if (typeof typed === 'string' || typed.key !== pending.key) return false;
+    return this.#passwords.verify(pending.passwordHash, password);
+  }
+
   /** Mails a new link and a new code; the old ones die. `sent` is false within the pause; undefined where nothing waits. */
   async resend(ref: string): Promise<{ sent: boolean; pausedFor: number } | undefined> {
     const idHash = sha256(ref);
@@ -224,8 +241,8 @@ export class RegistrationService {
   }
 
   /**
-   * The same by the code from the mail, spaces and dashes aside. Each guess is counted in a commit of its own before it is
-   * looked at; five a mail.
+   * The same by the code from the email, as `readTypedCode` reads it. Each guess is counted in a commit of its own before
+   * it is checked; five for each email.
    */
   async verifyCode(ref: string, code: string, origin: AuditOrigin): Promise<Verification> {
     const idHash = sha256(ref);
@@ -238,8 +255,7 @@ export class RegistrationService {
     }
     const { code_mac: kept } = link;
     const right =
-      kept !== null &&
-      this.#macs(idHash, code.replace(/[\s-]/g, '')).some((mac) => equalBytes(kept, mac));
+      kept !== null && this.#macs(idHash, readTypedCode(code)).some((mac) => equalBytes(kept, mac));
     if (right) return this.#redeem(link.token_hash, origin);
     await noteAudit(this.#db, {
       type: 'account.email_verified',

@@ -11,7 +11,13 @@ import type { Sealer } from '../lib/seal.ts';
 import { insertOutbox } from '../outbox/outbox.service.ts';
 import type { Authenticator, ConfirmedTotp, TotpSecret } from './authenticator.ts';
 import * as store from './authenticator.store.ts';
-import { findStep, newRecoveryCode, newTotpSecret, normalizeRecoveryCode } from './totp.ts';
+import {
+  findLateStep,
+  findStep,
+  newRecoveryCode,
+  newTotpSecret,
+  normalizeRecoveryCode,
+} from './totp.ts';
 
 const RECOVERY_CODES = 10;
 /** Characters (code points) of a device's name. */
@@ -103,13 +109,32 @@ export class AuthenticatorService {
     return undefined;
   }
 
+  /**
+   * Whether a code that `verifyTotp` refused was right within the last five minutes, as from a phone whose clock is slow.
+   * A code that was used, or is older than one that was, is not told apart from a wrong one. The caller has counted the
+   * guess.
+   */
+  async isLateCode(accountId: string, code: string): Promise<boolean> {
+    for (const seed of await store.listTotpSeeds(this.#db.kysely, accountId)) {
+      const secret = this.#sealer.open(seed.secret_sealed, `authenticators:${seed.id}`).toString();
+      const step = await findLateStep(secret, code);
+      if (step !== undefined && step > seed.last_used_step) return true;
+    }
+    return false;
+  }
+
+  /** The same for a seed that is being enrolled. */
+  async isLateFor(secret: string, code: string): Promise<boolean> {
+    return (await findLateStep(secret, code)) !== undefined;
+  }
+
   /** Ten codes of 80 bits, in groups of four. Nothing keeps them but the caller, until they are stored. */
   newRecoveryCodes(): string[] {
     return Array.from({ length: RECOVERY_CODES }, newRecoveryCode);
   }
 
   /**
-   * Puts the codes in the place of all earlier ones, in the transaction; only their hashes are kept. A mail tells the owner.
+   * Replaces the recovery codes, in the transaction; only their hashes are kept. An email tells the owner.
    * @throws AppError `unknown_account` (404)
    */
   async storeRecoveryCodes(
@@ -119,14 +144,15 @@ export class AuthenticatorService {
     origin: AuditOrigin,
   ): Promise<void> {
     const { email, locale } = await this.#hold(db, accountId);
-    await store.replaceRecoveryCodes(db, accountId, codes.map(hashRecoveryCode));
+    const replaced = await store.replaceRecoveryCodes(db, accountId, codes.map(hashRecoveryCode));
     await writeAudit(db, {
       type: 'recovery_codes.generated',
       outcome: 'success',
       accountId,
       ...origin,
     });
-    await this.#tell(db, { template: 'recovery_codes_regenerated', to: email, locale, at: now() });
+    const about = { to: email, locale, at: now(), replaced };
+    await this.#tell(db, { template: 'recovery_codes_regenerated', ...about });
   }
 
   /**

@@ -22,10 +22,10 @@ export async function listAuthenticators(db: Db, accountId: string): Promise<Aut
 export function listTotpSeeds(
   db: Db,
   accountId: string,
-): Promise<{ id: string; secret_sealed: Buffer }[]> {
+): Promise<{ id: string; secret_sealed: Buffer; last_used_step: number }[]> {
   return db
     .selectFrom('authenticators')
-    .select(['id', 'secret_sealed'])
+    .select(['id', 'secret_sealed', 'last_used_step'])
     .where('account_id', '=', accountId)
     .where('kind', '=', 'totp')
     .orderBy('created_at')
@@ -84,17 +84,21 @@ export async function deleteFactors(db: Db, accountId: string): Promise<number> 
   return Number(result.numDeletedRows);
 }
 
-/** Puts the codes in the place of all earlier ones. */
+/** Replaces all codes of the account; gives whether there were any. */
 export async function replaceRecoveryCodes(
   db: Db,
   accountId: string,
   hashes: readonly Buffer[],
-): Promise<void> {
-  await db.deleteFrom('recovery_codes').where('account_id', '=', accountId).execute();
+): Promise<boolean> {
+  const { numDeletedRows } = await db
+    .deleteFrom('recovery_codes')
+    .where('account_id', '=', accountId)
+    .executeTakeFirst();
   await db
     .insertInto('recovery_codes')
     .values(hashes.map((hash) => ({ account_id: accountId, code_hash: hash, used_at: null })))
     .execute();
+  return numDeletedRows > 0n;
 }
 
 /** Uses a code up; of several who show it at once, one gets true. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { writeScopeWords } from '../resource-server/resource-server.ts';
 import { type Command, defineCommand, table } from './command.ts';
 
 export const apiList: Command = defineCommand({
@@ -21,7 +22,11 @@ export const apiList: Command = defineCommand({
           token_typ: api.tokenTyp,
           signing_alg: api.signingAlg,
           access_token_ttl: api.accessTokenTtl,
-          scopes: [...api.scopes].map(([scope, description]) => ({ scope, description })),
+          scopes: [...api.scopes].map(([scope, { verb, description }]) => ({
+            scope,
+            verb: verb ?? null,
+            description,
+          })),
           open_scopes: [...api.openScopes],
           introspection: { client_id: clientIdOf(api.id) ?? null },
         })),
@@ -43,9 +48,9 @@ export const apiList: Command = defineCommand({
                       : 'opaque',
                   ],
                   ['live for', `${api.accessTokenTtl} s`],
-                  ...[...api.scopes].map(([scope, description], at) => [
+                  ...[...api.scopes].map(([scope, words], at) => [
                     at === 0 ? 'scopes' : '',
-                    description === '' ? scope : `${scope}=${description}`,
+                    writeScopeWords({ scope, ...words }),
                   ]),
                   ...(api.openScopes.size === 0
                     ? []

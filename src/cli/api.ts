@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { createIntrospectionClient } from '../client/client.service.ts';
 import {
   newResourceServerSchema,
+  previewScopeWords,
   resourceServerChangesSchema,
+  scopeWordsSchema,
   signingAlgs,
 } from '../resource-server/resource-server.ts';
 import { apiDelete } from './api-delete.ts';
@@ -30,7 +32,7 @@ const createInput = z
   .object({
     identifier,
     name,
-    scope: z.preprocess((texts) => (texts as string[]).map(readScope), scopes),
+    scope: z.array(scopeWordsSchema).pipe(scopes),
     'open-scopes': openWords.pipe(openScopes),
     'token-format': tokenFormat,
     'token-typ': tokenTyp,
@@ -52,7 +54,7 @@ const changesInput = z
   .object({
     identifier,
     name: changed.name,
-    scope: z.preprocess((texts) => (texts as string[] | undefined)?.map(readScope), changed.scopes),
+    scope: z.array(scopeWordsSchema).optional().pipe(changed.scopes),
     'remove-scope': changed.removedScopes,
     'open-scopes': openWords.pipe(changed.openScopes),
     'token-format': changed.tokenFormat,
@@ -95,11 +97,17 @@ const tokenOptions = {
   },
 } as const;
 
-/** `scope`, or `scope=the words that people read`. */
-function readScope(text: string): { scope: string; description: string } {
-  const [, scope = text, description = ''] = /^([^=]*)=(.*)$/s.exec(text) ?? [];
-  return { scope, description };
-}
+type Preview = ReturnType<typeof previewScopeWords>;
+
+const asJson = (preview: Preview) =>
+  preview.map(({ scope, verb, words }) => ({ scope, reads: `${verb} ${words}` }));
+
+/** How the consent page will read, for the API team to check its words. */
+const asRows = (preview: Preview, api: string) => [
+  `On the consent page, an app that asks for these scopes "will be able to", in ${api}:`,
+  '',
+  ...table(preview.map(({ verb, words, missing }) => [verb, words, missing])),
+];
 
 export const apiCommands: Command[] = [
   apiList,
@@ -117,7 +125,7 @@ export const apiCommands: Command[] = [
         value: 'S',
         required: true,
         multiple: true,
-        help: 'a scope, as in read or "read=See your invoices", with the words that people read',
+        help: 'a scope, with the verb and the words that users read: "invoices:read=see: your invoices"',
       },
       ...tokenOptions,
     },
@@ -130,6 +138,7 @@ export const apiCommands: Command[] = [
         actor,
         (db, apiId) => createIntrospectionClient(db, apiId, input.name),
       );
+      const preview = previewScopeWords(input.scopes);
       return {
         json: {
           id,
@@ -137,6 +146,7 @@ export const apiCommands: Command[] = [
             client_id: credentials.clientId,
             client_secret: credentials.clientSecret,
           },
+          consent: asJson(preview),
         },
         text: [
           `The API ${input.name} was created.`,
@@ -148,7 +158,9 @@ export const apiCommands: Command[] = [
             ['client secret', credentials.clientSecret],
           ]),
           '',
-          'The API introspects tokens as this client. The secret is shown this once: only its hash is kept.',
+          'The API introspects tokens with these credentials. The secret is shown only once: the server keeps its hash.',
+          '',
+          ...asRows(preview, input.name),
         ].join('\n'),
       };
     },
@@ -175,9 +187,16 @@ export const apiCommands: Command[] = [
     async run(input, session) {
       somethingToChange(input.changes);
       await (await session.resourceServers()).update(input.identifier, input.changes, actor);
+      const preview = previewScopeWords(input.changes.scopes ?? []);
       return {
-        json: { identifier: input.identifier },
-        text: `The API ${input.identifier} was changed. Tokens that carry a scope which is gone end now; others stay as they are until they expire.`,
+        json: {
+          identifier: input.identifier,
+          ...(preview.length === 0 ? {} : { consent: asJson(preview) }),
+        },
+        text: [
+          `The API ${input.identifier} was changed. Tokens with a removed scope end now; others stay as they are until they expire.`,
+          ...(preview.length === 0 ? [] : ['', ...asRows(preview, input.identifier)]),
+        ].join('\n'),
       };
     },
   }),

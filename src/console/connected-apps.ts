@@ -3,7 +3,8 @@ import type { Consent } from '../consent/consent.ts';
 import type { ConnectedApp } from '../pages/pages.ts';
 import { toApp } from '../oidc/apps.ts';
 import { asAsked, identityClaims } from '../oidc/authorization/claims.ts';
-import { kindOfScope, type ResourceServer } from '../resource-server/resource-server.ts';
+import { showScope } from '../oidc/shown.ts';
+import type { ResourceServer } from '../resource-server/resource-server.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
 
 /** What an account has allowed, app by app, as its page shows it. */
@@ -27,6 +28,7 @@ export async function listConnectedApps(
           since: consent.createdAt,
           lastUsed: consent.lastUsedAt,
           claims: claimsOf(consent),
+          withheld: withheldOf(consent),
           scopes: open.flatMap((api) => scopesOf(api, consent)),
           details: detailsOf(apis, consent),
           stay: consent.granted.scopes.includes('offline_access'),
@@ -42,7 +44,7 @@ export async function listConnectedApps(
   return apps.flat();
 }
 
-/** Claims of whole scopes, as far as they were not turned down, and those that were allowed singly. */
+/** Claims of whole scopes that were not declined, and claims that were allowed singly. */
 function claimsOf({ granted, rejected }: Consent): { name: string }[] {
   const ofScopes = granted.scopes.flatMap(
     (scope) => identityClaims[scope as keyof typeof identityClaims] ?? [],
@@ -52,6 +54,10 @@ function claimsOf({ granted, rejected }: Consent): { name: string }[] {
   if (rejected.claims.includes('email')) names.delete('preferred_username');
   return asAsked(names);
 }
+
+/** What the app asked for and the user declined. */
+const withheldOf = ({ granted, rejected }: Consent): { name: string }[] =>
+  asAsked(new Set(rejected.claims.filter((name) => !granted.claims.includes(name))));
 
 /** What is not asked again, as far as its type is still there to say it. */
 function detailsOf(apis: readonly ResourceServer[], { granted }: Consent): ConnectedApp['details'] {
@@ -66,9 +72,5 @@ function detailsOf(apis: readonly ResourceServer[], { granted }: Consent): Conne
 
 function scopesOf(api: ResourceServer, { granted }: Consent): ConnectedApp['scopes'] {
   const scopes = granted.resources[api.identifier] ?? [];
-  // One that the API has given up is named as it was.
-  return scopes.map((scope) => ({
-    kind: kindOfScope(scope),
-    words: api.scopes.get(scope) || scope,
-  }));
+  return scopes.map((scope) => showScope(api, scope));
 }

@@ -7,8 +7,8 @@ import type { Console } from '../oidc/console-clients.ts';
 import { findMissing, type SignInOptions } from './require-session.ts';
 
 /**
- * Where the authorization endpoint sends the browser back to. It goes on to where it was going only if it began there
- * and has what was missing: otherwise a page says so, so that nobody is sent round in circles.
+ * The redirect URI of a console. The browser continues to its page only if it started there and now has what was
+ * missing; otherwise a page says so, and there is no redirect loop.
  */
 export function createSignedIn(
   {
@@ -43,12 +43,10 @@ export function createSignedIn(
     const session = await findBrowserSession(engine.provider, ctx);
     const missing = findMissing(session, begun, requireSecondFactor);
     if (error !== undefined || (missing !== undefined && missing.acr === begun.acr)) {
-      // Who stopped only what a page wanted besides is still signed in.
-      const way =
-        findMissing(session, {}, requireSecondFactor) === undefined
-          ? { homeUrl: home }
-          : { startUrl: home };
-      return stop(ctx, 'sign-in-stopped', 403, way);
+      // A user who stopped only what a page wanted besides is still signed in.
+      return findMissing(session, {}, requireSecondFactor) === undefined
+        ? stop(ctx, 'step-stopped', 403, { homeUrl: home })
+        : stop(ctx, 'sign-in-stopped', 403);
     }
     // More may be missing than was asked for (the account that signed in must have a second factor): that is asked for there.
     ctx.set('Cache-Control', 'no-store');

@@ -80,6 +80,7 @@ export interface DetailTypesTable {
 export interface ResourceServerScopesTable {
   resource_server_id: string;
   scope: string;
+  verb: Generated<string | null>;
   description: string;
   position: number;
   open: Generated<boolean>;

@@ -22,7 +22,14 @@ export const mailSchema = z.discriminatedUnion('template', [
   z.object({ template: z.literal('registration_attempt'), to, locale }),
   z.object({ template: z.literal('second_factor_added'), to, locale, device: z.string(), at }),
   z.object({ template: z.literal('second_factor_reset'), to, locale, at }),
-  z.object({ template: z.literal('recovery_codes_regenerated'), to, locale, at }),
+  /** `replaced`: there were codes before, which no longer work; rows of an older release don't say. */
+  z.object({
+    template: z.literal('recovery_codes_regenerated'),
+    to,
+    locale,
+    at,
+    replaced: z.boolean().optional(),
+  }),
   z.object({ template: z.literal('administrator_created'), to, locale }),
   /** An app asks the person for an answer (CIBA): a link that lives until `until`. */
   z.object({

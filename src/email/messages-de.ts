@@ -1,12 +1,12 @@
 import type { MailMessages } from './messages-en.ts';
 
-/** Every word of every mail, in German. */
+/** Every word of every email, in German. */
 export const de: MailMessages = {
   greeting: 'Guten Tag,',
   signature: (brand) => brand,
-  notYou:
-    'Waren Sie das nicht, dann kennt vielleicht jemand Ihr Passwort: Melden Sie sich an, ändern Sie es, und sagen Sie es den Betreibern dieses Dienstes.',
-  when: (date) => `Das geschah am ${date}.`,
+  notYou: (brand) =>
+    `Waren Sie das nicht? Dann kennt vielleicht jemand Ihr Passwort. Wenden Sie sich sofort an das Team von ${brand}: Es kann Ihr Konto sperren.`,
+  when: (date) => `Das war am ${date}.`,
   moment: (at) => {
     const date = new Intl.DateTimeFormat('de-DE', { dateStyle: 'long', timeZone: 'UTC' }).format(
       at,
@@ -16,53 +16,58 @@ export const de: MailMessages = {
 
   verifyEmail: {
     subject: (brand) => `Bestätigen Sie Ihre E-Mail-Adresse für ${brand}`,
-    lead: 'Öffnen Sie diesen Link, um Ihre Adresse zu bestätigen:',
-    code: (code) => `Oder geben Sie diesen Code dort ein, wo Sie danach gefragt werden: ${code}`,
-    until: 'Beides gilt einmal und einen Tag lang, oder bis Sie eine neuere E-Mail bekommen.',
+    lead: 'Öffnen Sie diesen Link, um Ihre E-Mail-Adresse zu bestätigen:',
+    code: (code) => `Oder geben Sie diesen Code dort ein, wo Sie sich registriert haben: ${code}`,
+    until:
+      'Link und Code gelten einmal und laufen nach 24 Stunden ab. Eine neuere E-Mail ersetzt sie.',
     ignore:
-      'Haben Sie nicht darum gebeten? Dann tun Sie nichts, und geben Sie dies nicht weiter: Vielleicht hat jemand die eigene Adresse falsch getippt.',
+      'Haben Sie das nicht angefordert? Dann ignorieren Sie diese E-Mail, und geben Sie den Code niemandem.',
   },
   registrationAttempt: {
     subject: (brand) => `Sie haben schon ein Konto bei ${brand}`,
     lead: (brand) =>
-      `Jemand wollte bei ${brand} ein Konto für diese Adresse anlegen. Sie haben schon eines, darum hat sich nichts geändert.`,
-    signIn: 'Waren Sie es, dann melden Sie sich mit Ihrem Passwort an:',
-    ignore: 'Waren Sie es nicht, dann brauchen Sie nichts zu tun.',
+      `Jemand wollte mit dieser E-Mail-Adresse ein Konto bei ${brand} anlegen. Sie haben schon eines. Es hat sich nichts geändert.`,
+    signIn: 'Waren Sie das? Dann melden Sie sich mit Ihrem bisherigen Passwort an:',
+    ignore: 'Waren Sie es nicht? Dann ignorieren Sie diese E-Mail.',
   },
   secondFactorAdded: {
-    subject: (brand) => `Eine Authenticator-App ist zu Ihrem Konto bei ${brand} hinzugekommen`,
+    subject: (brand) => `Neue Authenticator-App für Ihr Konto bei ${brand}`,
     lead: (device) =>
-      `Von nun an brauchen Sie zum Anmelden einen Code aus der Authenticator-App „${device}“.`,
+      `Ab jetzt brauchen Sie zum Anmelden einen Code aus der Authenticator-App „${device}“.`,
   },
   secondFactorReset: {
-    subject: (brand) => `Der zweite Faktor Ihres Kontos bei ${brand} wurde entfernt`,
-    lead: 'Ihre Authenticator-Apps und Notfallcodes gelten nicht mehr, und Sie wurden überall abgemeldet. Melden Sie sich an, um alles neu einzurichten:',
-    notYou: 'Haben Sie nicht darum gebeten, dann sagen Sie es den Betreibern dieses Dienstes.',
+    subject: (brand) => `Der zweite Faktor Ihres Kontos bei ${brand} wurde zurückgesetzt`,
+    lead: 'Ihre Authenticator-Apps und Notfallcodes gelten nicht mehr, und Sie wurden überall abgemeldet. In Ihrem Konto können Sie wieder eine Authenticator-App einrichten:',
+    notYou: (brand) =>
+      `Haben Sie das nicht veranlasst? Dann wenden Sie sich sofort an das Team von ${brand}.`,
   },
   recoveryCodesRegenerated: {
     subject: (brand) => `Neue Notfallcodes für Ihr Konto bei ${brand}`,
-    lead: 'Sie haben zehn neue Notfallcodes. Die früheren gelten nicht mehr.',
+    first:
+      'Sie haben jetzt zehn Notfallcodes. Mit jedem können Sie sich einmal anmelden, wenn Ihr Telefon verloren geht.',
+    replaced: 'Sie haben zehn neue Notfallcodes. Die früheren gelten nicht mehr.',
+    either: 'Sie haben zehn neue Notfallcodes. Frühere Codes gelten nicht mehr.',
   },
   tokenReplayed: {
     subject: (app, brand) => `${app} wurde von Ihrem Konto bei ${brand} abgemeldet`,
     lead: (app) =>
-      `Die App „${app}“ war mit einem Schlüssel, der nur einmal gilt, bei Ihrem Konto angemeldet, und dieser Schlüssel wurde ein zweites Mal benutzt. Vielleicht hat ihn jemand kopiert. Vielleicht war es auch die App selbst, aus Versehen.`,
-    done: 'Wir haben die App dort abgemeldet, woher der Schlüssel war. Niemand kann damit Ihr Konto noch nutzen. Ihr Passwort und Ihre anderen Geräte sind nicht betroffen.',
-    next: (app) =>
-      `Wollen Sie „${app}“ weiter nutzen, dann melden Sie sich dort einfach wieder an.`,
+      `Ein Einmalschlüssel, mit dem „${app}“ an Ihrem Konto angemeldet bleibt, wurde zweimal benutzt. Vielleicht hat ihn jemand kopiert, vielleicht hat ihn die App versehentlich doppelt benutzt.`,
+    done: 'Zur Sicherheit haben wir die App dort abgemeldet, wo der Schlüssel benutzt wurde. Er gilt nicht mehr. Ihr Passwort und Ihre anderen Geräte sind nicht betroffen.',
+    next: (app) => `Wenn Sie „${app}“ weiter nutzen möchten, melden Sie sich dort wieder an.`,
     again:
-      'Bekommen Sie diese E-Mail noch einmal, dann sagen Sie es den Anbietern der App. Kennen Sie die App nicht, dann entfernen Sie sie aus Ihrem Konto:',
+      'Kommt diese E-Mail noch einmal, dann melden Sie es den Entwicklern der App. Kennen Sie die App nicht, dann entfernen Sie sie aus Ihrem Konto:',
   },
   asked: {
-    subject: (app) => `${app} bittet um Ihre Antwort`,
+    subject: (app) => `${app} braucht Ihre Antwort`,
     lead: (app, brand) =>
-      `Die App „${app}“ bittet Sie, etwas mit Ihrem Konto bei ${brand} zu bestätigen. Hier sehen Sie, was es ist, und antworten:`,
-    until: (date) => `Der Link gilt bis ${date}. Sie werden gebeten, sich anzumelden.`,
+      `Die App „${app}“ bittet Sie, etwas mit Ihrem Konto bei ${brand} zu bestätigen. Öffnen Sie diesen Link, um die Anfrage zu sehen und zu beantworten:`,
+    until: (date) => `Der Link gilt bis zum ${date}. Vielleicht müssen Sie sich vorher anmelden.`,
     ignore:
-      'Haben Sie das nicht selbst begonnen, dann antworten Sie „Nicht erlauben“, oder tun Sie nichts. Niemand, der Sie anruft oder Ihnen schreibt, braucht Ihre Erlaubnis.',
+      'Haben Sie das nicht selbst gestartet? Dann wählen Sie „Nicht erlauben“, oder ignorieren Sie diese E-Mail. Der Support bittet Sie nie um diese Erlaubnis.',
   },
   administratorCreated: {
-    subject: (brand) => `Sie verwalten jetzt ${brand}`,
-    lead: (brand) => `Ihr Konto hat Verwaltungsrechte bei ${brand}. Melden Sie sich hier an:`,
+    subject: (brand) => `Sie haben Administratorrechte bei ${brand}`,
+    lead: (brand) =>
+      `Ihr Konto hat jetzt Administratorrechte bei ${brand}. Melden Sie sich hier an:`,
   },
 };

@@ -1,25 +1,25 @@
 import type { Letter, Mail } from './email.ts';
 import { mailMessagesFor } from './messages.ts';
 
-/** Whose mails they are. Links are made from the configured issuer alone, never from what a request said. */
+/** The sender. Links use only the configured issuer, never anything that a request said. */
 export interface MailBrand {
   readonly name: string;
   readonly issuer: string;
 }
 
-/** The page behind the link of a verification mail. */
+/** The page behind the link of a verification email. */
 function verifyEmailUrl(issuer: string, token: string): string {
   return `${issuer}/verify-email/${token}`;
 }
 
-/** The page behind the link of a mail in which an app asks for an answer. */
+/** The page behind the link of an email in which an app asks for an answer. */
 function askedUrl(issuer: string, token: string): string {
   return `${issuer}/asked/${token}`;
 }
 
 type Written = Pick<Letter, 'subject' | 'text'>;
 
-/** The words of a mail, in its reader's language: plain text, with each link on a line of its own. */
+/** The words of an email, in its reader's language: plain text, with each link on its own line. */
 export function renderMail(mail: Mail, brand: MailBrand): Written {
   const m = mailMessagesFor(mail.locale);
   const write = (subject: string, paragraphs: readonly string[]): Written => ({
@@ -47,7 +47,7 @@ export function renderMail(mail: Mail, brand: MailBrand): Written {
       return write(subject(brand.name), [
         lead(oneLine(mail.device)),
         m.when(m.moment(new Date(mail.at))),
-        m.notYou,
+        m.notYou(brand.name),
       ]);
     }
     case 'second_factor_reset': {
@@ -56,12 +56,17 @@ export function renderMail(mail: Mail, brand: MailBrand): Written {
         lead,
         account,
         m.when(m.moment(new Date(mail.at))),
-        notYou,
+        notYou(brand.name),
       ]);
     }
     case 'recovery_codes_regenerated': {
-      const { subject, lead } = m.recoveryCodesRegenerated;
-      return write(subject(brand.name), [lead, m.when(m.moment(new Date(mail.at))), m.notYou]);
+      const { subject, first, replaced, either } = m.recoveryCodesRegenerated;
+      const lead = { true: replaced, false: first, undefined: either }[String(mail.replaced)];
+      return write(subject(brand.name), [
+        lead ?? either,
+        m.when(m.moment(new Date(mail.at))),
+        m.notYou(brand.name),
+      ]);
     }
     case 'token_replayed': {
       const { subject, lead, done, next, again } = m.tokenReplayed;

@@ -6,10 +6,11 @@ import type { ErrorKind } from '../pages/pages.ts';
 import type { Renderer } from '../pages/render.ts';
 import { renderPage } from '../pages/render-page.ts';
 
-/** The page that fits an error of ours; those that no page was made for are told by their status. */
+/** The page for an error of ours; an error without an entry here gets its page by its status. */
 const kinds: Record<string, ErrorKind> = {
   cross_site: 'forged',
   interaction_expired: 'expired',
+  interaction_finished: 'finished',
   other_browser: 'other-browser',
   invalid_request_uri: 'app-request',
 };
@@ -33,7 +34,7 @@ function kindOf(error: AppError): ErrorKind {
   }
 }
 
-/** Turns whatever was thrown into an error of ours; what is not known is ours to mend, and tells nothing. */
+/** Turns whatever was thrown into an error of ours. An unknown one is a server error, and says nothing about its cause. */
 function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (isUnavailable(error)) return unavailable(error);
@@ -51,7 +52,7 @@ function toAppError(error: unknown): AppError {
   );
 }
 
-/** Where a reader can go on from an error page: set in `ctx.state.ways` by those who know. Such paths are read by people alone. */
+/** Where a user can go on from an error page. A middleware sets it in `ctx.state.ways`, on paths that only browsers use. */
 export interface Ways {
   readonly startUrl?: string | undefined;
   readonly homeUrl?: string | undefined;
@@ -76,7 +77,11 @@ function oauthError({ status }: AppError): string {
  * Answers with the error in the form that its reader expects: a page for browsers, an OAuth error where OAuth is spoken
  * (`ctx.state.oauth`), an RFC 9457 problem for other programs.
  */
-function answerError(ctx: Context, renderer: Renderer, error: AppError): void {
+function answerError(
+  ctx: Context,
+  { renderer, homeUrl }: { renderer: Renderer; homeUrl: string },
+  error: AppError,
+): void {
   for (const header of ['Set-Cookie', 'Location', 'ETag', 'Content-Length']) ctx.remove(header);
   if (error.retryAfter !== undefined) ctx.set('Retry-After', String(error.retryAfter));
   // Nobody waits for the rest of the body.
@@ -99,10 +104,11 @@ function answerError(ctx: Context, renderer: Renderer, error: AppError): void {
         requestId: ctx.state.requestId,
         at: new Date(),
         retryAfter: error.retryAfter,
+        retry: ctx.method === 'GET' && ['unavailable', 'ours', 'too-many'].includes(kindOf(error)),
         ...(kindOf(error) === 'app-request'
           ? { oauth: { error: error.code, description: title } }
           : {}),
-        ...ways,
+        ...(ways ?? { homeUrl }),
       },
       { status: error.status },
     );
@@ -120,7 +126,7 @@ function answerError(ctx: Context, renderer: Renderer, error: AppError): void {
 }
 
 /** The one handler of what is thrown on our side of the engine. */
-export function handleErrors(renderer: Renderer, logger: Logger): Middleware {
+export function handleErrors(renderer: Renderer, logger: Logger, issuer: string): Middleware {
   return async (ctx, next) => {
     try {
       await next();
@@ -133,7 +139,7 @@ export function handleErrors(renderer: Renderer, logger: Logger): Middleware {
           { err: error, cause: error.cause, requestId: ctx.state.requestId },
           'request failed',
         );
-      answerError(ctx, renderer, error);
+      answerError(ctx, { renderer, homeUrl: `${issuer}/account` }, error);
     }
   };
 }

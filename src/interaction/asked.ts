@@ -7,19 +7,14 @@ import type {
   ConsentStay,
   Pages,
 } from '../pages/pages.ts';
-import {
-  asAsked,
-  type ClaimValue,
-  claimsOf,
-  identityClaims,
-} from '../oidc/authorization/claims.ts';
+import { asAsked, claimsOf, identityClaims } from '../oidc/authorization/claims.ts';
 import { mayAskFor, readDetails } from '../oidc/authorization/details.ts';
+import { groupOf, type ShownScope, showScope, shownValue } from '../oidc/shown.ts';
 import { nameOfDetail } from '../oidc/authorization/granted-details.ts';
 import type { AccountRecord, ConsentRecord } from '../unit-of-work/records.ts';
 import {
   type AuthorizationDetail,
   type DetailType,
-  kindOfScope,
   type ResourceServer,
 } from '../resource-server/resource-server.ts';
 
@@ -43,7 +38,7 @@ interface AskedDetail {
 const stay = 'offline_access';
 /** About the sign-in itself: they tell nothing about the person that the app does not learn anyway. */
 const ofTheSignIn = new Set(['sub', 'sid', 'auth_time', 'acr', 'amr', 'iss']);
-/** What says most about the person comes first. */
+/** What says most about the user comes first. */
 const personal = ['locale', 'email_verified', 'groups', 'preferred_username', 'email', 'name'];
 const weight = (claim: string) => personal.indexOf(claim);
 const known = new Set(Object.values(identityClaims).flat());
@@ -139,7 +134,7 @@ export function makeQuestion(
   for (const name of asked.claims.keys()) if (isNew('claims', name)) names.add(name);
   const values = claimsOf(account);
   const several = asked.apis.length > 1;
-  const apiScopes = new Map<string, { identifier: string; scope: string; words: string }>();
+  const apiScopes = new Map<string, { identifier: string; scope: string; shown: ShownScope }>();
   for (const { server, scopes } of asked.apis) {
     const { identifier } = server;
     for (const scope of scopes) {
@@ -151,7 +146,7 @@ export function makeQuestion(
       apiScopes.set(several ? `${scope} ${identifier}` : scope, {
         identifier,
         scope,
-        words: server.scopes.get(scope) || scope,
+        shown: showScope(server, scope),
       });
     }
   }
@@ -173,14 +168,14 @@ export function makeQuestion(
       .map(({ name, asUsername }) => ({
         name,
         asUsername,
-        value: shown(values[name], name),
+        group: groupOf(name),
+        value: shownValue(name, values[name]),
         optional: !asked.claims.get(name)?.essential,
         checked: true,
       })),
     scopes: [...apiScopes].map(([value, one]) => ({
       value,
-      kind: kindOfScope(one.scope),
-      words: one.words,
+      ...one.shown,
       optional: true,
       checked: true,
     })),
@@ -251,16 +246,6 @@ export function readAnswer(
   return { allowed, denied, details: details.map(({ detail }) => detail) };
 }
 
-/** As a person reads the value that the app would get. */
-function shown(value: ClaimValue | undefined, name: string): string | undefined {
-  if (value === undefined) return undefined;
-  if (Array.isArray(value)) return value.length === 0 ? undefined : value.join(', ');
-  if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  return name === 'updated_at'
-    ? new Date(Number(value) * 1000).toISOString().slice(0, 16).replace('T', ' ').concat(' UTC')
-    : String(value);
-}
-
 /** Of what is asked for, what was allowed before. */
 function alreadyOf(
   asked: Asked,
@@ -274,7 +259,7 @@ function alreadyOf(
   const scopes = asked.apis.flatMap(({ server, scopes }) =>
     scopes
       .filter((scope) => granted.resources[server.identifier]?.includes(scope))
-      .map((scope) => ({ kind: kindOfScope(scope), words: server.scopes.get(scope) || scope })),
+      .map((scope) => showScope(server, scope)),
   );
   return {
     claims: asAsked(new Set([...names].filter((name) => granted.claims.includes(name)))),

@@ -163,7 +163,8 @@ export function createConsentStep(parts: InteractionParts) {
       });
       const loaded = await load(visit);
       const isOther = form.shown !== undefined && form.shown !== nameOfShown(loaded.client);
-      if (form.decision === undefined) await show(visit, loaded, 'undecided');
+      const asPosted = { ...loaded, question: tickAs(loaded.question, form) };
+      if (form.decision === undefined) await show(visit, asPosted, 'undecided');
       else if (form.decision === 'allow' && isOther) await show(visit, loaded, 'changed');
       else await decide(visit, loaded, form);
     },
@@ -173,6 +174,21 @@ export function createConsentStep(parts: InteractionParts) {
 /** A name of what is shown of a client: another one as soon as it changes. */
 const nameOfShown = (client: Client) =>
   sha256(canonicalJson(shownOf(client))).toString('base64url');
+
+/** The question with the boxes as they were posted. */
+function tickAs(
+  question: Question,
+  { claim, scope, detail }: z.output<typeof formSchema>,
+): Question {
+  const { claims, scopes, details, stay } = question;
+  return {
+    ...question,
+    claims: claims.map((one) => ({ ...one, checked: claim.includes(one.name) })),
+    scopes: scopes.map((one) => ({ ...one, checked: scope.includes(one.value) })),
+    details: details.map((one) => ({ ...one, checked: detail.includes(one.value) })),
+    stay: stay && { ...stay, checked: scope.includes('offline_access') },
+  };
+}
 
 const askedEachTime = ({ details }: Asked): Asked => ({
   scopes: [],

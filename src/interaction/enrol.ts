@@ -6,6 +6,7 @@ import { renderPage } from '../pages/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { readCode } from './fields.ts';
+import { finishWithError } from './finish.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { type SealedPart, sealedPlace } from './progress.ts';
@@ -59,6 +60,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
       action: `${visit.base}/enrol`,
       app: visit.app,
       account: { email: account.email, switchUrl: switchUrl(visit) },
+      reason: steps.enrolReason(visit, account),
       otpauthUri: uri,
       secret,
       ...shown,
@@ -73,6 +75,8 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
 
   async function submitEnrol(standing: Standing, fields: URLSearchParams): Promise<void> {
     const { visit } = standing;
+    if (fields.get('later') === 'yes')
+      return finishWithError(visit, 'access_denied', 'the user did not set up a second factor');
     const guess = factorGuess(parts, standing);
     const device = deviceName.parse(fields.get('device_name'));
     const invalid =
@@ -88,8 +92,11 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
       (retryAfter) => showEnrol(standing, { deviceName: device, problem: 'too-many', retryAfter }),
     );
     if (confirmed === limited) return undefined;
-    if (confirmed === undefined)
-      return showEnrol(standing, { deviceName: device, problem: 'wrong-code' });
+    if (confirmed === undefined) {
+      const isLate = await authenticators.isLateFor(secret, readCode(fields));
+      const problem = isLate ? 'late-code' : 'wrong-code';
+      return showEnrol(standing, { deviceName: device, problem });
+    }
     await limits.forgiveFactorGuess(guess);
     enrol(standing, confirmed, device);
     return redirect(visit.ctx, visit.base);

@@ -10,15 +10,18 @@ import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import type { InteractionParts } from './parts.ts';
 import { findPolled } from './polled.ts';
+import { rememberFinish } from './restart.ts';
 import { type Interaction, redirect, type Visit } from './visit.ts';
 
 type Result = NonNullable<Interaction['result']>;
 
 /** Ends the interaction: the result is written with the request's commit, and the browser goes on to the engine. */
-async function finish({ ctx, interaction }: Visit, result: Result): Promise<void> {
+async function finish(visit: Visit, result: Result): Promise<void> {
+  const { ctx, interaction } = visit;
   interaction.result = result;
   // What `interactionResult` does, on the interaction that this request has loaded.
   await interaction.persist();
+  rememberFinish(visit);
   redirect(ctx, interaction.returnTo);
 }
 

@@ -8,7 +8,7 @@ import { hintedEmail } from './hint.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { startProgress } from './progress.ts';
-import { rememberWaiting } from './verify.routes.ts';
+import { rememberWaiting } from './waiting.ts';
 import { advance, redirect, statusOf, type Visit } from './visit.ts';
 
 type Shown = Pick<Pages['register'], 'email' | 'name' | 'errors' | 'problem' | 'retryAfter'>;

@@ -45,7 +45,16 @@ function startOf({ params, ...interaction }: Visit['interaction']): Record<strin
   return { ...answered, request_uri: OVER };
 }
 
-/** Whether the person was sent here because the page before was left too long; told once. */
+/** Before what the cookie holds, once the step is finished; nothing that is kept has a dot. */
+const FINISHED = 'finished.';
+
+/** Lets this browser say, if the user comes back to the step, that it is finished and has not expired. */
+export function rememberFinish({ ctx, base }: Pick<Visit, 'ctx' | 'base'>): void {
+  const kept = ctx.cookies.get(againCookie(ctx))?.replace(FINISHED, '') ?? '';
+  ctx.cookies.set(againCookie(ctx), `${FINISHED}${kept}`, plainCookie(ctx, base, REMEMBERED));
+}
+
+/** Whether the user was sent here because the page before had expired; says so only once. */
 export function takeNotice({ ctx }: Visit, path: string): 'expired' | undefined {
   if (ctx.cookies.get(noticeCookie(ctx)) === undefined) return undefined;
   ctx.cookies.set(noticeCookie(ctx), null, plainCookie(ctx, path, 0));
@@ -73,6 +82,7 @@ export function recoverInteractions({ issuer }: { issuer: string }): Middleware 
       const code = error instanceof AppError ? error.code : undefined;
       const isOver = code === 'interaction_expired' || code === 'other_browser';
       const again = isOver ? startUrl(ctx, issuer) : undefined;
+      const isFinished = ctx.cookies.get(againCookie(ctx))?.startsWith(FINISHED) === true;
       if (code !== undefined && overtaken.has(code)) {
         answerAnew(ctx, base);
       } else if (again !== undefined && code === 'other_browser' && ctx.method !== 'POST') {
@@ -80,7 +90,14 @@ export function recoverInteractions({ issuer }: { issuer: string }): Middleware 
         answerAnew(ctx, again);
       } else if (again !== undefined && ctx.method === 'POST') {
         answerAnew(ctx, again);
-        ctx.cookies.set(noticeCookie(ctx), '1', plainCookie(ctx, all, NOTICE_SECONDS));
+        if (!isFinished)
+          ctx.cookies.set(noticeCookie(ctx), '1', plainCookie(ctx, all, NOTICE_SECONDS));
+      } else if (code === 'interaction_expired' && isFinished) {
+        ctx.state.ways = { startUrl: again, homeUrl } satisfies Ways;
+        throw new AppError('interaction_finished', 'This step is finished.', {
+          status: 410,
+          cause: error,
+        });
       } else {
         ctx.state.ways = { startUrl: isOver ? again : base, homeUrl } satisfies Ways;
         throw error;
@@ -90,8 +107,8 @@ export function recoverInteractions({ issuer }: { issuer: string }): Middleware 
 }
 
 function startUrl(ctx: Context, issuer: string): string | undefined {
-  const again = ctx.cookies.get(againCookie(ctx));
-  return again && `${issuer}/authorize?${Buffer.from(again, 'base64url').toString()}`;
+  const again = ctx.cookies.get(againCookie(ctx))?.replace(FINISHED, '');
+  return again ? `${issuer}/authorize?${Buffer.from(again, 'base64url').toString()}` : undefined;
 }
 
 /** Redirects, with nothing of the answer that failed left. */

@@ -9,7 +9,8 @@ import { readCode } from './fields.ts';
 import type { Standing, Steps } from './steps.ts';
 import { statusOf, switchUrl, type Visit } from './visit.ts';
 
-type Problem = Pick<Pages['totp'], 'problem' | 'retryAfter'>;
+type Problem = Pick<Pages['recovery-code'], 'problem' | 'retryAfter'>;
+type TotpProblem = Pick<Pages['totp'], 'problem' | 'retryAfter'>;
 
 /**
  * The methods that a code stands for (RFC 8176). A recovery code is a password that works once, so it is `otp` too: what
@@ -21,7 +22,7 @@ const proven = ['otp', 'mfa'];
 export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
   async function showTotp(
     { visit, account }: Standing,
-    { problem, retryAfter }: Problem = {},
+    { problem, retryAfter }: TotpProblem = {},
   ): Promise<void> {
     const [authenticator] = await parts.authenticators.list(account.id);
     const model: Pages['totp'] = {
@@ -57,11 +58,12 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
     });
   }
 
-  /** Counted before it is looked at, in whichever interaction it is made. */
-  async function submit(
+  /** Counts the guess before it checks the code, in whichever interaction the guess is made. */
+  async function submit<Shown extends TotpProblem>(
     standing: Standing,
     check: () => Promise<object | undefined>,
-    show: (standing: Standing, problem: Problem) => Promise<void>,
+    show: (standing: Standing, problem: Shown | Problem) => Promise<void>,
+    wrong: () => Promise<Shown>,
   ): Promise<void> {
     const { visit, account } = standing;
     const guess = factorGuess(parts, standing);
@@ -84,7 +86,7 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
     if (right === limited) return;
     if (right === undefined) {
       currentUnit().auditAlways({ ...refused, reason: 'wrong_code' });
-      await show(standing, { problem: 'wrong-code' });
+      await show(standing, await wrong());
       return;
     }
     await parts.limits.forgiveFactorGuess(guess);
@@ -94,13 +96,18 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
   return {
     totp: (visit: Visit) => steps.at(visit, 'totp', showTotp),
     submitTotp: (visit: Visit, fields: URLSearchParams) =>
-      steps.at(visit, 'totp', (standing) =>
-        submit(
+      steps.at(visit, 'totp', (standing) => {
+        const { id } = standing.account;
+        const code = readCode(fields);
+        return submit<TotpProblem>(
           standing,
-          () => parts.authenticators.verifyTotp(standing.account.id, readCode(fields)),
+          () => parts.authenticators.verifyTotp(id, code),
           showTotp,
-        ),
-      ),
+          async () => ({
+            problem: (await parts.authenticators.isLateCode(id, code)) ? 'late-code' : 'wrong-code',
+          }),
+        );
+      }),
     recoveryCode: (visit: Visit) => steps.at(visit, 'totp', showRecoveryCode),
     submitRecoveryCode: (visit: Visit, fields: URLSearchParams) =>
       steps.at(visit, 'totp', (standing) =>
@@ -113,12 +120,13 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
               requestOrigin(visit.ctx),
             ),
           showRecoveryCode,
+          () => Promise.resolve({ problem: 'wrong-code' }),
         ),
       ),
   };
 }
 
-/** Whose second factor is guessed at, and whether in a browser that the person has signed in with before. */
+/** The account whose second factor is guessed at, and the device if the account has signed in on it before. */
 export function factorGuess(parts: InteractionParts, { visit, account }: Standing): FactorGuess {
   return { accountId: account.id, knownDevice: parts.devices.find(visit.ctx, account.emailKey) };
 }

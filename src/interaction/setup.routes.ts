@@ -14,7 +14,6 @@ import { renderPage } from '../pages/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
 import { readNewAccount } from './fields.ts';
 import { rememberEmail } from './hint.ts';
-import { redirect } from './visit.ts';
 
 export interface SetupRoutesParts {
   readonly config: Config;
@@ -26,8 +25,8 @@ export interface SetupRoutesParts {
 type Shown = Pick<Pages['setup'], 'email' | 'name' | 'errors'>;
 
 /**
- * The first administrator, by the link that the start of the server prints. It makes the account and no more: the sign-in
- * that follows is the one that everybody has, and leads an administrator through setting up a second factor.
+ * Creates the first administrator, by the link that the server prints at its first start. Its last page says what was
+ * created and what to do first: the sign-in is the same for all accounts, and asks administrators for a second factor.
  */
 export function createSetupRoutes({
   config,
@@ -46,13 +45,17 @@ export function createSetupRoutes({
     };
     renderPage(ctx, renderer, 'setup', model, { status: shown.errors === undefined ? 200 : 400 });
   };
-  const showOver = (ctx: Context) =>
-    renderPage(ctx, renderer, 'link-expired', { link: 'setup', nextUrl: home }, { status: 410 });
+  const showOver = async (ctx: Context) => {
+    const model: Pages['link-expired'] = (await setup.isNeeded())
+      ? { link: 'setup' }
+      : { link: 'setup-done', nextUrl: home };
+    renderPage(ctx, renderer, 'link-expired', model, { status: 410 });
+  };
 
   router.use(wayHome(config.issuer), refuseCrossSite(config.issuer));
   router.get('/:token', async (ctx) => {
     if ((await setup.findSetupLink(ctx.params.token as string)) === 'live') show(ctx, {});
-    else showOver(ctx);
+    else await showOver(ctx);
   });
   router.post('/:token', async (ctx) => {
     const fields = readNewAccount(await readForm(ctx));
@@ -64,12 +67,12 @@ export function createSetupRoutes({
         requestOrigin(ctx),
       );
       rememberEmail(ctx, config, account.email);
-      redirect(ctx, home);
+      renderPage(ctx, renderer, 'setup-done', { email: account.email, signInUrl: home });
     } catch (error) {
       if (error instanceof AccountRefused) show(ctx, { email, name, errors: error.problems });
       else if (error instanceof AppError && error.code === 'email_taken')
         show(ctx, { email, name, errors: { email: 'taken' } });
-      else if (error instanceof AppError && error.code === 'link_expired') showOver(ctx);
+      else if (error instanceof AppError && error.code === 'link_expired') await showOver(ctx);
       else throw error;
     }
   });

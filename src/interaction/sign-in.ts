@@ -11,7 +11,8 @@ import { startProgress } from './progress.ts';
 import { hintedEmail, rememberedEmail } from './hint.ts';
 import { deviceKey } from './known-device.ts';
 import type { Steps } from './steps.ts';
-import { statusOf, switchUrl, type Visit } from './visit.ts';
+import { rememberWaiting, waitingIn } from './waiting.ts';
+import { advance, redirect, statusOf, switchUrl, type Visit } from './visit.ts';
 
 const formSchema = z.object({
   email: z.string().max(1_000).catch(''),
@@ -94,6 +95,24 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
     return checked;
   }
 
+  /**
+   * The password is right for an account that was registered in this browser and waits for its email address to be
+   * confirmed: leads to that page. Whether the address has another account shows no more than it did when registering.
+   */
+  async function continueRegistration(
+    visit: Visit,
+    email: string,
+    password: string,
+  ): Promise<boolean> {
+    const ref = visit.progress.waiting?.ref ?? waitingIn(visit.ctx).ref;
+    if (ref === undefined || !(await parts.registration.isRegistering(ref, email, password)))
+      return false;
+    await advance(visit, { ...startProgress, waiting: { ref, email: email.trim() } });
+    rememberWaiting(visit, ref);
+    redirect(visit.ctx, `${visit.base}/verify`);
+    return true;
+  }
+
   return {
     show: async (visit: Visit): Promise<void> => {
       await show(visit, { isSwitch: visit.ctx.query.switch === 'yes' });
@@ -108,9 +127,11 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
         (retryAfter) => show(visit, { email, problem: 'too-many', retryAfter, isSwitch }),
       );
       if (checked === limited) return undefined;
-      // One answer for all failures, whatever the reason.
-      if (checked.account === undefined)
+      if (checked.account === undefined) {
+        if (await continueRegistration(visit, email, form.password)) return undefined;
+        // One answer for all failures, whatever the reason.
         return show(visit, { email, problem: 'incorrect', isSwitch });
+      }
       const { account, hasSecondFactor } = checked;
       const begun = { accountId: account.id, passwordAt: epochSeconds(), amr: ['pwd'] };
       return steps.goOn(visit, account, { ...startProgress, ...begun }, hasSecondFactor);

@@ -1,5 +1,6 @@
 import type { Account } from '../account/account.ts';
 import { acr, rankOf } from '../oidc/authorization/acr.ts';
+import type { Pages } from '../pages/pages.ts';
 import { finishSignIn } from './finish.ts';
 import type { InteractionParts } from './parts.ts';
 import { isSigningIn, type Progress } from './progress.ts';
@@ -7,6 +8,14 @@ import { advance, redirect, type Visit } from './visit.ts';
 
 /** The pages of a sign-in after the password, by the names of their paths. */
 export type Step = 'verify' | 'totp' | 'enrol' | 'recovery-codes';
+
+type EnrolReason = NonNullable<Pages['totp-enrol']['reason']>;
+
+/** Whether the request itself asks for two factors. */
+function isWanted({ interaction }: Visit): boolean {
+  const wanted = interaction.prompt.details.acr;
+  return typeof wanted === 'string' && rankOf(wanted) >= rankOf(acr.twoFactors);
+}
 
 /** A visit whose password is done. */
 export interface Standing {
@@ -73,9 +82,14 @@ export class Steps {
     redirect(visit.ctx, `${visit.base}/${missing}`);
   }
 
-  #isSecondFactorRequired({ interaction }: Visit, account: Account): boolean {
-    const wanted = interaction.prompt.details.acr;
-    const isWanted = typeof wanted === 'string' && rankOf(wanted) >= rankOf(acr.twoFactors);
-    return isWanted || account.admin || this.#parts.config.requireSecondFactor === 'everyone';
+  /** Why the account needs a second factor for this request; undefined where the user asked for it on the account's page. */
+  enrolReason(visit: Visit, account: Account): EnrolReason | undefined {
+    if (account.admin) return 'administrator';
+    if (this.#parts.config.requireSecondFactor === 'everyone') return 'everyone';
+    return isWanted(visit) && visit.app !== undefined ? 'app' : undefined;
+  }
+
+  #isSecondFactorRequired(visit: Visit, account: Account): boolean {
+    return isWanted(visit) || this.enrolReason(visit, account) !== undefined;
   }
 }

@@ -1,42 +1,28 @@
 import Router from '@koa/router';
 import type { Context, Middleware } from 'koa';
 import type { Pages } from '../pages/pages.ts';
-import { cookieName, plainCookie } from '../lib/cookies.ts';
 import { wayHome } from '../http/errors.ts';
 import { readForm, refuseCrossSite } from '../http/form.ts';
 import { renderPage } from '../pages/render-page.ts';
 import { requestOrigin } from '../http/request.ts';
+import { hasInteractionCookie } from '../oidc/authorization/interaction-cookie.ts';
 import { limited, withinLimits } from './limited.ts';
 import { type InteractionParts, pathOf } from './parts.ts';
-import { statusOf, type Visit } from './visit.ts';
-
-/** A browser takes one with this prefix from no other host: nobody's registration is planted where its mail is opened. */
-const waitingCookie = (ctx: Context) => cookieName(ctx, 'waiting');
-/** Seconds: as long as an interaction may take. */
-const WAITING = 3_600;
+import { confirmWaiting, waitingIn } from './waiting.ts';
+import { redirect, statusOf } from './visit.ts';
 
 /**
- * Lets the page behind the mail's link know the browser that asked for the mail, and lead back to the sign-in that waits.
- * @param ref worth nothing without the mail.
+ * The link in a verification email. Opening it proves nothing, because mail scanners open links: its page has a button. In
+ * the browser where the address was entered, the button continues the sign-in, as the code does.
  */
-export function rememberWaiting({ ctx, uid }: Visit, ref: string): void {
-  ctx.cookies.set(waitingCookie(ctx), `${uid}.${ref}`, plainCookie(ctx, '/', WAITING));
-}
-
-/** The link in a verification mail. Opening it proves nothing, since mail scanners open links: its page has a button. */
 export function createVerifyRoutes(
   parts: Pick<InteractionParts, 'config' | 'renderer' | 'registration' | 'limits'>,
 ): Middleware {
   const { config, renderer, registration, limits } = parts;
   const router = new Router({ prefix: '/verify-email' });
 
-  const waiting = (ctx: Context) => {
-    const [, uid, ref] =
-      /^([\w-]{10,64})\.([\w-]{43})$/.exec(ctx.cookies.get(waitingCookie(ctx)) ?? '') ?? [];
-    return { uid, ref };
-  };
   const continueUrl = (ctx: Context) => {
-    const { uid } = waiting(ctx);
+    const { uid } = waitingIn(ctx);
     return uid === undefined ? `${config.issuer}/account` : pathOf(config, uid);
   };
   const show = (
@@ -57,14 +43,14 @@ export function createVerifyRoutes(
 
   router.use(wayHome(config.issuer), refuseCrossSite(config.issuer));
   router.get('/:token', async (ctx) => {
-    const link = await registration.findLink(ctx.params.token as string, waiting(ctx).ref);
+    const link = await registration.findLink(ctx.params.token as string, waitingIn(ctx).ref);
     if (link.status !== 'live') showOver(ctx);
     else show(ctx, { email: link.email, password: link.needsPassword });
   });
   router.post('/:token', async (ctx) => {
     const fields = await readForm(ctx);
     const token = ctx.params.token as string;
-    const begun = { ref: waiting(ctx).ref, password: fields.get('password') ?? '' };
+    const begun = { ref: waitingIn(ctx).ref, password: fields.get('password') ?? '' };
     const link = await registration.findLink(token, begun.ref);
     if (link.status !== 'live') return showOver(ctx);
     const asked = { email: link.email, password: link.needsPassword };
@@ -79,6 +65,11 @@ export function createVerifyRoutes(
     if (verification.status === 'wrong_password')
       return show(ctx, { ...asked, problem: 'incorrect' });
     if (verification.status !== 'verified') return showOver(ctx);
+    // Where the code would have been entered, the sign-in continues with it.
+    const { uid, ref } = waitingIn(ctx);
+    const isBegunHere = uid !== undefined && ref !== undefined && hasInteractionCookie(ctx, uid);
+    if (isBegunHere && (await confirmWaiting(uid, ref, verification.account.id, link)))
+      return redirect(ctx, pathOf(config, uid));
     return renderPage(ctx, renderer, 'verify-email-done', { continueUrl: continueUrl(ctx) });
   });
   return router.routes() as unknown as Middleware;

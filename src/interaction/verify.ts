@@ -8,7 +8,7 @@ import { readCode } from './fields.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import type { Steps } from './steps.ts';
-import { rememberWaiting } from './verify.routes.ts';
+import { rememberWaiting } from './waiting.ts';
 import { advance, redirect, statusOf, switchUrl, type Visit } from './visit.ts';
 
 type Shown = Pick<Pages['register-sent'], 'problem' | 'retryAfter' | 'resent'>;

@@ -9,10 +9,18 @@ export function toApp(client: Client, redirectUri?: string): App {
     name: client.name,
     // A document is its host's word: where that app sends people back to is said apart.
     host: client.registeredBy === 'document' ? new URL(client.id).host : hostOf(uri),
+    runsOn: placeOf(client, uri),
     registeredBy: client.verified ? undefined : client.registeredBy,
     developer: client.developer,
     verified: client.verified || client.firstParty,
   };
+}
+
+/** Where an app without a website runs, as far as its registration says. */
+function placeOf({ type, registeredBy }: Client, uri: string | undefined): App['runsOn'] {
+  if (registeredBy === 'document') return undefined;
+  if (uri !== undefined) return isLocalRedirect(uri) ? 'this-device' : undefined;
+  return type === 'device' ? 'other-device' : undefined;
 }
 
 /** Apps of our own that hold a secret are not asked about whatever they ask for, but for what is asked each time. */

@@ -5,6 +5,7 @@ import type { ErrorKind } from '../pages/pages.ts';
 import type { Renderer } from '../pages/render.ts';
 import { renderPage } from '../pages/render-page.ts';
 import { toApp } from './apps.ts';
+import { findBrowserSession } from './browser-session.ts';
 import { createRequestPages, type RequestPages } from './decoupled/pages.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 
@@ -39,7 +40,7 @@ export function createEnginePages({
     requests: createRequestPages({ renderer, clients, issuer }),
     async error(ctx, out, cause) {
       askLanguage(ctx, ctx.oidc.params?.ui_locales);
-      const kind = kindOf(out.error, cause);
+      const kind = kindOf(out.error, cause, ctx.oidc.route);
       const model = {
         kind,
         requestId: ctx.state.requestId,
@@ -77,12 +78,18 @@ export function createEnginePages({
       );
     },
     async signedOut(ctx) {
+      // Anybody can open the address: the page is only for those who are signed out.
+      if ((await findBrowserSession(ctx.oidc.provider, ctx)) !== undefined) {
+        ctx.status = 303;
+        ctx.redirect(home);
+        return;
+      }
       renderPage(ctx, renderer, 'signed-out', { app: await appOf(ctx), signInUrl: home });
     },
   };
 }
 
-function kindOf(error: string, cause: Error): ErrorKind {
+function kindOf(error: string, cause: Error, route: string): ErrorKind {
   switch (cause.name) {
     case 'InvalidClient':
       return 'app-unknown';
@@ -91,6 +98,7 @@ function kindOf(error: string, cause: Error): ErrorKind {
     case 'SessionNotFound':
       return 'expired';
     default:
-      return error === 'server_error' ? 'ours' : 'app-request';
+      if (error === 'server_error') return 'ours';
+      return route.startsWith('end_session') ? 'app-sign-out' : 'app-request';
   }
 }

@@ -1,9 +1,13 @@
+import type { ErrorKind } from './error-kind.ts';
+
 /**
- * What each page must be told. A model holds facts, never words: every word comes from the catalogue
- * (`messages/en.ts`), apart from what people and apps have named themselves.
+ * The model of each page. It holds facts, never words: all words come from the catalogue (`messages/en.ts`), except the
+ * names that users, apps and APIs have chosen.
  */
 
-/** Every page may be told its reader's language; without it, English. */
+export type { ErrorKind } from './error-kind.ts';
+
+/** Every page has a language; the default is English. */
 export interface Page {
   lang?: string | undefined;
   dir?: 'ltr' | 'rtl' | undefined;
@@ -20,12 +24,14 @@ export interface App {
   /** The client id. */
   id: string;
   name: string;
-  /** Where it lives, as a person would say it: "quillet.example". None for an app on one's own machine. */
+  /** The host of its website: "quillet.example". */
   host?: string | undefined;
+  /** For an app without a website: on the machine of this browser, or on a device without one. */
+  runsOn?: 'this-device' | 'other-device' | undefined;
   developer?: string | undefined;
-  /** Somebody on the operator's side has checked who makes it. */
+  /** The operator has checked who makes it. */
   verified: boolean;
-  /** Nobody on the operator's side has registered it: it did so itself, by a token, or by a document on its host. */
+  /** The operator did not register it: it registered itself, with a token, or with a document on its host. */
   registeredBy?: 'anybody' | 'token' | 'document' | undefined;
 }
 
@@ -49,7 +55,7 @@ export interface Limited {
   retryAfter?: number | undefined;
 }
 
-/** `taken` is for the first administrator alone: elsewhere nobody is told who has an account. */
+/** `taken` is only for the first administrator: no other page says which addresses have an account. */
 export type EmailProblem = 'missing' | 'malformed' | 'too-long' | 'undeliverable' | 'taken';
 export type NameProblem = 'too-long' | 'malformed';
 export type PasswordProblem =
@@ -64,7 +70,7 @@ export type PasswordProblem =
 export interface NewAccount {
   email?: string | undefined;
   name?: string | undefined;
-  /** The fewest characters of a password; 15 unless told otherwise. */
+  /** The fewest characters of a password; the default is 15. */
   passwordMinimum?: number | undefined;
   errors?:
     | {
@@ -75,27 +81,30 @@ export interface NewAccount {
     | undefined;
 }
 
-/** A standard or custom claim with the exact value that the app would get; none is said as "not set". */
+/** A standard or custom claim with the exact value that the app would get. */
 export interface ConsentClaim {
   /** The claim's name on the wire, and the value of its checkbox. */
   name: string;
   /** For claims that the catalogue has no words for. */
   label?: string | undefined;
-  value?: string | undefined;
-  /** It is the email, and is told as the username too. */
+  /** A language is a BCP 47 tag here. None is shown as "not set", except for claims that are shown by their name only. */
+  value?: string | boolean | undefined;
+  /** It is the email, and the app gets it as the username too. */
   asUsername?: boolean | undefined;
+  /** The identity scope whose row it is in; without one it has a row of its own. */
+  group?: 'profile' | 'email' | 'groups' | undefined;
   optional: boolean;
   checked?: boolean | undefined;
 }
 
-/** What a permission means to a person; each kind is a row of its own. */
-export type ScopeKind = 'know' | 'see' | 'change';
-
 export interface ConsentScope {
   /** The scope itself, and the value of its checkbox. */
   value: string;
-  kind: ScopeKind;
-  /** In the API team's words, after "see" or "change": "your invoices, and who they are for". */
+  /** The name of its API. */
+  api: string;
+  /** In the API team's words: "see". Without one, the page says "use". */
+  verb?: string | undefined;
+  /** What follows the verb, in the API team's words: "your invoices, and who they are for". */
   words: string;
   optional: boolean;
   checked?: boolean | undefined;
@@ -127,7 +136,7 @@ export interface ConsentDetail extends DetailShown {
   remembered: boolean;
 }
 
-/** What a program asks for that the person uses elsewhere, and what is compared before it is answered. */
+/** What a program on another device asks for, and what the user compares before answering. */
 export interface ConsentRequest {
   kind: 'device' | 'ciba';
   askedAt: Date;
@@ -139,16 +148,16 @@ export interface ConsentRequest {
   otherNetwork?: string | undefined;
 }
 
-/** `offline_access`: to stay connected while nobody is there. */
+/** `offline_access`: to stay connected while the user is away. */
 export interface ConsentStay {
   optional: boolean;
   checked?: boolean | undefined;
 }
 
-/** What was decided earlier, and is only told again. */
+/** What was allowed earlier, and is only shown again. */
 export interface ConsentAlready {
   claims: Pick<ConsentClaim, 'name' | 'label'>[];
-  scopes: Pick<ConsentScope, 'kind' | 'words'>[];
+  scopes: Pick<ConsentScope, 'api' | 'verb' | 'words'>[];
   details?: DetailShown[] | undefined;
   stay: boolean;
 }
@@ -160,7 +169,9 @@ export interface ConnectedApp {
   lastUsed?: Date | undefined;
   /** Names of the claims that it may know. */
   claims: Pick<ConsentClaim, 'name' | 'label'>[];
-  scopes: Pick<ConsentScope, 'kind' | 'words'>[];
+  /** Names of the claims that the user declined to share with it. */
+  withheld?: Pick<ConsentClaim, 'name' | 'label'>[] | undefined;
+  scopes: Pick<ConsentScope, 'api' | 'verb' | 'words'>[];
   /** What it may do besides, and is not asked again for. */
   details?: DetailShown[] | undefined;
   stay: boolean;
@@ -178,27 +189,6 @@ export interface Mail {
   at: Date;
   text: string;
 }
-
-/**
- * Why a request could not go on. The catalogue has a heading, a sentence and who can mend it for each.
- * `app-*` are the app's to mend, `ours` and `unavailable` the operator's, the others the reader's own.
- */
-export type ErrorKind =
-  | 'app-unknown'
-  | 'app-redirect'
-  | 'app-request'
-  | 'expired'
-  | 'other-browser'
-  | 'forged'
-  | 'sign-in-stopped'
-  | 'not-yours'
-  | 'forbidden'
-  | 'not-found'
-  | 'too-many'
-  | 'too-large'
-  | 'bad-request'
-  | 'unavailable'
-  | 'ours';
 
 interface OAuthError {
   error: string;
@@ -259,8 +249,11 @@ export interface Pages {
   /** `continueUrl`: back to the sign-in that waits, or to the account. */
   'verify-email-done': Page & { app?: App | undefined; continueUrl?: string | undefined };
   /** A link that was used or is too old. `nextUrl`: where a new one can be asked for, or sign-in. */
-  'link-expired': Page & { link: 'verify-email' | 'setup' | 'asked'; nextUrl?: string | undefined };
-  /** Posts `device_name` and `code`. */
+  'link-expired': Page & {
+    link: 'verify-email' | 'setup' | 'setup-done' | 'asked';
+    nextUrl?: string | undefined;
+  };
+  /** Posts `device_name` and `code`, or `later=yes`. */
   'totp-enrol': Page &
     Form &
     Limited & {
@@ -270,9 +263,10 @@ export interface Pages {
       /** The seed in Base32, ungrouped. */
       secret: string;
       deviceName?: string | undefined;
-      /** None: a second factor is required, and there is no later. */
-      laterUrl?: string | undefined;
-      problem?: 'wrong-code' | 'too-many' | undefined;
+      /** Why it is required; none if the user asked for it. */
+      reason?: 'administrator' | 'everyone' | 'app' | undefined;
+      /** `late-code`: the code was right a few minutes ago, as on a phone whose clock is slow. */
+      problem?: 'wrong-code' | 'late-code' | 'too-many' | undefined;
       errors?: { device_name?: 'missing' | 'too-long' | undefined } | undefined;
     };
   /**
@@ -295,7 +289,7 @@ export interface Pages {
       account: SignedIn;
       deviceName?: string | undefined;
       recoveryUrl?: string | undefined;
-      problem?: 'wrong-code' | 'too-many' | undefined;
+      problem?: 'wrong-code' | 'late-code' | 'too-many' | undefined;
     };
   /** Posts `code`. */
   'recovery-code': Page &
@@ -308,8 +302,8 @@ export interface Pages {
     };
   /**
    * Posts `decision` = `deny` or `allow`, and the ticked optional ones as `claim`, `scope` and `detail` (each 0 to n
-   * times; staying connected is the scope `offline_access`). Required ones are told, not posted.
-   * A post without `decision` decides nothing: show the page again with `problem: 'undecided'`.
+   * times; staying connected is the scope `offline_access`). Required ones are shown, not posted.
+   * A post without `decision` decides nothing: the page is shown again with `problem: 'undecided'`.
    */
   consent: Page &
     Form & {
@@ -374,10 +368,14 @@ export interface Pages {
       /** Folded away, for developers. */
       oauth?: OAuthError | undefined;
       startUrl?: string | undefined;
+      /** The same address may answer if it is opened again. */
+      retry?: boolean | undefined;
       homeUrl?: string | undefined;
     };
   /** Posts `email`, `name` and `password`. */
   setup: Page & Form & NewAccount;
+  /** The first administrator has been created. */
+  'setup-done': Page & { email: string; signInUrl: string };
   account: Page & {
     account: { email: string; name?: string | undefined; emailVerified: boolean };
     secondFactor: {

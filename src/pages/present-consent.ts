@@ -1,103 +1,158 @@
 import { cut } from './cut.ts';
-import type { Words } from './html.ts';
+import { html, type Words } from './html.ts';
 import type {
   ConnectedApp,
   ConsentAlready,
   ConsentChange,
   ConsentClaim,
+  ConsentDetail,
+  ConsentScope,
   Pages,
-  ScopeKind,
 } from './pages.ts';
+import { type ClaimName, claimLabel, claimsSentence, claimWithValue } from './present-claims.ts';
 import { spellOut } from './present-detail.ts';
 import type { Kit } from './present-forms.ts';
 import { requestFacts, requestTitle } from './present-request.ts';
 
-/** One line of what an app may do: a word in the margin, and what it means. */
+interface Box {
+  name: 'scope' | 'claim' | 'detail';
+  value: string;
+  checked: boolean;
+}
+
+/** One line of what an app may do: a verb in the margin, and what follows it. */
 interface Row {
   word: Words;
-  /** "change" is set bold: it is the one that can do harm. */
+  /** Set bold: everything but knowing and seeing can do harm. */
   strong: boolean;
   words?: Words;
-  /** For "know" and for details: what exactly. */
+  /** Of a detail: what exactly. */
   facts?: { label: Words; value?: string | undefined }[];
-  /** Only optional ones can be ticked. */
-  box?: { name: 'scope' | 'claim' | 'detail'; value: string; checked: boolean };
+  /** Only what is optional can be ticked. */
+  box?: Box;
   /** Whether it is asked again. */
   aside?: Words;
   /** Folded away: every value, by its name. */
   all?: { label: string; value: string }[];
+  /** Folded away: each claim of the row by itself; a box where it can be declined. */
+  claims?: { words: Words; withheld: Words; box?: Box }[];
 }
 
-type ClaimName = Pick<ConsentClaim, 'name' | 'label' | 'asUsername'>;
-
-const KINDS: ScopeKind[] = ['know', 'see', 'change'];
-
-function claimLabel({ name, label, asUsername }: ClaimName, { m }: Kit): Words {
-  if (asUsername) return m.consent.emailAndUsername;
-  return label ?? (Object.hasOwn(m.claims, name) ? m.claims[name] : undefined) ?? name;
+/** Rows that belong together: those of one API, under its name. */
+interface Group {
+  api?: Words;
+  rows: Row[];
 }
 
-function row(kind: ScopeKind | 'stay', { m }: Kit, rest: Partial<Row>): Row {
-  return { word: m.words[kind], strong: kind === 'change', ...rest };
+/** Verbs that only let an app read, in the languages that there are words for; every other one is set bold. */
+const readingVerbs = new Set(['know', 'see', 'read', 'view', 'erfahren', 'sehen', 'lesen']);
+
+const verbRow = (word: Words, rest: Partial<Row>): Row => ({
+  word,
+  strong: !readingVerbs.has(String(word).toLowerCase()),
+  ...rest,
+});
+
+const stayRow = ({ m }: Kit, rest: Partial<Row> = {}): Row => ({
+  word: m.words.stay,
+  strong: false,
+  words: m.stay,
+  ...rest,
+});
+
+const boxOf = (name: Box['name'], value: string, checked = false): Box => ({
+  name,
+  value,
+  checked,
+});
+
+/** One row for each identity scope; a row with several claims that can be declined opens to show each by itself. */
+function knowRows(claims: readonly ConsentClaim[], kit: Kit): Row[] {
+  const byRow = Map.groupBy(claims, ({ group, name }) => group ?? `claim ${name}`);
+  return [...byRow.values()].map((together) => {
+    const [first] = together as [ConsentClaim];
+    const words = claimsSentence(together, kit);
+    if (together.every(({ optional }) => !optional)) return verbRow(kit.m.words.know, { words });
+    if (together.length === 1)
+      return verbRow(kit.m.words.know, { words, box: boxOf('claim', first.name, first.checked) });
+    return verbRow(kit.m.words.know, {
+      words,
+      claims: together.map((claim) => ({
+        words: claimWithValue(claim, kit),
+        withheld: kit.m.consent.withheld(claimLabel(claim, kit)),
+        ...(claim.optional ? { box: boxOf('claim', claim.name, claim.checked) } : {}),
+      })),
+    });
+  });
 }
 
-/**
- * The rows of what is asked for: single things that are spelled out, then know, see, change, stay; within each, what is
- * required comes first.
- */
-function askedRows(model: Pages['consent'], kit: Kit): Row[] {
-  const fact = (claim: ConsentClaim) => ({ label: claimLabel(claim, kit), value: claim.value });
-  const required = model.claims.filter((claim) => !claim.optional);
-  const rows: Row[] = [];
-  for (const { value, optional, checked = false, remembered, ...shown } of model.details ?? []) {
-    const { verb, ...rest } = spellOut(shown, kit);
-    const box = { name: 'detail', value, checked } as const;
-    const { eachTime, remembered: once } = kit.m.consent;
-    const asked = { word: verb, strong: true, ...rest, aside: remembered ? once : eachTime };
-    rows.push(optional ? { ...asked, box } : asked);
-  }
-  if (required.length > 0) rows.push(row('know', kit, { facts: required.map(fact) }));
-  for (const claim of model.claims.filter(({ optional }) => optional)) {
-    const box = { name: 'claim', value: claim.name, checked: claim.checked ?? false } as const;
-    rows.push(row('know', kit, { facts: [fact(claim)], box }));
-  }
-  for (const kind of KINDS) {
-    const scopes = model.scopes.filter((scope) => scope.kind === kind);
-    for (const scope of scopes.toSorted((a, b) => Number(a.optional) - Number(b.optional))) {
-      const { words, value, checked = false } = scope;
-      const box = scope.optional ? { box: { name: 'scope', value, checked } as const } : {};
-      rows.push(row(kind, kit, { words, ...box }));
-    }
-  }
-  if (model.stay) {
-    const { optional, checked = false } = model.stay;
-    const box = { name: 'scope', value: 'offline_access', checked } as const;
-    rows.push(row('stay', kit, { words: kit.m.stay, ...(optional ? { box } : {}) }));
-  }
-  return rows.length > 0 ? rows : [row('know', kit, { words: kit.m.consent.nothing })];
+function detailRow(detail: ConsentDetail, kit: Kit): Row {
+  const { value, optional, checked, remembered, ...shown } = detail;
+  const { verb, ...rest } = spellOut(shown, kit);
+  const aside = remembered ? kit.m.consent.remembered : kit.m.consent.eachTime;
+  const row = { word: verb, strong: true, ...rest, aside };
+  return optional ? { ...row, box: boxOf('detail', value, checked) } : row;
 }
 
-/** The rows of what is allowed already: the same words, nothing to tick. */
-function allowedRows(
-  allowed: { claims: ClaimName[] } & Pick<ConsentAlready, 'scopes' | 'details' | 'stay'>,
+/** Scopes under the names of their APIs, in the order in which each API lists them. */
+function scopeGroups<Scope extends Pick<ConsentScope, 'api' | 'verb' | 'words'>>(
+  scopes: readonly Scope[],
   kit: Kit,
-): Row[] {
-  const rows: Row[] = [];
-  if (allowed.claims.length > 0) {
-    const labels = allowed.claims.map((claim) => String(claimLabel(claim, kit)));
-    rows.push(row('know', kit, { words: new Intl.ListFormat(kit.locale).format(labels) }));
-  }
-  for (const kind of KINDS) {
-    for (const { words } of allowed.scopes.filter((scope) => scope.kind === kind)) {
-      rows.push(row(kind, kit, { words }));
-    }
-  }
-  for (const detail of allowed.details ?? []) {
-    const { verb, ...rest } = spellOut(detail, kit);
-    rows.push({ word: verb, strong: true, ...rest });
-  }
-  if (allowed.stay) rows.push(row('stay', kit, { words: kit.m.stay }));
-  return rows;
+  boxed: (scope: Scope) => Box | undefined,
+): Group[] {
+  return [...Map.groupBy(scopes, ({ api }) => api)].map(([api, own]) => ({
+    api: kit.m.consent.inApi(api),
+    rows: own.map((scope) => {
+      const box = boxed(scope);
+      const words = html`<bdi>${scope.words}</bdi>`;
+      return verbRow(scope.verb ?? kit.m.words.use, { words, ...(box ? { box } : {}) });
+    }),
+  }));
+}
+
+const filled = (groups: readonly Group[]) => groups.filter(({ rows }) => rows.length > 0);
+
+/** What is asked for: details that are spelled out, what the app would know, what it could do in each API, staying connected. */
+function askedGroups({ claims, details = [], scopes, stay }: Pages['consent'], kit: Kit): Group[] {
+  const stayBox = stay?.optional ? { box: boxOf('scope', 'offline_access', stay.checked) } : {};
+  const groups = filled([
+    { rows: [...details.map((detail) => detailRow(detail, kit)), ...knowRows(claims, kit)] },
+    ...scopeGroups(scopes, kit, ({ value, optional, checked }) =>
+      optional ? boxOf('scope', value, checked) : undefined,
+    ),
+    { rows: stay ? [stayRow(kit, stayBox)] : [] },
+  ]);
+  return groups.length > 0
+    ? groups
+    : [{ rows: [verbRow(kit.m.words.know, { words: kit.m.consent.nothing })] }];
+}
+
+/** What is allowed already: the same words, nothing to tick. */
+function allowedGroups(
+  allowed: { claims: ClaimName[]; withheld?: ClaimName[] | undefined } & Pick<
+    ConsentAlready,
+    'scopes' | 'details' | 'stay'
+  >,
+  kit: Kit,
+): Group[] {
+  const list = new Intl.ListFormat(kit.locale);
+  const names = (claims: ClaimName[]) =>
+    list.format(claims.map((claim) => String(claimLabel(claim, kit))));
+  const { claims, withheld = [], scopes, details = [], stay } = allowed;
+  const aside = withheld.length > 0 ? { aside: kit.m.consent.withheld(names(withheld)) } : {};
+  const known = claims.length > 0 ? names(claims) : kit.m.consent.nothing;
+  const isKnown = claims.length + withheld.length > 0;
+  return filled([
+    { rows: isKnown ? [verbRow(kit.m.words.know, { words: known, ...aside })] : [] },
+    ...scopeGroups(scopes, kit, () => undefined),
+    {
+      rows: details.map((detail) => {
+        const { verb, ...rest } = spellOut(detail, kit);
+        return { word: verb, strong: true, ...rest };
+      }),
+    },
+    { rows: stay ? [stayRow(kit)] : [] },
+  ]);
 }
 
 /** One change of the app, in words. */
@@ -121,7 +176,8 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
   const { m } = kit;
   const { name, id } = model.app;
   const { already } = model;
-  const rows = model.asksNothing ? [] : askedRows(model, kit);
+  const groups = model.asksNothing ? [] : askedGroups(model, kit);
+  const rows = groups.flatMap((group) => group.rows);
   return {
     title: model.request
       ? requestTitle(name, model.request, kit)
@@ -148,14 +204,18 @@ export function presentConsent(model: Pages['consent'], kit: Kit) {
     privacyUrl: web(model.privacyUrl),
     termsUrl: web(model.termsUrl),
     facts: model.request && requestFacts(model.app, model.request, kit),
-    rows,
-    /** Nothing of it is left to take back: a payment, once allowed, was made. */
+    groups,
+    /** Said once, above everything that can be left out. */
+    optional: rows.some(({ box, claims }) => box || claims?.some((claim) => claim.box))
+      ? m.consent.optional
+      : undefined,
+    /** Nothing of it can be taken back: an allowed payment has been made. */
     passes: rows.length > 0 && rows.every(({ aside }) => aside === m.consent.eachTime),
-    already: already ? allowedRows(already, kit) : [],
+    already: already ? allowedGroups(already, kit) : [],
   };
 }
 
 /** The rows of an app in the list of connected apps. */
-export function connectedRows(app: ConnectedApp, kit: Kit): Row[] {
-  return allowedRows(app, kit);
+export function connectedGroups(app: ConnectedApp, kit: Kit): Group[] {
+  return allowedGroups(app, kit);
 }

@@ -3,7 +3,7 @@ import type { Messages } from './messages.ts';
 import type { EmailProblem, Limited, NameProblem, NewAccount, PasswordProblem } from './pages.ts';
 import { inSeconds } from './dates.ts';
 
-/** What a presenter works with besides the model. */
+/** What a presenter needs besides the model. */
 export interface Kit {
   m: Messages;
   /** For dates, numbers and lists. */
@@ -13,7 +13,7 @@ export interface Kit {
   brand: string;
 }
 
-/** The box above a form that takes focus and tells what is wrong; with `href` an item leads to its field. */
+/** The box above a form that takes the focus and says what is wrong; an item with `href` leads to its field. */
 export interface Summary {
   title: Words;
   items: { href?: string; words: Words }[];
@@ -23,7 +23,7 @@ export interface Summary {
 export interface View {
   /** The first heading; its text is the page's title too. */
   title: Words;
-  /** What was posted was refused: the title begins with "Error:" (WCAG 2.2, 3.3.1). */
+  /** The post was refused: the title begins with "Error:" (WCAG 2.2, 3.3.1). */
   invalid: boolean;
   cut: Html;
   summary?: Summary | undefined;
@@ -41,13 +41,14 @@ export function tooMany(model: Limited, kit: Kit): Summary {
 
 /** The summary of a page with one code field. */
 export function codeSummary(
-  model: Limited & { problem?: 'wrong-code' | 'too-many' | undefined },
-  words: { wrong: Words; wrongDo: Words },
+  model: Limited & { problem?: 'wrong-code' | 'late-code' | 'too-many' | undefined },
+  words: { wrong: Words; wrongDo: Words; late?: Words },
   kit: Kit,
 ): Summary | undefined {
   if (model.problem === 'too-many') return tooMany(model, kit);
-  if (model.problem !== 'wrong-code') return undefined;
-  return { title: words.wrong, items: [{ href: '#code', words: words.wrongDo }] };
+  if (model.problem === undefined) return undefined;
+  const title = (model.problem === 'late-code' ? words.late : undefined) ?? words.wrong;
+  return { title, items: [{ href: '#code', words: words.wrongDo }] };
 }
 
 /** A summary of the fields in the order in which they stand, or none if nothing is wrong. */

@@ -1,8 +1,8 @@
 import { encode } from 'uqr';
 import { cut } from './cut.ts';
-import { Html, html } from './html.ts';
+import { Html, html, type Words } from './html.ts';
 import type { ErrorKind, Pages } from './pages.ts';
-import { connectedRows, presentConsent } from './present-consent.ts';
+import { connectedGroups, presentConsent } from './present-consent.ts';
 import {
   codeSummary,
   fieldSummary,
@@ -22,7 +22,7 @@ type Presenters = { [K in keyof Pages]: (model: Pages[K], kit: Kit) => View & ob
 const APART = 4;
 const JOINED = 0;
 
-/** A page that asks: its halves are apart, and its title says "Error:" if there is a summary. */
+/** A page that asks: its halves are apart. Its title begins with "Error:" if there is a summary. */
 function asking(seed: string | undefined, title: View['title'], summary?: Summary): View {
   return { title, summary, invalid: summary !== undefined, cut: cut(seed, APART) };
 }
@@ -55,20 +55,21 @@ function withLinks(text: string): { words: string; href?: string }[] {
     .map((words, i) => (i % 2 ? { words, href: words } : { words }));
 }
 
-/** Who can mend an error; `yours` if it is the reader, who then needs the request's number less. */
-function mender(kind: ErrorKind, app: string | undefined, { m, brand }: Kit) {
+/** Who can fix an error; `yours` if it is the reader, who then needs the request's number less. */
+function fixer(kind: ErrorKind, app: string | undefined, { m, brand }: Kit) {
   switch (kind) {
     case 'app-unknown':
     case 'app-redirect':
     case 'app-request':
-      return { mender: app === undefined ? m.error.byApp : m.error.byAppNamed(app), yours: false };
+    case 'app-sign-out':
+      return { fixer: app === undefined ? m.error.byApp : m.error.byAppNamed(app), yours: false };
     case 'ours':
     case 'forbidden':
-      return { mender: m.error.byUs(brand), yours: false };
+      return { fixer: m.error.byUs(brand), yours: false };
     case 'not-found':
-      return { mender: m.error.byLink(brand), yours: true };
+      return { fixer: m.error.byLink(brand), yours: true };
     default:
-      return { mender: m.error.byYou(brand), yours: true };
+      return { fixer: m.error.byYou(brand), yours: true };
   }
 }
 
@@ -76,12 +77,13 @@ function signIn(model: Pages['sign-in'], kit: Kit) {
   const { app, confirm, problem } = model;
   const { signIn: words } = kit.m;
   const title = confirm ? words.confirmTitle : app ? words.titleFor(app.name) : words.title;
+  const isNew = model.registerUrl === undefined ? [] : [{ words: words.incorrectNew }];
   const incorrect: Summary = confirm
     ? {
         title: words.incorrectPassword,
         items: [{ href: '#password', words: words.incorrectPasswordDo }],
       }
-    : { title: words.incorrect, items: [{ href: '#email', words: words.incorrectDo }] };
+    : { title: words.incorrect, items: [{ href: '#email', words: words.incorrectDo }, ...isNew] };
   const summary =
     problem === 'incorrect' ? incorrect : problem === 'too-many' ? tooMany(model, kit) : undefined;
   return {
@@ -92,6 +94,32 @@ function signIn(model: Pages['sign-in'], kit: Kit) {
   };
 }
 
+/** The line at a code field that was refused. */
+function codeHint(
+  problem: Pages['totp']['problem'],
+  words: { wrongHint: Words; lateHint: Words },
+): Words | undefined {
+  if (problem === 'late-code') return words.lateHint;
+  return problem === 'wrong-code' ? words.wrongHint : undefined;
+}
+
+/** Why a user who did not ask for a second factor has to set one up. */
+function enrolReason(
+  reason: NonNullable<Pages['totp-enrol']['reason']>,
+  { app }: Pages['totp-enrol'],
+  { m, brand }: Kit,
+): Words {
+  const { reasons } = m.enrol;
+  switch (reason) {
+    case 'administrator':
+      return reasons.administrator;
+    case 'everyone':
+      return reasons.everyone(brand);
+    case 'app':
+      return reasons.app(app?.name ?? brand);
+  }
+}
+
 function totpEnrol(model: Pages['totp-enrol'], kit: Kit) {
   const { enrol } = kit.m;
   const device = { missing: enrol.deviceMissing, 'too-long': enrol.deviceTooLong };
@@ -100,8 +128,10 @@ function totpEnrol(model: Pages['totp-enrol'], kit: Kit) {
   return {
     ...asking(undefined, enrol.title, summary),
     wrong,
+    reason: model.reason && enrolReason(model.reason, model, kit),
     qr: qr(model.otpauthUri, String(enrol.qr)),
     key: grouped(model.secret),
+    codeWrong: codeHint(model.problem, enrol),
   };
 }
 
@@ -111,7 +141,7 @@ function account(model: Pages['account'], kit: Kit) {
     ...asking(undefined, m.account.title),
     apps: model.apps.map((connected) => ({
       ...connected,
-      rows: connectedRows(connected, kit),
+      groups: connectedGroups(connected, kit),
       sinceWords: onDay(connected.since, now, locale),
       usedWords: connected.lastUsed && ago(connected.lastUsed, now, locale),
       consequence: m.account.consequence(
@@ -135,7 +165,7 @@ function error(model: Pages['error'], kit: Kit) {
     // two halves that do not belong together; the lower one is this request's own
     cut: cut(model.app?.id, APART, model.requestId),
     say: say(model.app?.name ?? String(m.error.thisApp), when),
-    ...mender(model.kind, model.app?.name, kit),
+    ...fixer(model.kind, model.app?.name, kit),
     time: inFull(model.at, locale),
   };
 }
@@ -185,9 +215,15 @@ export const presenters: Presenters = {
   'link-expired': ({ link }, { m }) => ({
     ...asking(undefined, m.link.title),
     cut: cut(undefined, APART, link),
-    lead: { setup: m.link.setup, asked: m.link.asked, 'verify-email': m.link.verify }[link],
+    lead: {
+      setup: m.link.setup,
+      'setup-done': m.link.setupDone,
+      asked: m.link.asked,
+      'verify-email': m.link.verify,
+    }[link],
     next: {
       setup: m.link.setupNext,
+      'setup-done': m.link.setupNext,
       asked: m.link.askedNext,
       'verify-email': m.link.verifyNext,
     }[link],
@@ -206,6 +242,7 @@ export const presenters: Presenters = {
     return {
       ...asking(model.app?.id, totp.title, codeSummary(model, totp, kit)),
       lead: model.deviceName === undefined ? totp.lead : totp.leadFor(model.deviceName),
+      codeWrong: codeHint(model.problem, totp),
     };
   },
   'recovery-code': (model, kit) =>
@@ -226,6 +263,11 @@ export const presenters: Presenters = {
     const fields = newAccount(model, kit);
     return { ...fields, ...asking(undefined, kit.m.setup.title, fields.summary) };
   },
+  'setup-done': ({ email }, { m }) => ({
+    ...done(undefined, m.setup.doneTitle),
+    lead: m.setup.doneLead(email),
+    steps: [m.setup.doneSignIn, m.setup.doneCodes, m.setup.doneApps],
+  }),
   account,
   'dev-mail': ({ mails }, { m, locale, now }) => ({
     ...asking(undefined, m.mail.title),

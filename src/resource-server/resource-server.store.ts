@@ -19,11 +19,11 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     signing_alg: ResourceServer['signingAlg'];
     token_typ: ResourceServer['tokenTyp'];
     takes_plain_typ: boolean;
-    scopes: [string, string, boolean][];
+    scopes: [string, string, boolean, string | null][];
     detail_types: DetailType[];
   }>`select r.id, r.identifier, r.name, r.token_format, r.access_token_ttl, r.signing_alg, r.token_typ,
        (r.token_typ = 'JWT' or coalesce(r.plain_typ_until > now(), false)) as takes_plain_typ,
-       (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description, s.open) order by s.position), '[]')
+       (select coalesce(jsonb_agg(jsonb_build_array(s.scope, s.description, s.open, s.verb) order by s.position), '[]')
         from resource_server_scopes s where s.resource_server_id = r.id) as scopes,
        (select coalesce(jsonb_agg(jsonb_build_object('type', t.type, 'api', r.identifier, 'schema', t.schema, 'words', t.words,
           'remember', t.remember, 'machines', t.machines, 'version', t.version) order by t.type), '[]')
@@ -38,7 +38,12 @@ export async function listResourceServers(db: Db): Promise<ResourceServer[]> {
     signingAlg: row.signing_alg,
     tokenTyp: row.token_typ,
     takesPlainTyp: row.takes_plain_typ,
-    scopes: new Map(row.scopes.map(([scope, words]) => [scope, words])),
+    scopes: new Map(
+      row.scopes.map(([scope, description, , verb]) => [
+        scope,
+        { verb: verb ?? undefined, description },
+      ]),
+    ),
     openScopes: new Set(row.scopes.flatMap(([scope, , open]) => (open ? [scope] : []))),
     detailTypes: row.detail_types,
   }));

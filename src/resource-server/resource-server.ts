@@ -1,8 +1,16 @@
 import { z } from 'zod';
 import type { DetailType } from './detail.ts';
+import { type ScopeWords, verbSchema } from './scope-words.ts';
 
 export type { AuthorizationDetail, DetailType } from './detail.ts';
 export { detailTypeChangesSchema, newDetailTypeSchema } from './detail-types.ts';
+export {
+  parseScopeWords,
+  previewScopeWords,
+  scopeWordsSchema,
+  type ScopeWords,
+  writeScopeWords,
+} from './scope-words.ts';
 
 /** The algorithms that tokens are signed with: each has a key of its own (see src/keys/keys.service.ts). */
 export const signingAlgs = ['ES256', 'RS256', 'PS256', 'EdDSA'] as const;
@@ -22,8 +30,8 @@ export interface ResourceServer {
   readonly tokenTyp: 'at+jwt' | 'JWT';
   /** The plain `typ` is, or a day ago still was, that of its tokens. */
   readonly takesPlainTyp: boolean;
-  /** Scope → what it allows, in words that users read. */
-  readonly scopes: ReadonlyMap<string, string>;
+  /** Scope → what it allows, in the API team's words; in the order in which the API lists them. */
+  readonly scopes: ReadonlyMap<string, ScopeWords>;
   /** Of them, those that clients may ask for which no operator has registered; always with consent. */
   readonly openScopes: ReadonlySet<string>;
   /** What may be asked for there beyond scopes (RFC 9396). */
@@ -75,6 +83,7 @@ const accessTokenTtl = z.number().int().min(60).max(maxAccessTokenTtl);
 
 const newScope = z.strictObject({
   scope: scopeSchema,
+  verb: verbSchema.optional(),
   description: z.string().trim().max(200).default(''),
 });
 export type NewScope = z.output<typeof newScope>;
@@ -107,25 +116,3 @@ export const resourceServerChangesSchema = z.strictObject({
   accessTokenTtl: accessTokenTtl.optional(),
 });
 export type ResourceServerChanges = z.output<typeof resourceServerChangesSchema>;
-
-const reading = new Set(['read', 'readonly', 'view', 'list', 'get', 'see', 'search']);
-const writing = new Set([
-  'write',
-  'readwrite',
-  'manage',
-  'create',
-  'update',
-  'delete',
-  'edit',
-  'admin',
-  'send',
-  'all',
-]);
-
-/** What a scope lets an app do, by its name: anything that does not say that it only reads may change something. */
-export function kindOfScope(scope: string): 'see' | 'change' {
-  const parts = scope.toLowerCase().split(/[^a-z]+/);
-  return parts.some((part) => reading.has(part)) && !parts.some((part) => writing.has(part))
-    ? 'see'
-    : 'change';
-}

@@ -20,18 +20,20 @@ export async function insertScopes(
   await db
     .insertInto('resource_server_scopes')
     .values(
-      scopes.map(({ scope, description }, index) => ({
+      scopes.map(({ scope, verb, description }, index) => ({
         resource_server_id: id,
         scope,
+        verb: verb ?? null,
         description,
         position: next + index,
         open: openScopes.includes(scope),
       })),
     )
     .onConflict((conflict) =>
-      conflict
-        .columns(['resource_server_id', 'scope'])
-        .doUpdateSet((eb) => ({ description: eb.ref('excluded.description') })),
+      conflict.columns(['resource_server_id', 'scope']).doUpdateSet((eb) => ({
+        verb: eb.ref('excluded.verb'),
+        description: eb.ref('excluded.description'),
+      })),
     )
     .execute();
 }

@@ -169,7 +169,7 @@ describe('COMPATIBILITY 19: with a client ID metadata document', () => {
     expect(state.kept?.refresh_token).toEqual(expect.any(String));
     expect(words).toContain('the notes that you keep here');
     expect(words).toContain(`${new URL(url).host} says that this is Quillet Desktop`);
-    expect(words).toContain('It runs on your own device');
+    expect(words).toContain('It runs on this device');
     expect(decodeJwt(state.kept?.access_token as string)).toMatchObject({
       iss: world.server.issuer,
       aud: world.mcp.url,
@@ -206,8 +206,8 @@ describe('COMPATIBILITY 19: by dynamic registration, below an issuer with a path
     await app.stop();
     expect(state.information).toMatchObject({ client_id: expect.stringMatching(/^c_/) });
     expect(words).toContain('the notes that you keep here');
-    expect(words).toContain('This app has registered itself, and chose the name Quillet Desktop');
-    expect(words).toContain('It runs on your own device');
+    expect(words).toContain('This app registered itself and chose the name Quillet Desktop');
+    expect(words).toContain('It runs on this device');
     expect(world.mcp.callers.at(-1)).toEqual({
       sub: world.person.id,
       clientId: state.information?.client_id,

@@ -115,11 +115,11 @@ test('signing in takes a second factor, which is set up on the way', async () =>
   await page.getByLabel('Email').fill(email);
   await page.getByLabel('Password', { exact: true }).fill(password);
   await press('Sign in');
-  expect(await heading()).toBe('Add an authenticator app');
+  expect(await heading()).toBe('Set up an authenticator app');
   await look('demo-totp-enrol');
   const secret = (await page.locator('#key').inputValue()).replaceAll(' ', '');
   await page.getByLabel('Name this device').fill('Imani’s phone');
-  await page.getByLabel('Enter the code it shows').fill(await generate({ secret }));
+  await page.getByLabel('Enter the code from the app').fill(await generate({ secret }));
   await press('Turn on');
   expect(await heading()).toBe('Save your recovery codes');
   expect(await page.locator('#codes > li').count()).toBe(10);

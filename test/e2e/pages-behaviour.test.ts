@@ -1,5 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  devices,
+  type Page,
+} from 'playwright-core';
 import { pageStates } from '../support/page-fixtures.ts';
 import { launchBrowser, type ServedPages, servePages } from '../support/pages-in-browser.ts';
 import { until } from '../support/process.ts';
@@ -41,27 +47,79 @@ describe('on the consent page', () => {
     await open('consent-plain');
     await page.locator('[value="invoices:write"]').focus();
     await page.keyboard.press('Enter');
+    const everything = ['name', 'locale', 'updated_at', 'email', 'email_verified'].map((claim) => [
+      'claim',
+      claim,
+    ]);
+    everything.push(
+      ['scope', 'invoices:read'],
+      ['scope', 'invoices:write'],
+      ['scope', 'offline_access'],
+    );
     expect(await posted()).toEqual({
       path: '/post',
-      fields: [
-        ['csrf', 'Zm9vYmFy'],
-        ['decision', 'deny'],
-      ],
+      fields: [...everything, ['decision', 'deny']],
     });
   });
 
-  test('Allow posts what is ticked, and nothing that is not', async () => {
-    await open('consent-trimmed');
-    await page.locator('[value="invoices:write"]').check();
+  test('36: Allow posts what is ticked, in closed rows too, and nothing that is not', async () => {
+    await open('consent-trimmed', { javaScriptEnabled: false });
+    await page.locator('[value="invoices:write"]').uncheck();
     await page.locator('[value=offline_access]').uncheck();
     await page.getByRole('button', { name: 'Allow', exact: true }).click();
     expect((await posted())?.fields).toEqual([
-      ['csrf', 'Zm9vYmFy'],
-      ['claim', 'address'],
-      ['scope', 'invoices:write'],
+      ['claim', 'email'],
+      ['claim', 'groups'],
+      ['scope', 'invoices:read'],
+      ['scope', 'stock:all'],
       ['decision', 'allow'],
     ]);
   });
+
+  test('36: the closed row says what is declined, without a script', async () => {
+    await open('consent-plain', { javaScriptEnabled: false });
+    const [profile, email] = [
+      page.locator('details.claims').nth(0),
+      page.locator('details.claims').nth(1),
+    ];
+    const closed = profile.locator('summary');
+    const says = async () => (await closed.innerText()).replace(/\s+/g, ' ').trim();
+    const whole =
+      'know your name Imani Okoro, your language English and when your details last changed';
+    expect(await says()).toBe(whole);
+    expect(await page.locator('[value=locale]').isVisible()).toBe(false);
+    await closed.click();
+    await page.locator('[value=locale]').uncheck();
+    await closed.click();
+    expect(await page.locator('[value=locale]').isVisible()).toBe(false);
+    expect(await says()).toBe(`${whole} Not shared: your language`);
+    const struck = closed.locator('.said > span', { hasText: 'your language' });
+    expect(await struck.evaluate((one) => getComputedStyle(one as never).textDecorationLine)).toBe(
+      'line-through',
+    );
+    expect(await email.locator('summary').innerText()).not.toContain('Not shared');
+    await closed.click();
+    await page.locator('[value=locale]').check();
+    expect(await says()).toBe(whole);
+    // Said once, and nowhere else.
+    expect((await page.locator('body').innerText()).match(/optional/gi)).toHaveLength(1);
+  });
+});
+
+test('13: a phone is offered the link to its authenticator app, other devices are not', async () => {
+  const link = () => page.locator('a[href^="otpauth://totp/"]');
+  await open('totp-enrol-plain', { ...devices['Pixel 7'], javaScriptEnabled: false });
+  expect(await link().isVisible()).toBe(true);
+  expect(await link().getAttribute('href')).toContain('secret=JX4MRQ2T7KDAWV5N3HUCELZ6PBGFYO2S');
+  await context.close();
+  await open('totp-enrol-plain');
+  expect(await link().isVisible()).toBe(false);
+});
+
+test('34: a required second factor can be put off without filling anything in', async () => {
+  await open('totp-enrol-everyone', { javaScriptEnabled: false });
+  await page.getByRole('button', { name: 'Not now' }).click();
+  expect((await posted())?.fields).toContainEqual(['later', 'yes']);
 });
 
 test('the codes can be downloaded before they are said to be saved, and not passed over', async () => {
@@ -70,18 +128,18 @@ test('the codes can be downloaded before they are said to be saved, and not pass
   expect(pages.posted).toEqual([]);
   await page.getByRole('button', { name: 'Download' }).click();
   await page.waitForURL('**/codes.txt');
-  expect(pages.posted).toEqual([{ path: '/codes.txt', fields: [['csrf', 'Zm9vYmFy']] }]);
+  expect(pages.posted).toEqual([{ path: '/codes.txt', fields: [] }]);
 });
 
 test('signing out is said with a field, staying without', async () => {
-  await open('sign-out-app');
+  await open('sign-out-form');
   await page.getByRole('button', { name: 'Stay signed in' }).click();
-  expect((await posted())?.fields).toEqual([['csrf', 'Zm9vYmFy']]);
+  expect((await posted())?.fields).toEqual([['xsrf', 'Zm9vYmFy']]);
   pages.posted.length = 0;
   await page.goBack();
   await page.getByRole('button', { name: 'Sign out' }).click();
   expect((await posted())?.fields).toEqual([
-    ['csrf', 'Zm9vYmFy'],
+    ['xsrf', 'Zm9vYmFy'],
     ['logout', 'yes'],
   ]);
 });
@@ -105,7 +163,7 @@ test('all ten codes are copied, a line each', async () => {
   await page.getByRole('button', { name: 'Copied' }).waitFor();
   const copied = await page.evaluate<string>('navigator.clipboard.readText()');
   expect(copied.split('\n')).toHaveLength(10);
-  expect(copied).toMatch(/^K7QW-M2XF\nM2XF-K7QW\n/);
+  expect(copied).toMatch(/^K7QW-M2XF-M2XF-K7QW\nM2XF-K7QW-K7QW-M2XF\n/);
 });
 
 test('a mail cannot be asked for again during the pause', async () => {
@@ -118,7 +176,7 @@ test('a form_post answer posts itself, even with a field called submit', async (
   expect(await posted()).toEqual({
     path: '/post',
     fields: [
-      ['csrf', 'Zm9vYmFy'],
+      ['code', 'Zm9vYmFy'],
       ['submit', 'yes'],
     ],
   });

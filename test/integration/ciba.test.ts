@@ -136,7 +136,7 @@ test('a person is mailed, signs in, sees who asks for what, and allows; the clie
   expect((await poll(asked, bank, another.url)).body.error).toBe('slow_down');
 
   const [mail] = await server.mails(account.email, 2);
-  expect(mail?.subject).toBe('Till asks for your answer');
+  expect(mail?.subject).toBe('Till needs your answer');
   // What is compared stands on the page alone.
   expect(mail?.text).not.toContain('4711');
   const browser = browserFrom();
@@ -144,7 +144,7 @@ test('a person is mailed, signs in, sees who asks for what, and allows; the clie
   expect(signIn.title).toContain('Sign in to continue to Till');
   expect(signIn.forms[0]?.fields).toContainEqual(['email', account.email]);
   const page = await enterPassword(browser, signIn, account);
-  expect(page.title).toContain('Till asks for your answer');
+  expect(page.title).toContain('Till needs your answer');
   for (const shown of ['Order 4711, € 12.50', 'payments in your name', account.email])
     expect(page.text).toContain(shown);
   expect(page.html).not.toContain('switch=yes');
@@ -337,7 +337,7 @@ describe('who answers', () => {
     const browser = browserFrom();
     const page = await open(browser, await linkTo(account), account);
     const denied = await browser.submit(page, {}, 'deny');
-    expect([denied.status, denied.title]).toEqual([200, 'You didn’t let Till in · Vouchsafe']);
+    expect([denied.status, denied.title]).toEqual([200, 'You didn’t allow Till · Vouchsafe']);
     expect((await poll(asked)).body.error).toBe('access_denied');
     expect((await rowOf(asked)).grant_id).toBeNull();
   });
@@ -369,7 +369,7 @@ describe('who answers', () => {
     const refused = await enterPassword(browser, page, stranger);
     expect([refused.status, refused.title]).toEqual([
       400,
-      'This was asked of another account · Vouchsafe',
+      'This request is for another account · Vouchsafe',
     ]);
     expect(await rowOf(asked)).toMatchObject({ state: 'pending', account_id: account.id });
     expect((await poll(asked)).body.error).toBe('authorization_pending');
@@ -572,7 +572,7 @@ describe('clients', () => {
     expect([again.status, again.body.error]).toEqual([400, 'invalid_request']);
     // It has named its client in the signed request alone.
     const page = await open(browserFrom(), await linkTo(account), account);
-    expect(page.title).toContain('Till asks for your answer');
+    expect(page.title).toContain('Till needs your answer');
     const stranger = await newKey();
     for (const form of [
       { login_hint: account.email, scope: 'openid' },

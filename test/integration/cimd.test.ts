@@ -206,7 +206,7 @@ describe('consent', () => {
     });
     const { consent, browser, back } = await signIn(url, { redirect_uri: loopback });
     expect(back.url.startsWith(loopback)).toBe(true);
-    expect(consent.text).toContain('It runs on your own device.');
+    expect(consent.text).toContain('It runs on this device.');
     expect(consent.text).toContain(`${new URL(host.origin).host} says that this is Scribe`);
     const again = await open(url, { redirect_uri: loopback }, browser).page;
     expect(again.title).toContain('Let Scribe use your account?');

@@ -68,8 +68,8 @@ test('api list shows how tokens are made, and the client id that the API introsp
         signing_alg: 'ES256',
         access_token_ttl: 120,
         scopes: [
-          { scope: 'read', description: 'See your invoices' },
-          { scope: 'write', description: '' },
+          { scope: 'read', verb: 'see', description: 'your invoices' },
+          { scope: 'write', verb: null, description: '' },
         ],
         open_scopes: [],
         introspection: { client_id: apiClient.client_id },

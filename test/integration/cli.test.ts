@@ -372,7 +372,7 @@ describe('APIs and clients', () => {
       '--name',
       'Invoices',
       '--scope',
-      'read=See your invoices = all of them',
+      'read=see: your invoices = all of them: yours',
       '--scope',
       'write',
       '--token-format',
@@ -386,6 +386,10 @@ describe('APIs and clients', () => {
         client_id: expect.stringMatching(/^r_/),
         client_secret: expect.stringMatching(/^vs_cs_/),
       },
+      consent: [
+        { scope: 'read', reads: 'see your invoices = all of them: yours' },
+        { scope: 'write', reads: 'use write' },
+      ],
     });
     const row = await database.db.kysely
       .selectFrom('resource_servers')
@@ -395,12 +399,12 @@ describe('APIs and clients', () => {
     expect(row).toMatchObject({ token_format: 'jwt', access_token_ttl: 600 });
     const scopes = await database.db.kysely
       .selectFrom('resource_server_scopes')
-      .select(['scope', 'description'])
+      .select(['scope', 'verb', 'description'])
       .orderBy('position')
       .execute();
     expect(scopes).toEqual([
-      { scope: 'read', description: 'See your invoices = all of them' },
-      { scope: 'write', description: expect.any(String) },
+      { scope: 'read', verb: 'see', description: 'your invoices = all of them: yours' },
+      { scope: 'write', verb: null, description: '' },
     ]);
     expectRefused(
       await cli([

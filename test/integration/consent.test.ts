@@ -16,8 +16,8 @@ beforeAll(async () => {
   t = await createTestDatabase();
   server = await startServer(t);
   await server.createApi(invoices, {
-    'invoices:read': 'your invoices, and who they are for',
-    'invoices:write': 'your invoices',
+    'invoices:read': 'see: your invoices, and who they are for',
+    'invoices:write': 'change: your invoices',
     'invoices:secret': 'what is not open to this app',
   });
   await server.createApi(letters, { read: 'your letters', write: 'your letters' });
@@ -134,14 +134,15 @@ test('single claims: an essential one is told, a voluntary one has a box', async
   expect(await userinfo(tokens.access_token)).toEqual({ sub: account.id, email: account.email });
 });
 
-test('an API’s scopes in its words, read apart from write', async () => {
+test('36: an API’s scopes in its own verbs and words, under its name', async () => {
   const { account, browser, asked, page } = await atConsent({
     scope: 'openid invoices:read invoices:write invoices:secret',
     resource: invoices,
   });
   expect(boxes(page)).toEqual(['scope=invoices:read', 'scope=invoices:write']);
-  expect(page.text).toContain('see your invoices, and who they are for');
-  expect(page.text).toContain('change your invoices');
+  expect(page.text).toContain(
+    'In Invoices see your invoices, and who they are for change your invoices',
+  );
   expect(page.text).not.toContain('not open to this app');
   const tokens = await redeem(
     server,
@@ -157,6 +158,32 @@ test('an API’s scopes in its words, read apart from write', async () => {
   });
 });
 
+test('36: a scope without a verb, of an earlier release, is said with "use"; nothing is guessed', async () => {
+  const { page } = await atConsent({ scope: 'openid read write', resource: letters });
+  expect(page.text).toContain('use your letters');
+  expect(page.text).not.toMatch(/\b(see|change) your letters/);
+});
+
+test('36: ticks that were taken away are still away after a post that decides nothing', async () => {
+  const { browser, page } = await atConsent({ scope: 'openid profile email offline_access' });
+  const undecided = await browser.submit(page, { claim: ['name', 'email'], scope: undefined });
+  expect(undecided.status).toBe(400);
+  expect(boxes(undecided)).toEqual(['claim=email', 'claim=name']);
+});
+
+test('34: going back after Allow says that it is done, not that it was left too long', async () => {
+  const { browser, page } = await atConsent({ scope: 'openid email' });
+  expect((await browser.submit(page, {}, 'allow')).external).toBe(true);
+  const back = await browser.get(page.url);
+  expect([back.status, back.title]).toEqual([410, 'You’ve already finished this step · Vouchsafe']);
+  expect(back.text).not.toContain('expired');
+  expect(back.text).not.toContain('Nothing was shared');
+  // And so does the page before it.
+  expect((await browser.get(back.link('Start again'))).external).toBe(true);
+  // Pressed once more, it leads on to the app with a code of its own.
+  expect((await browser.submit(page, {}, 'allow')).params.get('code')).toEqual(expect.any(String));
+});
+
 test('only what is new is asked when an app asks for more; the rest is told', async () => {
   const first = await atConsent({ scope: 'openid email invoices:read', resource: invoices });
   await first.browser.submit(first.page, {}, 'allow');
@@ -166,7 +193,7 @@ test('only what is new is asked when an app asks for more; the rest is told', as
   );
   expect(page.title).toContain('Quillet asks for more');
   expect(boxes(page)).toEqual(['scope=invoices:write']);
-  expect(page.text).toContain('What you’ve allowed already');
+  expect(page.text).toContain('What you’ve already allowed');
   expect(page.text).toContain('see your invoices, and who they are for');
   await browser.submit(page, {}, 'allow');
   expect(await consentOf(account)).toMatchObject({
@@ -330,7 +357,7 @@ test('the consent of one interaction is not the consent of another', async () =>
     decision: 'allow',
   });
   expect(refused.status).toBe(400);
-  expect(refused.text).toContain('This began in another browser');
+  expect(refused.text).toContain('This started in another browser');
   expect(await consentOf(theirs.account)).toBeUndefined();
   expect(await consentOf(mine.account)).toBeUndefined();
 });
@@ -344,7 +371,7 @@ test('a consent page whose session has ended decides nothing', async () => {
     .execute();
   const again = await browser.submit(page, {}, 'allow');
   expect(again.title).toContain('Sign in');
-  expect(again.text).toContain('We’ve started again where you were');
+  expect(again.text).toContain('We’ve started it again');
   expect(await consentOf(account)).toBeUndefined();
 });
 
@@ -375,7 +402,7 @@ test('an app on the person’s own machine is shown as such, each time', async (
     undefined,
     native,
   );
-  expect(page.text).toContain('It runs on your own device');
+  expect(page.text).toContain('It runs on this device');
   expect((await browser.submit(page, {}, 'allow')).url).toMatch(
     /^http:\/\/127\.0\.0\.1:50123\/callback\?code=/,
   );

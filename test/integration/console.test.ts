@@ -178,16 +178,16 @@ describe('signing in to a console', () => {
   test('who signs in as an administrator sets a second factor up first', async () => {
     const account = await server.createAccount({ admin: true });
     const { page } = await signIn(account);
-    expect(page.title).toBe('Add an authenticator app · Vouchsafe');
+    expect(page.title).toBe('Set up an authenticator app · Vouchsafe');
   });
 
   test('a second factor is added by asking for one', async () => {
     const account = await server.createAccount();
     const { browser, page } = await signIn(account);
-    let next = await browser.get(page.link('Add an authenticator app'));
+    let next = await browser.get(page.link('Set up an authenticator app'));
     if (next.title.startsWith('Confirm'))
       next = await browser.submit(next, { password: account.password });
-    expect(next.title).toBe('Add an authenticator app · Vouchsafe');
+    expect(next.title).toBe('Set up an authenticator app · Vouchsafe');
     const seed = (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(next.html)?.[1] ?? '').replaceAll(
       ' ',
       '',
@@ -210,7 +210,7 @@ describe('coming back', () => {
     const { browser } = await signIn(account);
     const other = new Browser();
     const foreign = await begin(other);
-    const unsure = 'We couldn’t be sure it was you';
+    const unsure = 'We couldn’t confirm that this was you';
     for (const url of [
       callback({ state: foreign, iss: server.issuer }),
       callback({ iss: server.issuer }),
@@ -257,7 +257,7 @@ describe('coming back', () => {
     );
     await stopped(
       await browser.get(callback({ state, iss: server.issuer })),
-      'We couldn’t be sure it was you',
+      'We couldn’t confirm that this was you',
       400,
     );
   });
@@ -265,13 +265,13 @@ describe('coming back', () => {
   test('who comes back without a session, or with an error, sees a page and goes round no circle', async () => {
     const browser = new Browser();
     const none = callback({ state: await begin(browser), iss: server.issuer });
-    await stopped(await browser.get(none), 'You weren’t signed in', 403);
+    await stopped(await browser.get(none), 'You’re not signed in', 403);
     for (const [error, title, status] of [
-      ['access_denied', 'You weren’t signed in', 403],
-      ['unmet_authentication_requirements', 'You weren’t signed in', 403],
-      ['<script>', 'You weren’t signed in', 403],
+      ['access_denied', 'You’re not signed in', 403],
+      ['unmet_authentication_requirements', 'You’re not signed in', 403],
+      ['<script>', 'You’re not signed in', 403],
       ['temporarily_unavailable', 'We’ll be back in a moment', 503],
-      ['server_error', 'Something broke on our side', 500],
+      ['server_error', 'Something went wrong on our side', 500],
     ] as const) {
       const page = await browser.get(
         callback({ error, state: await begin(browser), iss: server.issuer }),
@@ -281,13 +281,13 @@ describe('coming back', () => {
     }
   });
 
-  test('who stops what a page wanted besides is still signed in', async () => {
+  test('34: a user who stops a step that a page wanted is told that they are still signed in', async () => {
     const account = await server.createAccount();
     const { browser } = await signIn(account);
     const state = await begin(browser, '/account/second-factor');
     await stopped(
       await browser.get(callback({ error: 'access_denied', state, iss: server.issuer })),
-      'You weren’t signed in',
+      'Nothing has changed',
       403,
     );
     expect((await browser.once(home)).status).toBe(200);
@@ -295,7 +295,7 @@ describe('coming back', () => {
     const again = await begin(browser, '/account/second-factor');
     await stopped(
       await browser.get(callback({ state: again, iss: server.issuer })),
-      'You weren’t signed in',
+      'Nothing has changed',
       403,
     );
   });
@@ -398,9 +398,8 @@ describe('connected apps', () => {
       'know',
       'your name',
       'your email',
-      'see',
-      'change',
-      'your invoices',
+      'In Invoices',
+      'use your invoices',
       'connected while you’re not using it',
       'stops working at once',
     ]) {
@@ -421,7 +420,7 @@ describe('connected apps', () => {
     const page = await browser.submit(await browser.get(home), {}, 'Yes, remove Quillet');
     expect([page.status, page.path]).toEqual([200, '/account']);
     expect(page.text).toContain('Quillet is removed.');
-    expect(page.text).toContain('No app may use your account');
+    expect(page.text).toContain('No connected apps yet');
     for (const one of [tokens, more]) {
       expect(await isActive(server.issuer, api, one.access_token)).toBe(false);
       const refused = await refresh(server.issuer, client, one.refresh_token as string);

@@ -137,12 +137,12 @@ test('a person enters the code, signs in and allows; the device gets tokens for 
   expect(page.text).toContain(account.email);
   expect(page.text).toContain('your photo albums');
   expect(page.text).toContain('connected while you’re not using it');
-  expect(page.text).toContain('Nobody who calls or writes to you needs this');
+  expect(page.text).toContain('Support staff will never ask you for this');
   // The first button is what Enter does.
   expect(page.forms[0]?.buttons[0]?.value).toBe('deny');
 
   const done = await browser.submit(page, {}, 'allow');
-  expect([done.status, done.title]).toEqual([200, 'Heron is signed in · Vouchsafe']);
+  expect([done.status, done.title]).toEqual([200, 'You’ve allowed Heron · Vouchsafe']);
   // Found between two polls: what is there to be had is given at once.
   const { status, body } = await poll(given.device_code);
   expect(status).toBe(200);
@@ -258,7 +258,7 @@ describe('who answers', () => {
     const browser = browserFrom();
     const page = await enterCode(browser, server, given.user_code, account);
     const denied = await browser.submit(page, {}, 'deny');
-    expect([denied.status, denied.title]).toEqual([200, 'You didn’t let Heron in · Vouchsafe']);
+    expect([denied.status, denied.title]).toEqual([200, 'You didn’t allow Heron · Vouchsafe']);
     for (const _ of [1, 2]) {
       const { status, body } = await poll(given.device_code, client);
       expect([status, body.error]).toEqual([400, 'access_denied']);
@@ -434,10 +434,7 @@ describe('SECURITY: codes of devices', () => {
   test('a browser without a session is told what went wrong, too, and is given none for it', async () => {
     const stray = browserFrom();
     const nothing = await stray.get(`${server.issuer}/device/nothing-begun`);
-    expect([nothing.status, nothing.title]).toEqual([
-      400,
-      'This page was left too long · Vouchsafe',
-    ]);
+    expect([nothing.status, nothing.title]).toEqual([400, 'This sign-in has expired · Vouchsafe']);
     expect(Object.keys(stray.cookies()).join()).not.toContain('vs_session');
     const client = await deviceClient();
     const [early, late] = [browserFrom(), browserFrom()];
@@ -486,7 +483,7 @@ describe('SECURITY: codes of devices', () => {
     const stolen = await thief.get(resume);
     expect([stolen.status, stolen.title]).toEqual([
       400,
-      'This began in another browser · Vouchsafe',
+      'This started in another browser · Vouchsafe',
     ]);
     const signIn = await browser.get(resume);
     const carried = await thief.get(signIn.url);

@@ -36,7 +36,7 @@ afterEach(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 async function listen(hosts: string | string[], options?: TlsOptions, handler = answer) {
-  const listener = new Listener(options);
+  const listener = new Listener({ tls: options });
   listeners.add(listener);
   return { listener, port: await listener.listen(0, hosts, handler) };
 }

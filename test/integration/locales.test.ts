@@ -95,7 +95,7 @@ describe('the choice', () => {
     expect(page.title).toBe('Anmelden und weiter zu Quillet · Vouchsafe');
     page = await browser.submit(page, { email: 'nobody@example.com', password: 'wrong' });
     expect(page.title).toBe('Fehler: Anmelden und weiter zu Quillet · Vouchsafe');
-    expect(page.text).toContain('E-Mail oder Passwort ist falsch');
+    expect(page.text).toContain('E-Mail-Adresse oder Passwort ist falsch');
     expect(langOf(await browser.get(`${server.issuer}/interaction/gone`))).toBe('de');
     expect(langOf(await browser.get(`${server.issuer}/setup/gone`))).toBe('de');
     expect(langOf(await browser.get(`${server.issuer}/authorize?client_id=nobody`))).toBe('de');
@@ -166,9 +166,9 @@ describe('a person', () => {
     let page = await browser.get(asking({ ui_locales: 'de', prompt: 'create' }));
     expect(page.text).toContain('Konto anlegen und weiter zu Quillet');
     page = await browser.submit(page, { email, password: 'kurz' });
-    expect(page.text).toContain('Nehmen Sie mindestens 15 Zeichen');
+    expect(page.text).toContain('Verwenden Sie mindestens 15 Zeichen');
     page = await browser.submit(page, { email, password: testPassword });
-    expect(page.text).toContain('Sehen Sie in Ihr Postfach');
+    expect(page.text).toContain('Prüfen Sie Ihre E-Mails');
     const [mail] = await server.mails(email);
     expect(mail?.subject).toBe('Bestätigen Sie Ihre E-Mail-Adresse für Vouchsafe');
     page = await browser.submit(page, { code: mail?.code as string });
@@ -198,7 +198,7 @@ describe('a person', () => {
     expect(await localeOf(account.email)).toBe('de');
     await server.services.authenticators.reset(account.id, 'test');
     const [mail] = await server.mails(account.email);
-    expect(mail?.subject).toBe('Der zweite Faktor Ihres Kontos bei Vouchsafe wurde entfernt');
+    expect(mail?.subject).toBe('Der zweite Faktor Ihres Kontos bei Vouchsafe wurde zurückgesetzt');
     await signIn('en');
     expect(await localeOf(account.email)).toBe('en');
   });

@@ -269,7 +269,7 @@ test('the mailbox of a server without mail keeps the last hundred, the newest fi
   expect(mailbox.list()).toMatchObject([
     {
       to: 'imani@example.com',
-      subject: 'Confirm your email for Example ID',
+      subject: 'Confirm your email address for Example ID',
       text: expect.stringContaining('/verify-email/'),
       at: expect.any(Date),
     },

@@ -174,7 +174,7 @@ describe('prompt', () => {
     const browser = await signedIn();
     const asked = asking({ prompt: 'select_account' });
     const page = await browser.get(asked.url);
-    expect(page.text).toMatch(/You’re signed in here as Imani Okoro/);
+    expect(page.text).toMatch(/You’re signed in as Imani Okoro/);
     expect(page.text).toContain(ann.email);
     const tokens = await redeem(server, client, asked, await browser.submit(page, {}));
     expect(tokens.idToken.sub).toBe(ann.id);
@@ -328,7 +328,7 @@ describe('acr', () => {
       let page = await browser.get(asking(extra).url);
       expect(page.text).toContain('Confirm it’s you');
       page = await browser.submit(page, { password: testPassword });
-      expect(page.text).toContain('Add an authenticator app');
+      expect(page.text).toContain('Set up an authenticator app');
     }
   });
 

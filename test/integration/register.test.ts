@@ -71,7 +71,7 @@ test('a new account by the code from the mail, within the sign-in that wants it'
   expect(link.text).toContain('This link no longer works');
 });
 
-test('by the link: its page has a button, and leads back to the sign-in that waits', async () => {
+test('35: by the link, whose page has a button: the sign-in continues, as by the code', async () => {
   const email = newEmail();
   const { browser, asked } = await register(email);
   const [mail] = await server.mails(email);
@@ -82,13 +82,9 @@ test('by the link: its page has a button, and leads back to the sign-in that wai
   expect(await accountOf(email)).toBeUndefined();
   const page = await browser.get(url);
   expect(page.text).toContain(email);
-  const done = await browser.submit(page);
-  expect(done.title).toContain('Your email is confirmed');
+  const consent = await browser.submit(page);
   expect(await accountOf(email)).toMatchObject({ emailVerified: true });
-  const signIn = await browser.get(done.link('Continue'));
-  expect(signIn.title).toContain('Sign in to continue to Quillet');
-  expect(signIn.forms[0]?.fields).toContainEqual(['email', email]);
-  const consent = await enterPassword(browser, signIn, { email, password });
+  expect(consent.title).toContain('Let Quillet');
   expect(
     (await redeem(server, client, asked, await browser.submit(consent, {}, 'allow'))).status,
   ).toBe(200);
@@ -123,7 +119,7 @@ test('the link of what a stranger registered makes no account with the stranger�
         password,
       })
     ).text,
-  ).toContain('Incorrect email or password');
+  ).toContain('Open the link in it');
   // The owner can still have the account: the stranger's link is nothing then.
   const mine = await register(email, owner);
   const [newest] = await server.mails(email, 2);
@@ -133,13 +129,80 @@ test('the link of what a stranger registered makes no account with the stranger�
   expect((await owner.submit(page, { password })).status).toBe(410);
 });
 
+test('35: the link continues no sign-in but the one that waits for it, in its own browser', async () => {
+  const email = newEmail();
+  const { browser, asked } = await register(email);
+  const [mail] = await server.mails(email);
+  const url = mail?.links[0] as string;
+  // Another browser that has the cookie for the email, but not the one for the sign-in.
+  const other = new Browser();
+  const { vs_waiting: waiting } = browser.cookies();
+  other.setCookie('vs_waiting', waiting as string);
+  const done = await other.submit(await other.get(url));
+  expect(done.title).toContain('Your email address is confirmed');
+  // The interaction is as it was: nobody is signed in.
+  const rows = await t.db.kysely.selectFrom('interactions').select('progress').execute();
+  const account = await accountOf(email);
+  expect(
+    rows.filter(({ progress }) => JSON.stringify(progress).includes(account?.id as string)),
+  ).toEqual([]);
+  expect((await browser.get(asked.url)).title).toContain('Sign in');
+});
+
+test('34: the right password before the address is confirmed leads to its confirmation', async () => {
+  const email = newEmail();
+  const { browser } = await register(email);
+  const again = ask(server, client, { scope: 'openid email' });
+  const signIn = await browser.get(again.url);
+  const wrong = await enterPassword(browser, signIn, {
+    email,
+    password: 'something else entirely',
+  });
+  expect([wrong.status, wrong.text]).toEqual([
+    400,
+    expect.stringContaining('Incorrect email or password'),
+  ]);
+  expect(wrong.text).toContain('Open the link in our email first');
+  const sent = await enterPassword(browser, signIn, { email: ` ${email.toUpperCase()}`, password });
+  expect(sent.title).toContain('Check your email');
+  const [mail] = await server.mails(email);
+  const consent = await browser.submit(sent, { code: mail?.code as string });
+  expect(
+    (await redeem(server, client, again, await browser.submit(consent, {}, 'allow'))).status,
+  ).toBe(200);
+});
+
+test('34: whether an address has an account shows in no answer to that password', async () => {
+  const taken = await server.createAccount();
+  const free = newEmail();
+  const pages = [];
+  for (const email of [taken.email, free]) {
+    const { browser } = await register(email);
+    const signIn = await browser.get(ask(server, client).url);
+    const here = await enterPassword(browser, signIn, { email, password });
+    const elsewhere = new Browser();
+    const there = await enterPassword(elsewhere, await elsewhere.get(ask(server, client).url), {
+      email,
+      password: 'not what anybody has chosen',
+    });
+    pages.push([here, there].map(({ status, text }) => [status, text.replaceAll(email, '…')]));
+  }
+  // The password of the account is another one than was chosen here.
+  expect(taken.password).toBe(password);
+  expect(pages[1]).toEqual([
+    [200, expect.stringContaining('Check your email')],
+    [400, expect.stringContaining('Incorrect email or password')],
+  ]);
+  expect(pages[0]?.[1]).toEqual(pages[1]?.[1]);
+});
+
 test('whoever registered confirms it on another device by the password', async () => {
   const email = newEmail();
   await register(email);
   const [mail] = await server.mails(email);
   const phone = new Browser();
   const done = await phone.submit(await phone.get(mail?.links[0] as string), { password });
-  expect(done.title).toContain('Your email is confirmed');
+  expect(done.title).toContain('Your email address is confirmed');
   expect(done.link('Continue')).toBe(`${server.issuer}/account`);
   expect(await accountOf(email)).toMatchObject({ emailVerified: true });
 });
@@ -199,9 +262,9 @@ test('what can’t be is said field by field, and what was typed stays', async (
   });
   expect(page.status).toBe(400);
   expect(page.title).toContain('Error');
-  expect(page.text).toContain('Enter an email like name@example.com');
+  expect(page.text).toContain('Enter an email address like name@example.com');
   expect(page.text).toContain('Use at least 15 characters');
-  expect(page.text).toContain('That name is too long');
+  expect(page.text).toContain('Use at most 100 characters');
   expect(page.forms[0]?.fields).toContainEqual(['email', 'nobody']);
   expect(page.html).not.toContain('value="short"');
   expect(
@@ -236,7 +299,7 @@ test('wrong codes are counted; another mail brings another code, after a pause',
   expect(await accountOf(email)).toBeUndefined();
   const paused = await browser.submit(page, {}, 'resend');
   expect(paused.text).not.toContain('We’ve sent it again');
-  expect(paused.text).toContain('You can ask for another');
+  expect(paused.text).toContain('You can send it again');
   await t.db.kysely
     .updateTable('action_links')
     .set({ sent_at: new Date(Date.now() - 61_000) })
@@ -256,7 +319,7 @@ test('a wrong address can be mended', async () => {
   const wrong = newEmail();
   const right = newEmail();
   const { browser, page } = await register(wrong);
-  const form = await browser.get(page.link('Use another address'));
+  const form = await browser.get(page.link('Use another email address'));
   expect(form.forms[0]?.fields).toContainEqual(['email', wrong]);
   const sent = await browser.submit(form, { email: right, password });
   const [mail] = await server.mails(right);
@@ -299,13 +362,13 @@ test('an account whose address was never confirmed is led to that by its sign-in
   expect(await accountOf(account.email)).toMatchObject({ emailVerified: true });
 });
 
-test('the same by its link, in the same browser: the sign-in goes on where it was', async () => {
+test('35: the same by its link, in the same browser: the sign-in continues', async () => {
   const account = await server.createAccount({ verified: false });
   const browser = new Browser();
   await enterPassword(browser, await browser.get(ask(server, client).url), account);
   const [mail] = await server.mails(account.email);
-  const done = await browser.submit(await browser.get(mail?.links[0] as string));
-  expect((await browser.get(done.link('Continue'))).title).toContain('Let Quillet');
+  const consent = await browser.submit(await browser.get(mail?.links[0] as string));
+  expect(consent.title).toContain('Let Quillet');
 });
 
 test('a new account goes through the second factor where everyone must have one, and 8 characters do', async () => {
@@ -322,7 +385,7 @@ test('a new account goes through the second factor where everyone must have one,
     });
     const [mail] = await strict.mails(email);
     const enrol = await browser.submit(sent, { code: mail?.code as string });
-    expect(enrol.title).toContain('Add an authenticator app');
+    expect(enrol.title).toContain('Set up an authenticator app');
   } finally {
     await strict.close();
     await own.drop();
@@ -365,23 +428,33 @@ test('registrations are limited', async () => {
   expect(statuses).toEqual([200, 200, 200, 200, 200, 429, 429]);
 }, 20_000);
 
-test('the first administrator: account, second factor, and signed in at the account’s page', async () => {
+test('37: the first administrator: what was created and what to do first, then the sign-in', async () => {
   const link = await server.server.issueSetupLink();
   const browser = new Browser();
   const page = await browser.get(link as string);
   expect(page.title).toContain('Set up your server');
   const taken = await server.createAccount();
   expect((await browser.submit(page, { email: taken.email, password })).text).toContain(
-    'There is an account with that email already',
+    'This email address already has an account',
   );
   expect((await browser.submit(page, { email: 'admin@example.com', password: 'x' })).status).toBe(
     400,
   );
-  const signIn = await browser.submit(page, { email: 'admin@example.com', name: 'Ada', password });
+  const done = await browser.submit(page, { email: 'admin@example.com', name: 'Ada', password });
+  expect([done.status, done.title]).toEqual([200, 'Your server is ready · Vouchsafe']);
+  for (const words of [
+    'administrator account admin@example.com',
+    'Sign in.',
+    'recovery codes',
+    'client create',
+  ])
+    expect(done.text).toContain(words);
+  const signIn = await browser.get(done.link('Sign in'));
   expect(signIn.title).toContain('Sign in');
   expect(signIn.forms[0]?.fields).toContainEqual(['email', 'admin@example.com']);
   const enrol = await browser.submit(signIn, { password });
-  expect(enrol.title).toContain('Add an authenticator app');
+  expect(enrol.title).toContain('Set up an authenticator app');
+  expect(enrol.text).toContain('Administrators need a second factor to sign in.');
   const seed = (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(enrol.html)?.[1] ?? '').replaceAll(
     /\s/g,
     '',
@@ -392,7 +465,8 @@ test('the first administrator: account, second factor, and signed in at the acco
   expect(account.title).toContain('Your account');
   expect(account.text).toContain('admin@example.com');
   // The link is used up, and there is no other.
-  expect((await browser.get(link as string)).status).toBe(410);
+  const over = await browser.get(link as string);
+  expect([over.status, over.text]).toEqual([410, expect.stringContaining('already set up')]);
   expect((await browser.submit(page, { email: 'second@example.com', password })).status).toBe(410);
   expect(await server.server.issueSetupLink()).toBeUndefined();
   expect(await accountOf('second@example.com')).toBeUndefined();

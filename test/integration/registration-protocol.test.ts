@@ -141,7 +141,7 @@ describe('registration', () => {
       scope: 'openid invoices:read invoices:write',
       resource: api,
     });
-    expect(consent.text).toContain('This app has registered itself, and chose the name Quillet');
+    expect(consent.text).toContain('This app registered itself and chose the name Quillet');
     expect(consent.text).toContain('app.example.com');
     expect(tokens.body.scope).toBe('invoices:read');
     const told = await post(server.issuer, '/introspect', apiCredentials, {
@@ -436,7 +436,7 @@ describe('COMPATIBILITY 18: apps on the device, without application_type', () =>
       scope: 'openid email offline_access',
       redirect_uri: floating,
     });
-    expect(consent.text).toContain('It runs on your own device.');
+    expect(consent.text).toContain('It runs on this device.');
     expect(consent.text).toContain('This app has registered itself');
     expect(back.url.startsWith(floating)).toBe(true);
     expect(tokens.status).toBe(200);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -296,6 +296,71 @@ test('of many who show one code at once, one gets in', async () => {
   expect(await sessions(account.id)).toBe(1);
 });
 
+describe('13: a code from a slow phone', () => {
+  test('is refused and counted, and the page says to check the clock', async () => {
+    const account = await server.createAccount({ totp: true });
+    const { browser, page } = await upToCode(account);
+    const late = await browser.submit(page, { code: await totpCode(account.seed as string, -4) });
+    expect(late.status).toBe(400);
+    expect(late.text).toContain('That code has expired');
+    expect(late.text).toContain('your phone’s clock is slow');
+    expect(await sessions(account.id)).toBe(0);
+    const points = await t.db.kysely.selectFrom('rate_limits').selectAll().execute();
+    expect(points.length).toBeGreaterThan(0);
+    for (let tries = 1; tries < 10; tries++)
+      await browser.submit(page, { code: await totpCode(account.seed as string, -4) });
+    expect(
+      (await browser.submit(page, { code: await totpCode(account.seed as string) })).status,
+    ).toBe(429);
+  });
+
+  test('one that was used, is older than the last one used, or comes too early is only wrong', async () => {
+    const account = await server.createAccount({ totp: true });
+    const seed = account.seed as string;
+    const used = await totpCode(seed);
+    const first = await upToCode(account);
+    await first.browser.submit(first.page, { code: used });
+    const { browser, page } = await upToCode(account);
+    for (const code of [used, await totpCode(seed, -4), await totpCode(seed, 4), '000000']) {
+      const refused = await browser.submit(page, { code });
+      expect([refused.status, refused.text]).toEqual([
+        400,
+        expect.stringContaining('That code didn’t work'),
+      ]);
+      expect(refused.text).not.toContain('clock is slow');
+    }
+  });
+
+  test('is told at enrolment too, and the seed stays', async () => {
+    const account = await server.createAccount();
+    const { browser, page } = await upToCode(account, { acr_values: 'urn:vouchsafe:acr:2fa' });
+    const seed = (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(page.html)?.[1] ?? '').replaceAll(
+      /\s/g,
+      '',
+    );
+    const late = await browser.submit(page, { code: await totpCode(seed, -4), device_name: 'x' });
+    expect(late.text).toContain('your phone’s clock is slow');
+    await enrol(browser, late);
+  });
+});
+
+test('34: a second factor that an app requires is explained, and can be put off', async () => {
+  const account = await server.createAccount();
+  const { browser, asked, page } = await upToCode(account, { acr_values: 'urn:vouchsafe:acr:2fa' });
+  expect(page.text).toContain('Quillet requires a second factor');
+  const back = await browser.submit(page, {}, 'Not now');
+  expect(back.external).toBe(true);
+  expect(back.params.get('error')).toBe('access_denied');
+  expect(back.params.get('state')).toBe(new URL(asked.url).searchParams.get('state'));
+  expect(await sessions(account.id)).toBe(0);
+  const factors = await t.db.kysely
+    .selectFrom('authenticators')
+    .select('id')
+    .where('account_id', '=', account.id)
+    .execute();
+  expect(factors).toEqual([]);
+});
+
 test('guesses count across interactions, and a hundred at once count as a hundred', async () => {
   const account = await server.createAccount({ totp: true });
   const one = await upToCode(account);
@@ -311,7 +376,7 @@ test('guesses count across interactions, and a hundred at once count as a hundre
   });
   expect(refused.status).toBe(429);
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-  expect(refused.text).toContain('Too many tries');
+  expect(refused.text).toContain('Too many attempts');
   // The recovery codes are guarded by the same count.
   const byRecovery = await other.browser.get(refused.link('recovery code'));
   expect((await other.browser.submit(byRecovery, { code: account.recoveryCodes[0] })).status).toBe(
@@ -343,7 +408,7 @@ async function enrol(
   browser: Browser,
   page: Page,
 ): Promise<{ after: Page; seed: string; codes: string[] }> {
-  expect(page.title).toContain('Add an authenticator app');
+  expect(page.title).toContain('Set up an authenticator app');
   const seed = (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(page.html)?.[1] ?? '').replaceAll(
     /\s/g,
     '',

@@ -420,7 +420,7 @@ test('an interaction that was carried to another browser stays closed there', as
   const other = new Browser();
   const seen = await other.get(page.url);
   expect(seen.status).toBe(400);
-  expect(seen.text).toContain('This began in another browser');
+  expect(seen.text).toContain('This started in another browser');
   expect(seen.link('account')).toBe(`${server.issuer}/account`);
   expect(
     (
@@ -463,16 +463,16 @@ test('a page that was left too long says so, and starts again where it was', asy
   await t.db.kysely.deleteFrom('interactions').execute();
   const seen = await browser.get(page.url);
   expect(seen.status).toBe(400);
-  expect(seen.text).toContain('This page was left too long');
+  expect(seen.text).toContain('This sign-in has expired');
   expect((await browser.get(seen.link('Start again'))).title).toContain('Sign in');
   const again = await enterPassword(browser, page, account);
   expect(again.status).toBe(200);
-  expect(again.text).toContain('We’ve started again where you were');
+  expect(again.text).toContain('We’ve started it again');
   const consent = await enterPassword(browser, again, account);
   const tokens = await redeem(server, client, asked, await browser.submit(consent, {}, 'allow'));
   expect(tokens.idToken.sub).toBe(account.id);
   // Told once.
-  expect((await new Browser().get(asked.url)).text).not.toContain('started again');
+  expect((await new Browser().get(asked.url)).text).not.toContain('started it again');
 });
 
 test('one whose end has come while its row is still there has ended', async () => {
@@ -494,11 +494,9 @@ test('one whose end has come while its row is still there has ended', async () =
       .where('id_hash', '=', id_hash)
       .execute();
   }
-  expect((await browser.get(page.url)).text).toContain('This page was left too long');
-  expect((await new Browser().get(page.url)).text).toContain('This page was left too long');
-  expect((await enterPassword(browser, page, account)).text).toContain(
-    'We’ve started again where you were',
-  );
+  expect((await browser.get(page.url)).text).toContain('This sign-in has expired');
+  expect((await new Browser().get(page.url)).text).toContain('This sign-in has expired');
+  expect((await enterPassword(browser, page, account)).text).toContain('We’ve started it again');
 });
 
 test('a sign-in that is done leads on, however often its page is posted', async () => {

@@ -40,7 +40,7 @@ const quillet: App = {
   developer: 'Harrow & Finch',
   verified: false,
 };
-const pebble: App = { id: 'pebble-cli', name: 'Pebble', verified: false };
+const pebble: App = { id: 'pebble-cli', name: 'Pebble', runsOn: 'this-device', verified: false };
 const wordy: App = {
   id: 'https://northern-harbours.example/client.json',
   name: 'The Northern Harbours Cooperative Freight Ledger',
@@ -55,27 +55,42 @@ const long: SignedIn = {
   email: 'maximiliana.featherstonehaugh-cholmondeley@correspondence.example',
   switchUrl: '/switch',
 };
-const form: Form = { action: '/post', hidden: { csrf: 'Zm9vYmFy' } };
+const form: Form = { action: '/post' };
 
-const claims: ConsentClaim[] = [
-  { name: 'name', value: 'Imani Okoro', optional: false },
-  { name: 'email', value: 'imani@okoro.example', optional: false },
-  { name: 'locale', value: 'English', optional: false },
+const everything = { optional: true, checked: true };
+const profile: ConsentClaim[] = [
+  { name: 'name', value: 'Imani Okoro', group: 'profile', ...everything },
+  { name: 'locale', value: 'en', group: 'profile', ...everything },
+  { name: 'updated_at', group: 'profile', ...everything },
 ];
+const email: ConsentClaim[] = [
+  { name: 'email', value: imani.email, asUsername: true, group: 'email', ...everything },
+  { name: 'email_verified', value: true, group: 'email', ...everything },
+];
+const groups: ConsentClaim[] = [
+  { name: 'groups', value: 'billing, support', group: 'groups', ...everything },
+];
+const claims = [...profile.slice(0, 1), ...email, ...profile.slice(1)];
 const invoices: ConsentScope[] = [
   {
     value: 'invoices:read',
-    kind: 'see',
+    api: 'Invoices',
+    verb: 'see',
     words: 'your invoices, and who they are for',
-    optional: false,
+    ...everything,
   },
   {
     value: 'invoices:write',
-    kind: 'change',
+    api: 'Invoices',
+    verb: 'change',
     words: 'your invoices: write, edit and send them',
-    optional: true,
+    ...everything,
   },
 ];
+const allowed = {
+  claims: email.map(({ name, asUsername }) => ({ name, asUsername })),
+  scopes: invoices.map(({ api, verb, words }) => ({ api, verb, words })),
+};
 const payment: ConsentDetail = {
   value: 'p1',
   words: {
@@ -117,15 +132,15 @@ const enrol = {
   otpauthUri:
     'otpauth://totp/Vouchsafe:imani%40okoro.example?secret=JX4MRQ2T7KDAWV5N3HUCELZ6PBGFYO2S&issuer=Vouchsafe',
   secret: 'JX4MRQ2T7KDAWV5N3HUCELZ6PBGFYO2S',
-  deviceName: 'Imani’s phone',
+  deviceName: 'Phone',
 };
 const codes = {
   ...form,
   account: imani,
   downloadUrl: '/codes.txt',
-  codes: ['K7QW-M2XF', 'T9PD-4HVJ', 'B3NC-8RGY', 'W6LZ-F5QK', 'X2JM-P7TD'].flatMap((code) => [
-    code,
-    code.split('-').toReversed().join('-'),
+  codes: ['K7QW-M2XF', 'T9PD-4HVJ', 'B3NC-8RGY', 'W6XZ-F5QK', 'X2JM-P7TD'].flatMap((code) => [
+    `${code}-${code.split('-').toReversed().join('-')}`,
+    `${code.split('-').toReversed().join('-')}-${code}`,
   ]),
 };
 const consent = {
@@ -134,7 +149,7 @@ const consent = {
   account: imani,
   claims,
   scopes: invoices,
-  stay: { optional: true },
+  stay: everything,
   ownMachine: false,
   returnTo: 'quillet.example',
   accountUrl: '/account',
@@ -146,12 +161,9 @@ const account = {
   account: { email: 'imani@okoro.example', name: 'Imani Okoro', emailVerified: true },
   secondFactor: { on: true, deviceName: 'Imani’s phone', since: ago(24 * 40) },
   apps: [],
-  signOut: { action: '/sign-out', hidden: { csrf: 'Zm9vYmFy' } },
+  signOut: { action: '/sign-out' },
 };
-const remove = (id: string): Form => ({
-  action: `/account/apps/${id}/remove`,
-  hidden: { csrf: 'x' },
-});
+const remove = (id: string): Form => ({ action: `/account/apps/${id}/remove` });
 
 const all: PageState[] = [];
 function add<K extends keyof Pages>(page: K, states: Record<string, Pages[K]>): void {
@@ -199,11 +211,18 @@ add('register', {
 const sent = {
   ...form,
   email: imani.email,
-  resend: { action: '/resend', hidden: { csrf: 'x' } },
+  resend: { action: '/resend' },
   changeUrl: '/register',
 };
 add('register-sent', {
   plain: sent,
+  app: { ...sent, app: heron, resend: { ...sent.resend, pausedFor: 60 }, resent: false },
+  'app-wrong-code': {
+    ...sent,
+    app: heron,
+    resend: { ...sent.resend, pausedFor: 59 },
+    problem: 'wrong-code',
+  },
   paused: { ...sent, app: heron, resent: true, resend: { ...sent.resend, pausedFor: 55 } },
   'long-email': { ...sent, email: long.email },
   'wrong-code': { ...sent, problem: 'wrong-code' },
@@ -219,11 +238,15 @@ add('verify-email-done', { plain: {}, app: { app: heron, continueUrl: '/continue
 add('link-expired', {
   verify: { link: 'verify-email', nextUrl: '/account' },
   setup: { link: 'setup' },
+  'setup-done': { link: 'setup-done', nextUrl: '/account' },
 });
 add('totp-enrol', {
-  plain: { ...enrol, laterUrl: '/later' },
-  required: enrol,
+  plain: enrol,
+  administrator: { ...enrol, reason: 'administrator' },
+  everyone: { ...enrol, reason: 'everyone' },
+  app: { ...enrol, app: heron, reason: 'app' },
   'wrong-code': { ...enrol, problem: 'wrong-code' },
+  'late-code': { ...enrol, problem: 'late-code' },
   unnamed: { ...enrol, deviceName: '', errors: { device_name: 'missing' } },
 });
 add('recovery-codes', { plain: codes, 'not-saved': { ...codes, problem: 'not-saved' } });
@@ -242,6 +265,14 @@ add('totp', {
     recoveryUrl: '/recovery',
     problem: 'wrong-code',
   },
+  'late-code': {
+    ...form,
+    app: heron,
+    account: imani,
+    deviceName: 'Phone',
+    recoveryUrl: '/recovery',
+    problem: 'late-code',
+  },
   'too-many': {
     ...form,
     account: long,
@@ -254,17 +285,35 @@ add('recovery-code', {
   plain: { ...form, account: imani, totpUrl: '/totp' },
   'wrong-code': { ...form, app: heron, account: imani, totpUrl: '/totp', problem: 'wrong-code' },
 });
+const withoutLinks = { returnTo: undefined, privacyUrl: undefined, termsUrl: undefined };
 add('consent', {
   plain: consent,
-  verified: { ...consent, app: heron, stay: { optional: false }, returnTo: 'heron.example' },
+  verified: { ...consent, app: heron, returnTo: 'heron.example' },
   trimmed: {
     ...consent,
     claims: [
-      ...claims,
-      { name: 'phone_number', optional: true },
-      { name: 'address', value: '12 Quay Street, Port Ellen', optional: true, checked: true },
+      { ...profile[0], optional: false } as ConsentClaim,
+      ...email.map((claim) => ({ ...claim, checked: claim.name === 'email' })),
+      ...groups,
+      { ...profile[1], value: 'de', checked: false } as ConsentClaim,
     ],
-    stay: { optional: true, checked: true },
+    scopes: [
+      ...invoices,
+      { value: 'stock:all', api: 'Stock', words: 'stock:all', ...everything },
+      {
+        value: 'stock:move',
+        api: 'Stock',
+        verb: 'reorganise',
+        words: 'x'.repeat(60),
+        optional: false,
+      },
+    ],
+  },
+  required: {
+    ...consent,
+    claims: claims.map((claim) => ({ ...claim, optional: false })),
+    scopes: invoices.map((scope) => ({ ...scope, optional: false })),
+    stay: { optional: false },
   },
   more: {
     ...consent,
@@ -272,30 +321,36 @@ add('consent', {
     claims: [],
     scopes: invoices.slice(1),
     stay: undefined,
-    already: { claims, scopes: invoices.slice(0, 1), stay: true },
+    already: { claims: allowed.claims, scopes: allowed.scopes.slice(0, 1), stay: true },
     returnTo: 'heron.example',
   },
   'own-machine': {
     ...consent,
+    ...withoutLinks,
     app: pebble,
-    claims: claims.slice(1, 2),
+    claims: email,
+    scopes: [],
+    stay: undefined,
     ownMachine: true,
-    returnTo: undefined,
-    privacyUrl: undefined,
-    termsUrl: undefined,
   },
   registered: {
     ...consent,
-    app: { ...pebble, host: 'pebble.example', verified: false, registeredBy: 'anybody' },
-    claims: claims.slice(1, 2),
+    app: {
+      id: 'pebble-7',
+      name: 'Pebble',
+      host: 'pebble.example',
+      verified: false,
+      registeredBy: 'anybody',
+    },
+    claims: email,
     returnTo: 'pebble.example',
   },
   published: {
     ...consent,
-    app: { ...pebble, host: 'pebble.example', verified: false, registeredBy: 'document' },
-    claims: claims.slice(1, 2),
+    ...withoutLinks,
+    app: { ...pebble, runsOn: undefined, host: 'pebble.example', registeredBy: 'document' },
+    claims: email,
     ownMachine: true,
-    returnTo: undefined,
   },
   changed: {
     ...consent,
@@ -314,7 +369,16 @@ add('consent', {
     app: { ...pebble, host: 'pebble.example', verified: false, registeredBy: 'anybody' },
     changes: [{ kind: 'unknown' }],
   },
-  nothing: { ...form, app: heron, account: long, claims: [], scopes: [], ownMachine: false },
+  nothing: {
+    ...consent,
+    ...withoutLinks,
+    app: heron,
+    account: long,
+    claims: [],
+    scopes: [],
+    stay: undefined,
+    returnTo: 'heron.example',
+  },
   payment: {
     ...consent,
     app: heron,
@@ -343,15 +407,18 @@ add('consent', {
       },
       statements,
     ],
-    claims: [{ name: 'email', value: 'imani@okoro.example', optional: true, asUsername: true }],
+    claims: email,
     already: { claims: [], scopes: [], details: [statements], stay: false },
   },
   wordy: { ...consent, app: wordy, account: long, returnTo: wordy.host },
   undecided: { ...consent, problem: 'undecided' },
 });
+const signOut = { ...form, hidden: { xsrf: 'Zm9vYmFy' } };
 add('sign-out', {
-  plain: { ...form, stayUrl: '/account' },
-  app: { ...form, app: heron, account: { email: imani.email } },
+  plain: { ...signOut, stayUrl: '/account' },
+  app: { ...signOut, app: heron, account: { email: imani.email }, stayUrl: '/account' },
+  'plain-account': { ...signOut, account: { email: imani.email }, stayUrl: '/account' },
+  form: { ...signOut, app: heron },
 });
 add('signed-out', { plain: {}, again: { signInUrl: '/sign-in' } });
 add('error', {
@@ -366,24 +433,39 @@ add('error', {
     },
     homeUrl: '/account',
   },
-  unknown: { ...trouble, kind: 'app-unknown', oauth: { error: 'invalid_client' } },
-  request: { ...trouble, kind: 'app-request', app: quillet },
+  unknown: {
+    ...trouble,
+    kind: 'app-unknown',
+    oauth: { error: 'invalid_client' },
+    homeUrl: '/account',
+  },
+  request: { ...trouble, kind: 'app-request', app: quillet, homeUrl: '/account' },
+  'sign-out': { ...trouble, kind: 'app-sign-out', app: quillet, homeUrl: '/account' },
+  finished: { ...trouble, kind: 'finished', startUrl: '/start', homeUrl: '/account' },
+  'step-stopped': { ...trouble, kind: 'step-stopped', homeUrl: '/account' },
   expired: { ...trouble, kind: 'expired', startUrl: '/start' },
-  'other-browser': { ...trouble, kind: 'other-browser' },
+  'other-browser': { ...trouble, kind: 'other-browser', homeUrl: '/account' },
   forged: { ...trouble, kind: 'forged', startUrl: '/start' },
   stopped: { ...trouble, kind: 'sign-in-stopped', startUrl: '/start' },
   forbidden: { ...trouble, kind: 'forbidden', homeUrl: '/account' },
   'not-found': { ...trouble, kind: 'not-found', homeUrl: '/account' },
-  'too-many': { ...trouble, kind: 'too-many', retryAfter: 130 },
-  'too-large': { ...trouble, kind: 'too-large' },
-  'bad-request': { ...trouble, kind: 'bad-request' },
-  unavailable: { ...trouble, kind: 'unavailable' },
-  ours: { ...trouble, kind: 'ours' },
+  'too-many': {
+    ...trouble,
+    kind: 'too-many',
+    retryAfter: 130,
+    retry: true,
+    homeUrl: '/account',
+  },
+  'too-large': { ...trouble, kind: 'too-large', homeUrl: '/account' },
+  'bad-request': { ...trouble, kind: 'bad-request', homeUrl: '/account' },
+  unavailable: { ...trouble, kind: 'unavailable', retry: true, homeUrl: '/account' },
+  ours: { ...trouble, kind: 'ours', retry: true, homeUrl: '/account' },
 });
 add('setup', {
   plain: form,
   errors: { ...form, email: '', errors: { email: 'missing', password: 'personal' } },
 });
+add('setup-done', { plain: { email: imani.email, signInUrl: '/account' } });
 add('account', {
   plain: {
     ...account,
@@ -392,8 +474,8 @@ add('account', {
         app: quillet,
         since: new Date('2026-03-03T09:12:00Z'),
         lastUsed: ago(2),
-        claims: claims.slice(0, 2),
-        scopes: invoices,
+        ...allowed,
+        withheld: [{ name: 'locale' }],
         stay: true,
         tokenTtl: 0,
         remove: remove('quillet-7f3a'),
@@ -402,8 +484,11 @@ add('account', {
         app: heron,
         since: new Date('2025-08-14T09:12:00Z'),
         lastUsed: ago(23),
-        claims: claims.slice(0, 1),
-        scopes: [{ kind: 'see', words: 'your photo albums' }],
+        claims: [{ name: 'name' }],
+        scopes: [
+          { api: 'Albums', verb: 'see', words: 'your photo albums' },
+          { api: 'Prints', words: 'prints:order' },
+        ],
         stay: false,
         tokenTtl: 3600,
         remove: remove('heron-2c91'),
@@ -412,7 +497,7 @@ add('account', {
         app: wordy,
         since: new Date('2026-10-02T09:12:00Z'),
         claims: [],
-        scopes: [{ kind: 'change', words: 'your freight bookings' }],
+        scopes: [{ api: 'Freight', verb: 'change', words: 'your freight bookings' }],
         stay: false,
         tokenTtl: 0,
         remove: remove('northern'),
@@ -421,7 +506,7 @@ add('account', {
         app: pebble,
         since: new Date('2026-10-02T09:12:00Z'),
         lastUsed: ago(24 * 50),
-        claims: claims.slice(1, 2),
+        claims: allowed.claims,
         scopes: [],
         stay: false,
         tokenTtl: 600,
@@ -443,7 +528,7 @@ add('dev-mail', {
         to: 'imani@okoro.example',
         subject: 'Confirm your email',
         at: ago(0.01),
-        text: 'Hello,\n\nOpen this link to confirm your email:\n\nhttp://localhost:3000/verify-email?token=WkZ3b0ZtS1dXTzRjR2pQb0xZc2xqdz09\n\nOr enter this code: 482 913\n\nIf you did not ask for this, do nothing.',
+        text: 'Hello,\n\nOpen this link to confirm your email address:\n\nhttp://localhost:3000/verify-email/WkZ3b0ZtS1dXTzRjR2pQb0xZc2xqdz09\n\nOr enter this code where you signed up: 4829 1366\n\nDidn’t ask for this? Ignore this email, and never share the code.',
       },
       {
         to: long.email,
@@ -464,6 +549,6 @@ add('choose-account', {
   },
   long: { ...form, app: wordy, account: { email: long.email }, switchUrl: '/x' },
 });
-add('form-post', { plain: { ...form, hidden: { ...form.hidden, submit: 'yes' }, app: heron } });
+add('form-post', { plain: { ...form, hidden: { code: 'Zm9vYmFy', submit: 'yes' }, app: heron } });
 
 export const pageStates: readonly PageState[] = [...all, ...requestStates];

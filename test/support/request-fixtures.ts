@@ -4,7 +4,12 @@ import type { PageState } from './page-fixtures.ts';
 // The pages of requests that a program makes and a person answers elsewhere, in every state.
 
 const asked = new Date('2026-11-21T20:40:07Z');
-const tv: App = { id: 'heron-tv', name: 'Heron on a living-room TV', verified: true };
+const tv: App = {
+  id: 'heron-tv',
+  name: 'Heron on a living-room TV',
+  runsOn: 'other-device',
+  verified: true,
+};
 const till: App = {
   id: 'till-5',
   name: 'Till',
@@ -12,14 +17,19 @@ const till: App = {
   verified: false,
 };
 const account = { email: 'imani@okoro.example', switchUrl: '/switch' };
-const form = { action: '/post', hidden: { csrf: 'Zm9vYmFy' } };
+const form = { action: '/post' };
 const question: Omit<Pages['consent'], 'app' | 'account' | 'request'> = {
   ...form,
-  claims: [{ name: 'name', value: 'Imani Okoro', optional: true, checked: true }],
+  claims: [
+    { name: 'name', value: 'Imani Okoro', group: 'profile', optional: true, checked: true },
+    { name: 'locale', group: 'profile', optional: true, checked: true },
+    { name: 'updated_at', group: 'profile', optional: true, checked: true },
+  ],
   scopes: [
     {
       value: 'albums:read',
-      kind: 'see',
+      api: 'Albums',
+      verb: 'see',
       words: 'your photo albums',
       optional: true,
       checked: true,

@@ -18,6 +18,7 @@ import { ConsentService } from '../../src/consent/consent.service.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { newResourceServerSchema } from '../../src/resource-server/resource-server.ts';
+import { parseScopeWords } from '../../src/resource-server/resource-server.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createServer } from '../../src/server.ts';
 import type { TestDatabase } from './database.ts';
@@ -50,6 +51,7 @@ export interface TestServer {
     totp?: boolean;
   }): Promise<TestAccount>;
   createClient(input?: Partial<NewClient>): Promise<ClientCredentials>;
+  /** @param scopes with their words, as in `{ read: 'see: your invoices' }`; without a verb, as earlier releases had them. */
   createApi(identifier: string, scopes?: Record<string, string>): Promise<ClientCredentials>;
 }
 
@@ -148,7 +150,11 @@ export async function startServer(
       const input = newResourceServerSchema.parse({
         identifier,
         name: 'Invoices',
-        scopes: Object.entries(scopes).map(([scope, description]) => ({ scope, description })),
+        scopes: Object.entries(scopes).map(([scope, words]) =>
+          words.includes(': ')
+            ? parseScopeWords(`${scope}=${words}`)
+            : { scope, description: words },
+        ),
       });
       const { credentials } = await services.resourceServers.create(input, 'test', (db, id) =>
         createIntrospectionClient(db, id, input.name),

@@ -75,7 +75,7 @@ test('what is allowed once and no more is not said to be taken back', () => {
   const consents = pageStates.filter(({ page }) => page === 'consent');
   const said = (state: string) => {
     const model = consents.find((one) => one.state === state)?.model as Pages['consent'];
-    return renderer.page('consent', model).includes('You can take this back at any time.');
+    return renderer.page('consent', model).includes('You can change this at any time.');
   };
   expect([said('payment'), said('details')]).toEqual([false, true]);
 });

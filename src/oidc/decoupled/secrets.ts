@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { Sealer } from '../../lib/seal.ts';
+import { readTypedCode } from '../../lib/typed-code.ts';
 import {
   type AskedRequest,
   type PolledSecrets,
@@ -38,9 +39,9 @@ export function openSecrets(
 const alphabet = 'BCDFGHJKLMNPQRSTVWXZ';
 const LENGTH = 8;
 
-/** What was typed, in any case and with whatever stands between the letters; undefined where it can be no user code. */
+/** The user code that was typed; undefined if it can't be one. */
 export function readUserCode(typed: string): string | undefined {
-  const code = typed.toUpperCase().replace(/[^\p{L}\p{N}]/gu, '');
+  const code = readTypedCode(typed);
   return code.length === LENGTH && Array.from(code).every((letter) => alphabet.includes(letter))
     ? code
     : undefined;

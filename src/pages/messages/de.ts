@@ -1,48 +1,49 @@
 import { html } from '../html.ts';
 import type { Messages } from './en.ts';
 
-// Every word of every page, in German: „Sie“, short and plain. What `en.ts` says of <bdi> holds here too.
+// Every word of every page, in German: „Sie“, short and plain. For <bdi>, see `en.ts`.
 export const de: Messages = {
   titleSuffix: (title, brand) => `${title} · ${brand}`,
   titleError: (title) => `Fehler: ${title}`,
   email: 'E-Mail',
   password: 'Passwort',
-  show: html`Zeigen<span class="hide">: Passwort</span>`,
+  show: html`Anzeigen<span class="hide">: Passwort</span>`,
   hide: html`Verbergen<span class="hide">: Passwort</span>`,
   optional: 'Freiwillig',
   notYou: 'Nicht Sie?',
   skip: 'Zum Inhalt',
   problem: 'Etwas stimmt noch nicht',
   tooMany: 'Zu viele Versuche',
-  tooManyUntil: (when) => `Sie können es ${when} wieder versuchen.`,
+  tooManyUntil: (when) => `Versuchen Sie es ${when} wieder.`,
   tooManyLater: 'Warten Sie eine Weile und versuchen Sie es dann wieder.',
 
   app: {
     by: (developer) => html`von <bdi>${developer}</bdi>`,
     byVerified: (developer) => html`von <bdi>${developer}</bdi>, geprüft`,
     verified: 'Geprüft',
-    ownMachine: 'auf Ihrem eigenen Gerät',
+    ownMachine: 'auf diesem Gerät',
+    otherDevice: 'auf einem anderen Gerät',
     notVerifiedShort: 'nicht geprüft',
   },
 
   fields: {
     emailMissing: 'Geben Sie Ihre E-Mail-Adresse ein',
-    emailMalformed: 'Geben Sie eine Adresse wie name@example.com ein',
-    emailTooLong: 'Diese Adresse ist zu lang für uns',
-    emailUndeliverable: 'An diese Adresse kann keine Mail gehen: Ihre Domain gibt es nicht',
-    emailTaken: 'Zu dieser Adresse gibt es schon ein Konto: Nehmen Sie eine andere',
-    nameTooLong: 'Dieser Name ist zu lang; höchstens 100 Zeichen sind möglich',
-    nameMalformed: 'Nehmen Sie einen Namen ohne E-Mail-Adresse und ohne unsichtbare Zeichen',
+    emailMalformed: 'Geben Sie eine E-Mail-Adresse wie name@example.com ein',
+    emailTooLong: 'Die E-Mail-Adresse darf höchstens 254 Zeichen haben',
+    emailUndeliverable:
+      'An diese E-Mail-Adresse kann nichts zugestellt werden: Ihre Domain gibt es nicht',
+    emailTaken: 'Für diese E-Mail-Adresse gibt es schon ein Konto. Verwenden Sie eine andere',
+    nameTooLong: 'Der Name darf höchstens 100 Zeichen haben',
+    nameMalformed: 'Verwenden Sie einen Namen ohne E-Mail-Adresse und ohne unsichtbare Zeichen',
     passwordMissing: 'Wählen Sie ein Passwort',
-    passwordTooShort: (least) => `Nehmen Sie mindestens ${least} Zeichen`,
-    passwordTooLong: 'Dieses Passwort ist zu lang für uns',
-    passwordCommon:
-      'Viele nutzen dieses Passwort, darum ist es leicht zu erraten; wählen Sie ein anderes',
-    passwordBreached: 'Dieses Passwort ist aus einem Datenleck bekannt; wählen Sie ein anderes',
+    passwordTooShort: (least) => `Verwenden Sie mindestens ${least} Zeichen`,
+    passwordTooLong: 'Das Passwort ist zu lang. Wählen Sie ein kürzeres',
+    passwordCommon: 'Das Passwort ist zu verbreitet. Wählen Sie ein anderes',
+    passwordBreached: 'Das Passwort ist aus einem Datenleck bekannt. Wählen Sie ein anderes',
     passwordPersonal:
-      'Dieses Passwort ist Ihrem Namen oder Ihrer Adresse zu ähnlich; wählen Sie ein anderes',
+      'Das Passwort ist Ihrem Namen oder Ihrer E-Mail-Adresse zu ähnlich. Wählen Sie ein anderes',
     passwordHint: (least) =>
-      `Mindestens ${least} Zeichen, ganz gleich welche. Gut sind ein paar Wörter, die nichts miteinander zu tun haben.`,
+      `Mindestens ${least} Zeichen. Versuchen Sie es mit vier Wörtern ohne Zusammenhang.`,
     newPassword: 'Passwort',
     name: 'Name',
   },
@@ -51,17 +52,18 @@ export const de: Messages = {
     title: 'Anmelden',
     titleFor: (app) => html`Anmelden und weiter zu <bdi>${app}</bdi>`,
     confirmTitle: 'Bestätigen Sie, dass Sie es sind',
-    confirmLead: 'Geben Sie Ihr Passwort ein, dann geht es weiter.',
-    confirmLeadFor: (app) =>
-      html`Geben Sie Ihr Passwort ein, dann geht es weiter zu <bdi>${app}</bdi>.`,
+    confirmLead: 'Geben Sie Ihr Passwort ein, um fortzufahren.',
+    confirmLeadFor: (app) => html`Geben Sie Ihr Passwort ein, um zu <bdi>${app}</bdi> zu gelangen.`,
     submit: 'Anmelden',
     confirmSubmit: 'Weiter',
     register: 'Konto anlegen',
-    incorrect: 'E-Mail oder Passwort ist falsch',
-    incorrectDo: 'Prüfen Sie beides und versuchen Sie es wieder',
+    incorrect: 'E-Mail-Adresse oder Passwort ist falsch',
+    incorrectDo: 'Prüfen Sie beides und versuchen Sie es noch einmal',
+    incorrectNew:
+      'Neu hier? Öffnen Sie zuerst den Link in unserer E-Mail, um Ihre Adresse zu bestätigen.',
     incorrectPassword: 'Das Passwort ist falsch',
-    incorrectPasswordDo: 'Prüfen Sie es und versuchen Sie es wieder',
-    expired: html`<b>Diese Seite war zu lange offen.</b> Wir haben dort neu begonnen, wo Sie waren: Melden Sie sich einfach an.`,
+    incorrectPasswordDo: 'Prüfen Sie es und versuchen Sie es noch einmal',
+    expired: html`<b>Diese Anmeldung war abgelaufen.</b> Wir haben sie neu gestartet. Melden Sie sich an, um fortzufahren.`,
   },
 
   register: {
@@ -72,33 +74,33 @@ export const de: Messages = {
   },
 
   sent: {
-    title: 'Sehen Sie in Ihr Postfach',
-    lead: (email) => html`Wir haben eine E-Mail an <b>${email}</b> geschickt.`,
-    leadDo: 'Öffnen Sie den Link darin, oder geben Sie hier den Code daraus ein.',
+    title: 'Prüfen Sie Ihre E-Mails',
+    lead: (email) => html`Wir haben eine E-Mail an <b>${email}</b> gesendet.`,
+    leadDo: 'Öffnen Sie den Link darin, oder geben Sie den Code hier ein.',
     code: 'Code aus der E-Mail',
     submit: 'Weiter',
-    nothing:
-      'Nichts da? Sehen Sie im Spam-Ordner nach, oder lassen Sie die E-Mail noch einmal kommen.',
-    resend: 'Noch einmal schicken',
-    resent: 'Wir haben sie noch einmal geschickt.',
-    pause: (when) => `Die nächste können Sie ${when} kommen lassen.`,
-    change: 'Andere Adresse nehmen',
-    wrong: 'Dieser Code gilt nicht',
+    nothing: 'Keine E-Mail? Sehen Sie im Spam-Ordner nach, oder senden Sie sie noch einmal.',
+    resend: 'Noch einmal senden',
+    resent: 'Wir haben sie noch einmal gesendet.',
+    pause: (when) => `Sie können sie ${when} noch einmal senden.`,
+    change: 'Andere E-Mail-Adresse verwenden',
+    wrong: 'Dieser Code funktioniert nicht',
     wrongDo: 'Geben Sie den Code aus der neuesten E-Mail ein',
-    wrongHint: 'Jeder Code gilt einmal, und nur der neueste.',
+    wrongHint: 'Jeder Code gilt einmal, und nur der neueste gilt.',
   },
 
   verify: {
     title: 'E-Mail-Adresse bestätigen',
-    lead: 'Ein Klick, und wir wissen, dass diese Adresse Ihre ist.',
-    leadFor: (email) => html`Ein Klick, und wir wissen, dass <b>${email}</b> Ihre Adresse ist.`,
+    lead: 'Gehört diese Adresse Ihnen? Bestätigen Sie sie, um fortzufahren.',
+    leadFor: (email) =>
+      html`Ist <b>${email}</b> Ihre Adresse? Bestätigen Sie sie, um fortzufahren.`,
     elsewhere:
-      'Das Konto wurde in einem anderen Browser angelegt. Geben Sie das Passwort ein, das Sie dort gewählt haben. Haben Sie gar kein Konto angelegt, dann schließen Sie diese Seite.',
+      'Sie haben das Konto in einem anderen Browser angelegt. Geben Sie das Passwort ein, das Sie dort gewählt haben. Haben Sie kein Konto angelegt, dann schließen Sie diese Seite.',
     incorrect: 'Das Passwort ist falsch',
-    incorrectDo: 'Geben Sie das ein, das Sie für dieses Konto gewählt haben',
-    submit: 'Adresse bestätigen',
-    doneTitle: 'Ihre Adresse ist bestätigt',
-    doneLead: 'Sie können diese Seite schließen und dort weitermachen, wo Sie waren.',
+    incorrectDo: 'Geben Sie das Passwort ein, das Sie für dieses Konto gewählt haben',
+    submit: 'E-Mail-Adresse bestätigen',
+    doneTitle: 'Ihre E-Mail-Adresse ist bestätigt',
+    doneLead: 'Sie können diese Seite schließen und dort weitermachen, wo Sie sich anmelden.',
     doneNext: 'Weiter',
     doneNextFor: (app) => html`Weiter zu <bdi>${app}</bdi>`,
   },
@@ -106,44 +108,68 @@ export const de: Messages = {
   link: {
     title: 'Dieser Link gilt nicht mehr',
     verify:
-      'Ein Link gilt einmal, und nicht lange. Haben Sie Ihre Adresse schon bestätigt, dann melden Sie sich einfach an.',
+      'Links gelten einmal und laufen nach 24 Stunden ab. Haben Sie Ihre E-Mail-Adresse schon bestätigt, dann melden Sie sich an.',
     verifyNext: 'Anmelden',
     setup:
-      'Er wurde schon benutzt, oder er ist zu alt. Wer diesen Server betreibt, kann auf seiner Befehlszeile einen neuen machen.',
+      'Einrichtungslinks gelten einmal und laufen nach einer Stunde ab. Wer diesen Server betreibt, kann auf der Befehlszeile einen neuen erzeugen.',
     setupNext: 'Anmelden',
+    setupDone: 'Dieser Server ist schon eingerichtet. Melden Sie sich mit Ihrem Konto an.',
     asked:
-      'Die Frage ist schon beantwortet, oder sie hat zu lange gewartet. Wartet eine App noch auf Sie, dann beginnen Sie dort neu.',
+      'Sie haben schon geantwortet, oder die Anfrage ist abgelaufen. Wartet die App noch, dann starten Sie dort neu.',
     askedNext: 'Zu Ihrem Konto',
   },
 
   setup: {
     title: 'Richten Sie Ihren Server ein',
-    lead: 'Ihr Konto wird das erste mit Verwaltungsrechten. Diese Seite gibt es nur einmal.',
-    submit: 'Konto anlegen',
+    lead: 'Legen Sie das erste Administratorkonto an. Diese Seite funktioniert einmal.',
+    submit: 'Administratorkonto anlegen',
+    doneTitle: 'Ihr Server ist bereit',
+    doneLead: (email) =>
+      html`Wir haben das Administratorkonto <b>${email}</b> angelegt. Seine E-Mail-Adresse gilt als bestätigt.`,
+    doneFirst: 'Die nächsten Schritte',
+    doneSignIn:
+      'Melden Sie sich an. Administratorkonten brauchen einen zweiten Faktor: Sie richten dabei eine Authenticator-App ein. Halten Sie Ihr Telefon bereit.',
+    doneCodes:
+      'Bewahren Sie die Notfallcodes auf, die Sie bekommen. Mit ihnen kommen Sie wieder hinein, wenn Ihr Telefon verloren geht.',
+    doneApps: html`Registrieren Sie Ihre erste App auf der Befehlszeile: <code class="code">client create</code>.`,
+    doneSubmit: 'Anmelden',
   },
 
   enrol: {
-    title: 'Authenticator-App hinzufügen',
-    lead: 'Von nun an brauchen Sie zum Anmelden Ihr Passwort und einen Code von Ihrem Telefon.',
-    scan: 'Scannen Sie dies mit Ihrer App',
-    qr: 'QR-Code. Können Sie ihn nicht scannen, dann nehmen Sie den Schlüssel darunter.',
+    title: 'Authenticator-App einrichten',
+    lead: 'Danach melden Sie sich mit Ihrem Passwort und einem Code von Ihrem Telefon an.',
+    reasons: {
+      administrator: 'Administratorkonten brauchen zum Anmelden einen zweiten Faktor.',
+      everyone: (brand) => `Bei ${brand} brauchen alle Konten einen zweiten Faktor.`,
+      app: (app) =>
+        html`<bdi>${app}</bdi> verlangt einen zweiten Faktor, und Sie haben noch keinen eingerichtet.`,
+    },
+    open: 'In Ihrer Authenticator-App öffnen',
+    openOr:
+      'Ist die App auf einem anderen Telefon? Dann scannen Sie dort, oder tippen Sie den Schlüssel ein.',
+    scan: 'Scannen Sie dies mit Ihrer Authenticator-App',
+    qr: 'QR-Code. Wenn Sie ihn nicht scannen können, verwenden Sie den Schlüssel darunter.',
     key: 'Oder tippen Sie diesen Schlüssel ein',
     copyKey: html`Kopieren<span class="hide">: Schlüssel</span>`,
     device: 'Name des Geräts',
     deviceName: 'Telefon',
     deviceMissing: 'Geben Sie dem Gerät einen Namen',
-    deviceTooLong: 'Nehmen Sie höchstens 40 Zeichen',
-    code: 'Code, den die App zeigt',
+    deviceTooLong: 'Verwenden Sie höchstens 40 Zeichen',
+    code: 'Code aus der App',
     submit: 'Einschalten',
     later: 'Nicht jetzt',
-    wrong: 'Dieser Code gilt nicht',
+    wrong: 'Dieser Code funktioniert nicht',
     wrongDo: 'Geben Sie den Code ein, den die App gerade zeigt',
-    wrongHint: 'Gilt kein Code, dann stellen Sie die Uhr Ihres Telefons auf automatisch.',
+    wrongHint:
+      'Funktioniert kein Code, dann stellen Sie Datum und Uhrzeit Ihres Telefons auf automatisch.',
+    late: 'Dieser Code ist abgelaufen',
+    lateHint:
+      'Eben war er noch richtig. Passiert das wieder, dann geht die Uhr Ihres Telefons nach: Stellen Sie Datum und Uhrzeit auf automatisch.',
   },
 
   codes: {
     title: 'Bewahren Sie Ihre Notfallcodes auf',
-    lead: 'Mit jedem können Sie sich einmal anmelden, wenn Ihr Telefon verloren ist. Wir können sie nicht noch einmal zeigen.',
+    lead: 'Geht Ihr Telefon verloren, können Sie sich mit jedem Code einmal anmelden. Nach dieser Seite sehen Sie die Codes nicht wieder.',
     list: 'Notfallcodes',
     copy: html`Kopieren<span class="hide">: Codes</span>`,
     download: html`Speichern<span class="hide">: Codes</span>`,
@@ -151,9 +177,9 @@ export const de: Messages = {
     copied: 'Kopiert',
     saved: 'Ich habe sie aufbewahrt',
     submit: 'Weiter',
-    notSaved: 'Bewahren Sie Ihre Codes erst auf',
-    notSavedDo: 'Setzen Sie das Häkchen, sobald Sie sie aufbewahrt haben',
-    notSavedHint: 'Ohne sie ist mit dem Telefon auch das Konto verloren.',
+    notSaved: 'Bewahren Sie zuerst Ihre Codes auf',
+    notSavedDo: 'Setzen Sie das Häkchen, wenn Sie die Codes aufbewahrt haben',
+    notSavedHint: 'Ohne die Codes könnten Sie mit dem Telefon auch Ihr Konto verlieren.',
   },
 
   totp: {
@@ -163,25 +189,28 @@ export const de: Messages = {
       html`Er steht in der Authenticator-App auf <b><bdi>${device}</bdi></b> und wechselt alle 30 Sekunden.`,
     code: 'Sechsstelliger Code',
     submit: 'Weiter',
-    recovery: 'Stattdessen einen Notfallcode nehmen',
-    wrong: 'Dieser Code gilt nicht',
+    recovery: 'Stattdessen einen Notfallcode verwenden',
+    wrong: 'Dieser Code funktioniert nicht',
     wrongDo: 'Geben Sie den Code ein, den die App gerade zeigt',
     wrongHint:
       'Jeder Code gilt einmal. Haben Sie diesen gerade benutzt, dann warten Sie auf den nächsten.',
+    late: 'Dieser Code ist abgelaufen',
+    lateHint:
+      'Eben war er noch richtig. Passiert das wieder, dann geht die Uhr Ihres Telefons nach: Stellen Sie Datum und Uhrzeit auf automatisch.',
   },
 
   recovery: {
     title: 'Geben Sie einen Notfallcode ein',
-    lead: 'Es ist einer der zehn, die Sie beim Einrichten Ihrer Authenticator-App aufbewahrt haben.',
+    lead: 'Es ist einer der zehn Codes, die Sie beim Einrichten Ihrer Authenticator-App aufbewahrt haben.',
     code: 'Notfallcode',
     submit: 'Weiter',
-    totp: 'Authenticator-App nehmen',
-    wrong: 'Dieser Code gilt nicht',
-    wrongDo: 'Prüfen Sie ihn, oder nehmen Sie einen anderen',
+    totp: 'Authenticator-App verwenden',
+    wrong: 'Dieser Code funktioniert nicht',
+    wrongDo: 'Prüfen Sie ihn, oder versuchen Sie einen anderen',
     wrongHint: 'Jeder Notfallcode gilt einmal.',
   },
 
-  words: { know: 'erfahren', see: 'sehen', change: 'ändern', stay: 'bleiben' },
+  words: { know: 'erfahren', use: 'nutzen', stay: 'bleiben' },
   stay: 'verbunden, während Sie die App nicht nutzen',
   notSet: 'nicht angegeben',
   yes: 'ja',
@@ -215,30 +244,35 @@ export const de: Messages = {
     titleMore: (app) => html`<bdi>${app}</bdi> möchte mehr`,
     may: (app) => html`Das darf <bdi>${app}</bdi> dann`,
     mayMore: (app) => html`Das darf <bdi>${app}</bdi> dann auch`,
+    optional: 'Alles, was Sie abwählen können, ist freiwillig.',
+    inApi: (api) => html`In <bdi>${api}</bdi>`,
     already: 'Was Sie schon erlaubt haben',
     nothing: 'dass Sie hier ein Konto haben, und sonst nichts über Sie',
+    emailAndUsername: 'Ihre E-Mail-Adresse und Ihren Benutzernamen',
+    emailConfirmed: 'dass Ihre E-Mail-Adresse bestätigt ist',
+    emailNotConfirmed: 'dass Ihre E-Mail-Adresse nicht bestätigt ist',
+    withheld: (claims) => html`Nicht dabei: ${claims}`,
+    eachTime: 'Sie werden jedes Mal gefragt.',
+    remembered: 'Nach genau diesem werden Sie nicht wieder gefragt.',
+    everything: 'Alles, worum sie bittet',
     notVerified: (app) =>
-      html`<b>Nicht geprüft.</b> Wir haben nicht nachgesehen, von wem <bdi>${app}</bdi> ist.`,
+      html`<b>Nicht geprüft.</b> Wir haben nicht geprüft, von wem <bdi>${app}</bdi> ist.`,
+    registeredItself: (app) =>
+      html`<b>Nicht geprüft.</b> Diese App hat sich selbst registriert und den Namen <bdi>${app}</bdi> gewählt. Wir wissen nicht, von wem sie ist.`,
+    published: (app, host) =>
+      html`<b>Nicht geprüft.</b> <bdi>${host}</bdi> gibt an, dass dies <bdi>${app}</bdi> ist. Wir haben nicht geprüft, von wem die App ist.`,
     notVerifiedGo: (host) =>
-      html`Machen Sie nur weiter, wenn Sie selbst von <bdi>${host}</bdi> kommen.`,
+      html`Fahren Sie nur fort, wenn Sie selbst von <bdi>${host}</bdi> kommen.`,
     ownMachine: (app) =>
-      html`<b>Sie läuft auf Ihrem eigenen Gerät.</b> Ein anderes Programm dort könnte sich als <bdi>${app}</bdi> ausgeben: Machen Sie nur weiter, wenn Sie die App gerade selbst gestartet haben.`,
+      html`<b>Die App läuft auf diesem Gerät.</b> Ein anderes Programm hier könnte sich als <bdi>${app}</bdi> ausgeben. Fahren Sie nur fort, wenn Sie die App gerade selbst gestartet haben.`,
     deny: 'Nicht erlauben',
     allow: 'Erlauben',
     back: (host) => html`Sie kommen zurück zu <bdi>${host}</bdi>.`,
     backOwnMachine: 'Sie kommen zurück zur App auf diesem Gerät.',
-    takeBack: 'Das können Sie jederzeit zurücknehmen.',
+    takeBack: 'Sie können das jederzeit ändern.',
     account: 'Verbundene Apps',
     privacy: 'Datenschutz',
-    terms: 'Bedingungen',
-    emailAndUsername: 'Ihre E-Mail-Adresse und Ihren Benutzernamen',
-    eachTime: 'Sie werden jedes Mal gefragt.',
-    remembered: 'Nach genau diesem werden Sie nicht wieder gefragt.',
-    everything: 'Alles, worum sie bittet',
-    registeredItself: (app) =>
-      html`<b>Nicht geprüft.</b> Diese App hat sich selbst registriert und sich den Namen <bdi>${app}</bdi> gegeben. Wir wissen nicht, von wem sie ist.`,
-    published: (app, host) =>
-      html`<b>Nicht geprüft.</b> <bdi>${host}</bdi> sagt, dass dies <bdi>${app}</bdi> ist. Wir haben nicht nachgesehen, von wem die App ist.`,
+    terms: 'Nutzungsbedingungen',
     changed: (app) =>
       html`<b><bdi>${app}</bdi> hat sich geändert, seit Sie die App erlaubt haben.</b> Prüfen Sie, ob Sie sie weiter erlauben wollen:`,
     changedName: (from, to) => html`Sie hieß <bdi>${from}</bdi> und heißt jetzt <bdi>${to}</bdi>.`,
@@ -256,54 +290,56 @@ export const de: Messages = {
   choose: {
     title: 'Wählen Sie ein Konto',
     titleFor: (app) => html`Wählen Sie ein Konto für <bdi>${app}</bdi>`,
-    lead: 'Sie sind hier angemeldet als',
+    lead: 'Sie sind angemeldet als',
     submit: 'Mit diesem Konto weiter',
-    other: 'Anderes Konto nehmen',
+    other: 'Anderes Konto verwenden',
   },
 
   device: {
     title: 'Gerät verbinden',
-    lead: 'Geben Sie den Code ein, den es zeigt.',
+    lead: 'Geben Sie den Code ein, den Ihr Gerät zeigt.',
     code: 'Code auf dem Gerät',
     submit: 'Weiter',
-    wrong: 'Dieser Code gilt nicht',
-    wrongDo: 'Vergleichen Sie ihn mit dem auf dem Gerät',
-    wrongHint: 'Ein Code gilt einmal, und nicht lange. Das Gerät kann Ihnen einen neuen zeigen.',
+    wrong: 'Dieser Code funktioniert nicht',
+    wrongDo: 'Vergleichen Sie ihn mit dem Code auf dem Gerät',
+    wrongHint:
+      'Codes gelten einmal und laufen schnell ab. Das Gerät kann Ihnen einen neuen zeigen.',
   },
 
   request: {
     deviceTitle: 'Ist das Ihr Gerät?',
-    cibaTitle: (app) => html`<bdi>${app}</bdi> bittet um Ihre Antwort`,
-    compareCode: 'Erlauben Sie es nur, wenn dort gerade dieser Code steht:',
+    cibaTitle: (app) => html`<bdi>${app}</bdi> braucht Ihre Antwort`,
+    compareCode: 'Erlauben Sie es nur, wenn Ihr Gerät gerade diesen Code zeigt:',
     compareMessage:
-      'Erlauben Sie es nur, wenn dort, wo Sie es begonnen haben, auch das hier steht:',
-    noMessage: 'Erlauben Sie es nur, wenn Sie es gerade selbst begonnen haben.',
+      'Erlauben Sie es nur, wenn Sie diese Nachricht auch dort sehen, wo Sie es gestartet haben:',
+    noMessage: 'Erlauben Sie es nur, wenn Sie es gerade selbst gestartet haben.',
     app: 'App',
-    asked: 'Gefragt',
+    asked: 'Angefragt',
     fromNetwork: (when, address) =>
       html`${when}, aus einem anderen Netz als Ihrem (<bdi>${address}</bdi>)`,
     warning:
-      'Niemand, der Sie anruft oder Ihnen schreibt, braucht das. Hat jemand Sie gebeten, diese Seite zu öffnen, dann hören Sie hier auf.',
+      'Der Support bittet Sie nie darum. Hat Ihnen jemand einen Code oder diesen Link geschickt, dann schließen Sie die Seite.',
     warningApp:
-      'Niemand, der Sie anruft oder Ihnen schreibt, braucht Ihre Erlaubnis. Haben Sie es nicht selbst begonnen, dann erlauben Sie es nicht.',
-    deviceDone: (app) => html`<bdi>${app}</bdi> ist angemeldet`,
+      'Der Support bittet Sie nie um diese Erlaubnis. Haben Sie es nicht selbst gestartet, dann erlauben Sie es nicht.',
+    deviceDone: (app) => html`Sie haben <bdi>${app}</bdi> erlaubt`,
     cibaDone: (app) => html`<bdi>${app}</bdi> hat Ihre Antwort`,
-    denied: (app) => html`Sie haben <bdi>${app}</bdi> nicht hereingelassen`,
-    backToDevice: 'Sie können diese Seite schließen und zum Gerät zurückgehen.',
-    backToApp: 'Sie können diese Seite schließen und dorthin zurückgehen, wo Sie begonnen haben.',
-    deniedLead: 'Nichts wurde preisgegeben. Sie können diese Seite schließen.',
-    see: 'Ansehen, was sie darf',
+    denied: (app) => html`Sie haben <bdi>${app}</bdi> nicht erlaubt`,
+    backToDevice:
+      'Gehen Sie zurück zum Gerät: Es meldet sich in wenigen Sekunden an. Sie können diese Seite schließen.',
+    backToApp: 'Gehen Sie dorthin zurück, wo Sie begonnen haben. Sie können diese Seite schließen.',
+    deniedLead: 'Es wurde nichts weitergegeben. Sie können diese Seite schließen.',
+    see: 'Ansehen, was die App darf',
   },
 
   signOut: {
     title: 'Abmelden?',
-    lead: (brand) => `Damit endet Ihre Sitzung bei ${brand} in diesem Browser.`,
+    lead: (brand) => `Damit melden Sie sich in diesem Browser von ${brand} ab.`,
     leadFor: (app, brand) =>
-      html`Sie verlassen <bdi>${app}</bdi>. Auch bei ${brand} in diesem Browser abmelden?`,
+      html`Sie kommen von <bdi>${app}</bdi>. Auch von ${brand} in diesem Browser abmelden?`,
     stay: 'Angemeldet bleiben',
     submit: 'Abmelden',
     doneTitle: 'Sie sind abgemeldet',
-    doneLead: 'Sie können diese Seite jetzt schließen.',
+    doneLead: 'Sie können diese Seite schließen.',
     again: 'Wieder anmelden',
   },
 
@@ -311,89 +347,102 @@ export const de: Messages = {
     request: 'Anfrage',
     time: 'Zeit',
     developers: 'Für Entwickler',
-    start: 'Neu beginnen',
+    start: 'Neu starten',
+    retry: 'Noch einmal versuchen',
     home: 'Zu Ihrem Konto',
-    byApp: 'Beheben kann das nur, wer die App anbietet. Schicken Sie diese zwei Zeilen dorthin:',
+    byApp: 'Das können nur die Entwickler der App beheben. Senden Sie ihnen:',
     byAppNamed: (app) =>
-      html`Beheben kann das nur, wer <bdi>${app}</bdi> anbietet. Schicken Sie diese zwei Zeilen dorthin:`,
-    byUs: (brand) =>
-      `Beheben kann das nur, wer ${brand} betreibt. Schicken Sie diese zwei Zeilen dorthin:`,
-    byYou: (brand) =>
-      `Kommt das immer wieder, dann schicken Sie diese zwei Zeilen an die Betreiber von ${brand}:`,
+      html`Das können nur die Entwickler von <bdi>${app}</bdi> beheben. Senden Sie ihnen:`,
+    byUs: (brand) => `Das kann nur das Team von ${brand} beheben. Senden Sie ihm:`,
+    byYou: (brand) => `Passiert das immer wieder, dann senden Sie dies an das Team von ${brand}:`,
     byLink: (brand) =>
-      `Hat ein Link von uns Sie hierher geführt, dann schicken Sie diese zwei Zeilen an die Betreiber von ${brand}:`,
+      `Hat ein Link von uns Sie hierher geführt, dann senden Sie dies an das Team von ${brand}:`,
     thisApp: 'Die App',
     kinds: {
       'app-unknown': {
         title: 'Wir kennen diese App nicht',
         say: () =>
-          'Der Link, der Sie hierher geführt hat, ist von einer App, die bei uns nicht registriert ist. Sie haben nichts preisgegeben.',
+          'Der Link, über den Sie kommen, ist von einer App, die bei uns nicht registriert ist. Es wurde nichts weitergegeben.',
       },
       'app-redirect': {
-        title: 'Diese Anmeldung wurde angehalten',
+        title: 'Wir haben diese Anmeldung gestoppt',
         say: (app) =>
-          html`<bdi>${app}</bdi> wollte, dass wir Sie an eine Adresse schicken, die bei uns nicht hinterlegt ist. Darum sind Sie noch hier. Sie haben nichts preisgegeben.`,
+          html`<bdi>${app}</bdi> wollte Sie an eine Adresse schicken, die bei uns nicht registriert ist. Es wurde nichts weitergegeben.`,
       },
       'app-request': {
-        title: 'Diese Anmeldung wurde angehalten',
+        title: 'Wir haben diese Anmeldung gestoppt',
         say: (app) =>
-          html`<bdi>${app}</bdi> hat uns eine Anfrage geschickt, die wir nicht beantworten können. Sie haben nichts preisgegeben.`,
+          html`<bdi>${app}</bdi> hat uns eine ungültige Anfrage geschickt. Es wurde nichts weitergegeben.`,
+      },
+      'app-sign-out': {
+        title: 'Diese Abmeldung hat nicht geklappt',
+        say: (app) =>
+          html`<bdi>${app}</bdi> hat uns eine ungültige Anfrage geschickt. Darum hat sich nichts geändert. In Ihrem Konto können Sie sich abmelden.`,
       },
       expired: {
-        title: 'Diese Seite war zu lange offen',
+        title: 'Diese Anmeldung ist abgelaufen',
         say: () =>
-          'Zu Ihrer Sicherheit wartet eine Anmeldung nicht ewig. Nichts wurde preisgegeben. Beginnen Sie dort neu, wo Sie herkamen.',
+          'Zu Ihrer Sicherheit muss eine Anmeldung innerhalb einer Stunde fertig sein. Gehen Sie zurück zur App und starten Sie neu.',
+      },
+      finished: {
+        title: 'Diesen Schritt haben Sie schon erledigt',
+        say: () =>
+          'Wenn Sie zurückgehen, ändert das nichts. Wartet eine App noch auf Sie, dann starten Sie dort neu.',
       },
       'other-browser': {
-        title: 'Das begann in einem anderen Browser',
+        title: 'Das hat in einem anderen Browser begonnen',
         say: () =>
-          'Eine Anmeldung endet in dem Browser, in dem sie begann. Gehen Sie dorthin zurück, oder beginnen Sie hier neu.',
+          'Machen Sie in dem Browser weiter, in dem Sie die Anmeldung begonnen haben. Oder gehen Sie hier zurück zur App und starten Sie neu.',
       },
       forged: {
-        title: 'Wir waren nicht sicher, ob Sie es sind',
+        title: 'Wir konnten nicht bestätigen, dass Sie es waren',
         say: () =>
-          'Vielleicht ist die Seite zu alt, oder Ihr Browser behält keine Cookies für uns. Erlauben Sie sie, und beginnen Sie neu.',
+          'Vielleicht ist die Seite zu alt, oder Ihr Browser blockiert Cookies für diese Website. Erlauben Sie sie, und starten Sie neu.',
       },
       'sign-in-stopped': {
-        title: 'Sie wurden nicht angemeldet',
-        say: () => 'Die Anmeldung wurde vor ihrem Ende angehalten. Nichts hat sich geändert.',
+        title: 'Sie sind nicht angemeldet',
+        say: () => 'Die Anmeldung wurde nicht beendet. Es hat sich nichts geändert.',
+      },
+      'step-stopped': {
+        title: 'Es hat sich nichts geändert',
+        say: () => 'Sie haben diesen Schritt nicht beendet. Sie sind weiter angemeldet.',
       },
       forbidden: {
-        title: 'Das ist für Sie nicht offen',
+        title: 'Sie haben keinen Zugriff',
         say: () => 'Ihr Konto darf diese Seite nicht nutzen.',
       },
       'not-yours': {
-        title: 'Diese Frage ging an ein anderes Konto',
+        title: 'Diese Anfrage gilt einem anderen Konto',
         say: (app) =>
-          html`<bdi>${app}</bdi> fragt die Person, an deren Adresse der Link ging. Öffnen Sie den Link noch einmal und melden Sie sich als diese Person an, oder lassen Sie es: Nichts wurde preisgegeben.`,
+          html`<bdi>${app}</bdi> hat die E-Mail an die Inhaberin oder den Inhaber eines anderen Kontos geschickt. Sind auch das Sie, dann öffnen Sie den Link noch einmal und melden Sie sich mit jenem Konto an. Es wurde nichts weitergegeben.`,
       },
       'not-found': {
-        title: 'Hier ist nichts',
-        say: () => 'Vielleicht ist die Adresse vertippt, oder es gibt die Seite nicht mehr.',
+        title: 'Seite nicht gefunden',
+        say: () => 'Vielleicht ist die Adresse vertippt, oder die Seite ist umgezogen.',
       },
       'too-many': {
         title: 'Zu viele Versuche',
         say: (_app, when) =>
-          `Wir zählen Versuche, damit Konten sicher bleiben. Sie können es ${when} wieder versuchen.`,
+          `Wir begrenzen Versuche, damit Konten sicher bleiben. Versuchen Sie es ${when} wieder.`,
       },
       'too-large': {
-        title: 'Das war zu viel',
+        title: 'Das war zu lang',
         say: () =>
-          'Was geschickt wurde, ist größer, als diese Seite annimmt. Kürzen Sie es und versuchen Sie es wieder.',
+          'Sie haben mehr gesendet, als diese Seite annimmt. Gehen Sie zurück, kürzen Sie es und versuchen Sie es noch einmal.',
       },
       'bad-request': {
         title: 'Das konnten wir nicht lesen',
         say: () =>
-          'In der Anfrage fehlte etwas, oder etwas war falsch geschrieben. Gehen Sie zurück und versuchen Sie es wieder.',
+          'Etwas fehlte oder war ungültig. Gehen Sie zurück und versuchen Sie es noch einmal.',
       },
       unavailable: {
         title: 'Wir sind gleich wieder da',
         say: () =>
-          'Etwas, das wir brauchen, antwortet gerade nicht. Nichts ist verloren; versuchen Sie es in einer Minute wieder.',
+          'Ein Teil unseres Dienstes antwortet gerade nicht. Es ist nichts verloren. Versuchen Sie es in einer Minute noch einmal.',
       },
       ours: {
-        title: 'Bei uns ist etwas kaputtgegangen',
-        say: () => 'Das lag nicht an Ihnen, und ein neuer Versuch hilft vielleicht.',
+        title: 'Bei uns ist etwas schiefgegangen',
+        say: () => 'Es lag nicht an Ihnen. Ein neuer Versuch hilft vielleicht.',
       },
     },
     soon: 'bald',
@@ -407,36 +456,38 @@ export const de: Messages = {
     notConfirmed: 'nicht bestätigt',
     signingIn: 'Anmelden',
     passwordOnly:
-      'Zum Anmelden genügt Ihr Passwort. Ein Code von Ihrem Telefon hält andere auch dann fern, wenn sie es kennen.',
-    second: (device) => html`Ihr Passwort und ein Code von <b><bdi>${device}</bdi></b>.`,
-    secondUnnamed: 'Ihr Passwort und ein Code aus Ihrer Authenticator-App.',
+      'Sie melden sich nur mit Ihrem Passwort an. Ein Code von Ihrem Telefon hält andere auch dann fern, wenn sie Ihr Passwort kennen.',
+    second: (device) =>
+      html`Sie melden sich mit Ihrem Passwort und einem Code von <b><bdi>${device}</bdi></b> an.`,
+    secondUnnamed:
+      'Sie melden sich mit Ihrem Passwort und einem Code aus Ihrer Authenticator-App an.',
     secondSince: 'Seit',
-    enrol: 'Authenticator-App hinzufügen',
+    enrol: 'Authenticator-App einrichten',
     apps: 'Verbundene Apps',
-    appsLead: 'Diese Apps dürfen Ihr Konto nutzen.',
-    none: 'Keine App darf Ihr Konto nutzen. Lassen Sie eine herein, dann steht sie hier, und hier können Sie es zurücknehmen.',
+    appsLead: 'Diese Apps können Ihr Konto nutzen.',
+    none: 'Noch keine verbundenen Apps. Apps, die Sie erlauben, erscheinen hier.',
     used: 'Benutzt',
     neverUsed: 'Noch nicht benutzt',
     since: 'Seit',
     remove: (app) => html`<bdi>${app}</bdi> entfernen`,
     consequence: (app, life) =>
-      html`Danach kann <bdi>${app}</bdi> nichts mehr verlangen. Was die App schon hat, gilt ${life === undefined ? 'sofort nicht mehr' : `noch höchstens ${life}`}. Was sie über Sie gespeichert hat, behält sie.`,
+      html`<bdi>${app}</bdi> verliert den Zugriff ${life === undefined ? 'sofort' : `(das dauert höchstens ${life})`}. Um die App wieder zu nutzen, müssten Sie sie neu erlauben. Was sie schon gespeichert hat, bleibt bei ihr.`,
     removeNow: (app) => html`Ja, <bdi>${app}</bdi> entfernen`,
     removed: (app) => html`<bdi>${app}</bdi> ist entfernt.`,
     signOut: 'Abmelden',
   },
 
   mail: {
-    title: 'Aufbewahrte E-Mails',
-    lead: 'Dieser Server verschickt keine E-Mails. Was er verschickt hätte, steht hier.',
-    none: 'Noch nichts. Legen Sie ein Konto an, dann steht seine E-Mail hier.',
+    title: 'E-Mails auf diesem Server',
+    lead: 'Es ist kein Mailserver eingerichtet. E-Mails, die verschickt worden wären, stehen hier.',
+    none: 'Noch keine E-Mails. Legen Sie ein Konto an, dann erscheint hier die E-Mail dazu.',
     to: 'An',
   },
 
   formPost: {
     title: 'Es geht zurück',
     titleFor: (app) => html`Es geht zurück zu <bdi>${app}</bdi>`,
-    lead: 'Geschieht nichts, dann drücken Sie auf den Knopf.',
+    lead: 'Wenn nichts passiert, wählen Sie „Weiter“.',
     submit: 'Weiter',
   },
 };

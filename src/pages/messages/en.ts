@@ -1,8 +1,8 @@
 import { type Html, html, type Words } from '../html.ts';
 
 // Every word of every page, in English. Another language is another file with the same keys (`Messages`).
-// Names come from people and apps: <bdi> keeps a right-to-left one, or one with hidden direction
-// marks, from reordering the sentence around it.
+// Names are chosen by users and apps: <bdi> keeps a right-to-left one, or one with hidden direction marks, from
+// reordering the sentence around it.
 export const en = {
   titleSuffix: (title: string, brand: string) => `${title} · ${brand}`,
   titleError: (title: string) => `Error: ${title}`,
@@ -14,34 +14,34 @@ export const en = {
   notYou: 'Not you?',
   skip: 'Skip to content',
   problem: 'There’s a problem',
-  tooMany: 'Too many tries',
-  tooManyUntil: (when: string) => `You can try again ${when}.`,
+  tooMany: 'Too many attempts',
+  tooManyUntil: (when: string) => `Try again ${when}.`,
   tooManyLater: 'Wait a while, then try again.',
 
   app: {
     by: (developer: string) => html`by <bdi>${developer}</bdi>`,
     byVerified: (developer: string) => html`by <bdi>${developer}</bdi>, verified`,
     verified: 'Verified',
-    ownMachine: 'on your own device',
+    ownMachine: 'on this device',
+    otherDevice: 'on another device',
     notVerifiedShort: 'not verified',
   },
 
   fields: {
-    emailMissing: 'Enter your email',
-    emailMalformed: 'Enter an email like name@example.com',
-    emailTooLong: 'That email is too long for us to keep',
-    emailUndeliverable: 'No mail can reach that email: its domain does not exist',
-    emailTaken: 'There is an account with that email already: use another one',
-    nameTooLong: 'That name is too long; 100 characters are the most we keep',
-    nameMalformed: 'Use a name without an email or hidden characters',
+    emailMissing: 'Enter your email address',
+    emailMalformed: 'Enter an email address like name@example.com',
+    emailTooLong: 'Use an email address of at most 254 characters',
+    emailUndeliverable: 'No email can reach this address: its domain does not exist',
+    emailTaken: 'This email address already has an account. Use another one',
+    nameTooLong: 'Use at most 100 characters',
+    nameMalformed: 'Use a name without an email address or hidden characters',
     passwordMissing: 'Choose a password',
     passwordTooShort: (least: number) => `Use at least ${least} characters`,
-    passwordTooLong: 'That password is too long for us to take',
-    passwordCommon: 'Many people use that password, so it’s easily guessed; choose another',
-    passwordBreached: 'That password is known from a data breach; choose another',
-    passwordPersonal: 'That password is too close to your name or email; choose another',
-    passwordHint: (least: number) =>
-      `At least ${least} characters. A few unrelated words do well; any characters will do.`,
+    passwordTooLong: 'This password is too long. Choose a shorter one',
+    passwordCommon: 'This password is too common. Choose another one',
+    passwordBreached: 'This password has appeared in a data breach. Choose another one',
+    passwordPersonal: 'This password is too similar to your name or email. Choose another one',
+    passwordHint: (least: number) => `At least ${least} characters. Try four unrelated words.`,
     newPassword: 'Password',
     name: 'Name',
   },
@@ -50,16 +50,17 @@ export const en = {
     title: 'Sign in',
     titleFor: (app: string) => html`Sign in to continue to <bdi>${app}</bdi>`,
     confirmTitle: 'Confirm it’s you',
-    confirmLead: 'Enter your password to go on.',
-    confirmLeadFor: (app: string) => html`Enter your password to go on to <bdi>${app}</bdi>.`,
+    confirmLead: 'Enter your password to continue.',
+    confirmLeadFor: (app: string) => html`Enter your password to continue to <bdi>${app}</bdi>.`,
     submit: 'Sign in',
     confirmSubmit: 'Continue',
     register: 'Create an account',
     incorrect: 'Incorrect email or password',
     incorrectDo: 'Check both and try again',
+    incorrectNew: 'New here? Open the link in our email first, to confirm your email address.',
     incorrectPassword: 'Incorrect password',
     incorrectPasswordDo: 'Check it and try again',
-    expired: html`<b>This page was left too long.</b> We’ve started again where you were: just sign in.`,
+    expired: html`<b>This sign-in had expired.</b> We’ve started it again. Sign in to continue.`,
   },
 
   register: {
@@ -71,31 +72,31 @@ export const en = {
 
   sent: {
     title: 'Check your email',
-    lead: (email: string) => html`We’ve sent a mail to <b>${email}</b>`,
-    leadDo: 'Open its link, or enter its code here.',
-    code: 'Code from the mail',
+    lead: (email: string) => html`We’ve sent an email to <b>${email}</b>.`,
+    leadDo: 'Open the link in it, or enter the code here.',
+    code: 'Code from the email',
     submit: 'Continue',
-    nothing: 'Nothing there? Look in your junk mail, or have it sent again.',
+    nothing: 'No email? Check your spam folder, or send it again.',
     resend: 'Send it again',
     resent: 'We’ve sent it again.',
-    pause: (when: string) => `You can ask for another ${when}.`,
-    change: 'Use another address',
+    pause: (when: string) => `You can send it again ${when}.`,
+    change: 'Use another email address',
     wrong: 'That code didn’t work',
-    wrongDo: 'Enter the code from the newest mail',
+    wrongDo: 'Enter the code from the newest email',
     wrongHint: 'Each code works once, and only the newest one works.',
   },
 
   verify: {
-    title: 'Confirm your email',
-    lead: 'One press, and we know that this address is yours.',
-    leadFor: (email: string) => html`One press, and we know that <b>${email}</b> is yours.`,
+    title: 'Confirm your email address',
+    lead: 'Is this address yours? Confirm it to finish.',
+    leadFor: (email: string) => html`Is <b>${email}</b> your address? Confirm it to finish.`,
     elsewhere:
-      'The account was asked for in another browser. Enter the password that you chose there. If you didn’t ask for an account, close this page.',
+      'You created this account in another browser. Enter the password that you chose there. If you didn’t create an account, close this page.',
     incorrect: 'Incorrect password',
-    incorrectDo: 'Enter the one you chose for this account',
-    submit: 'Confirm email',
-    doneTitle: 'Your email is confirmed',
-    doneLead: 'You can close this page, and go on where you were.',
+    incorrectDo: 'Enter the password that you chose for this account',
+    submit: 'Confirm email address',
+    doneTitle: 'Your email address is confirmed',
+    doneLead: 'You can close this page and continue where you signed in.',
     doneNext: 'Continue',
     doneNextFor: (app: string) => html`Continue to <bdi>${app}</bdi>`,
   },
@@ -103,45 +104,66 @@ export const en = {
   link: {
     title: 'This link no longer works',
     verify:
-      'A link works once, and not for long. If you’ve already confirmed your email, just sign in.',
+      'Links work once and expire after 24 hours. If you’ve already confirmed your email address, sign in.',
     verifyNext: 'Sign in',
     setup:
-      'It was used already, or it’s too old. Whoever runs this server can make a new one from its command line.',
+      'Setup links work once and expire after an hour. Whoever runs this server can create a new one from its command line.',
     setupNext: 'Sign in',
+    setupDone: 'This server is already set up. Sign in with your account.',
     asked:
-      'It was answered already, or it waited too long. If an app still waits for you, start again there.',
+      'You’ve already answered, or the request has expired. If the app is still waiting, start again there.',
     askedNext: 'Go to your account',
   },
 
   setup: {
     title: 'Set up your server',
-    lead: 'Your account will be its first administrator. This page works once.',
+    lead: 'Create the first administrator. This page works once.',
     submit: 'Create administrator',
+    doneTitle: 'Your server is ready',
+    doneLead: (email: string) =>
+      html`We’ve created the administrator account <b>${email}</b>. Its email address counts as confirmed.`,
+    doneFirst: 'Next steps',
+    doneSignIn:
+      'Sign in. Administrators need a second factor: you’ll set up an authenticator app, so have your phone ready.',
+    doneCodes: 'Save the recovery codes you get. They’re the way back in if you lose your phone.',
+    doneApps: html`Register your first app with the command line: <code class="code">client create</code>.`,
+    doneSubmit: 'Sign in',
   },
 
   enrol: {
-    title: 'Add an authenticator app',
-    lead: 'From now on, signing in takes your password and a code from your phone.',
-    scan: 'Scan this with your app',
+    title: 'Set up an authenticator app',
+    lead: 'Once it’s on, you’ll sign in with your password and a code from your phone.',
+    reasons: {
+      administrator: 'Administrators need a second factor to sign in.',
+      everyone: (brand: string) => `Everyone who signs in to ${brand} needs a second factor.`,
+      app: (app: string) =>
+        html`<bdi>${app}</bdi> requires a second factor, and you haven’t set one up yet.`,
+    },
+    open: 'Open in your authenticator app',
+    openOr: 'Using another phone? Scan or type the key there.',
+    scan: 'Scan this with your authenticator app',
     qr: 'QR code. If you can’t scan it, use the setup key below.',
     key: 'Or type this setup key',
     copyKey: html`Copy<span class="hide"> the setup key</span>`,
     device: 'Name this device',
-    // What most people set up; they may say it otherwise.
+    // What most people set up; they can change it.
     deviceName: 'Phone',
     deviceMissing: 'Give the device a name',
     deviceTooLong: 'Use at most 40 characters',
-    code: 'Enter the code it shows',
+    code: 'Enter the code from the app',
     submit: 'Turn on',
     later: 'Not now',
     wrong: 'That code didn’t work',
-    wrongDo: 'Enter the code that shows now',
-    wrongHint: 'If codes keep failing, set your phone’s clock to automatic.',
+    wrongDo: 'Enter the code that the app shows now',
+    wrongHint: 'If codes keep failing, set your phone’s date and time to automatic.',
+    late: 'That code has expired',
+    lateHint:
+      'It was right a moment ago. If this happens again, your phone’s clock is slow: set date and time to automatic.',
   },
 
   codes: {
     title: 'Save your recovery codes',
-    lead: 'Each signs you in once if you lose your phone. We can’t show them again.',
+    lead: 'If you lose your phone, each code signs you in once. You won’t see them again after this page.',
     list: 'Recovery codes',
     copy: html`Copy<span class="hide"> the codes</span>`,
     download: html`Download<span class="hide"> the codes</span>`,
@@ -150,26 +172,29 @@ export const en = {
     saved: 'I have saved these',
     submit: 'Continue',
     notSaved: 'Save your codes first',
-    notSavedDo: 'Tick the box once you have saved them',
-    notSavedHint: 'Without them, a lost phone means a lost account.',
+    notSavedDo: 'Tick the box once you’ve saved them',
+    notSavedHint: 'Without them, you could lose your account with your phone.',
   },
 
   totp: {
     title: 'Enter your code',
-    lead: 'It’s in your authenticator app, and changes every 30 seconds.',
+    lead: 'It’s in your authenticator app and changes every 30 seconds.',
     leadFor: (device: string) =>
-      html`It’s in the authenticator app on <b><bdi>${device}</bdi></b>, and changes every 30 seconds.`,
+      html`It’s in the authenticator app on <b><bdi>${device}</bdi></b> and changes every 30 seconds.`,
     code: 'Six-digit code',
     submit: 'Continue',
     recovery: 'Use a recovery code instead',
     wrong: 'That code didn’t work',
-    wrongDo: 'Enter the code that shows now',
+    wrongDo: 'Enter the code that the app shows now',
     wrongHint: 'Each code works once. If you’ve just used this one, wait for the next.',
+    late: 'That code has expired',
+    lateHint:
+      'It was right a moment ago. If this happens again, your phone’s clock is slow: set date and time to automatic.',
   },
 
   recovery: {
     title: 'Enter a recovery code',
-    lead: 'It’s one of the ten that you saved when you set up your authenticator app.',
+    lead: 'It’s one of the ten codes you saved when you set up your authenticator app.',
     code: 'Recovery code',
     submit: 'Continue',
     totp: 'Use your authenticator app',
@@ -178,7 +203,7 @@ export const en = {
     wrongHint: 'Each recovery code works once.',
   },
 
-  words: { know: 'know', see: 'see', change: 'change', stay: 'stay' },
+  words: { know: 'know', use: 'use', stay: 'stay' },
   stay: 'connected while you’re not using it',
   notSet: 'not set',
   yes: 'yes',
@@ -212,26 +237,32 @@ export const en = {
     titleMore: (app: string) => html`<bdi>${app}</bdi> asks for more`,
     may: (app: string) => html`<bdi>${app}</bdi> will be able to`,
     mayMore: (app: string) => html`<bdi>${app}</bdi> will also be able to`,
-    already: 'What you’ve allowed already',
+    optional: 'Everything you can untick is optional.',
+    inApi: (api: string) => html`In <bdi>${api}</bdi>`,
+    already: 'What you’ve already allowed',
     nothing: 'that you have an account here, and nothing else about you',
     emailAndUsername: 'your email and username',
+    emailConfirmed: 'that your email is confirmed',
+    emailNotConfirmed: 'that your email isn’t confirmed',
+    withheld: (claims: Words) => html`Not shared: ${claims}`,
     eachTime: 'You’ll be asked each time.',
     remembered: 'You won’t be asked again for exactly this.',
     everything: 'Everything it asks for',
     notVerified: (app: string) =>
       html`<b>Not verified.</b> We haven’t checked who makes <bdi>${app}</bdi>.`,
     registeredItself: (app: string) =>
-      html`<b>Not verified.</b> This app has registered itself, and chose the name <bdi>${app}</bdi>. We don’t know who makes it.`,
+      html`<b>Not verified.</b> This app registered itself and chose the name <bdi>${app}</bdi>. We don’t know who makes it.`,
     published: (app: string, host: string) =>
       html`<b>Not verified.</b> <bdi>${host}</bdi> says that this is <bdi>${app}</bdi>. We haven’t checked who makes it.`,
-    notVerifiedGo: (host: string) => html`Go on only if you came from <bdi>${host}</bdi> yourself.`,
+    notVerifiedGo: (host: string) =>
+      html`Continue only if you came from <bdi>${host}</bdi> yourself.`,
     ownMachine: (app: string) =>
-      html`<b>It runs on your own device.</b> Another program there could pose as <bdi>${app}</bdi>: go on only if you’ve just started it yourself.`,
+      html`<b>It runs on this device.</b> Another program here could pretend to be <bdi>${app}</bdi>. Continue only if you’ve just started it yourself.`,
     deny: 'Don’t allow',
     allow: 'Allow',
     back: (host: string) => html`You’ll go back to <bdi>${host}</bdi>.`,
     backOwnMachine: 'You’ll go back to the app on this device.',
-    takeBack: 'You can take this back at any time.',
+    takeBack: 'You can change this at any time.',
     account: 'Connected apps',
     privacy: 'Privacy notice',
     terms: 'Terms',
@@ -251,53 +282,54 @@ export const en = {
   choose: {
     title: 'Choose an account',
     titleFor: (app: string) => html`Choose an account for <bdi>${app}</bdi>`,
-    lead: 'You’re signed in here as',
+    lead: 'You’re signed in as',
     submit: 'Continue with this account',
     other: 'Use another account',
   },
 
   device: {
     title: 'Connect a device',
-    lead: 'Enter the code that it shows.',
+    lead: 'Enter the code that your device shows.',
     code: 'Code on the device',
     submit: 'Continue',
     wrong: 'That code didn’t work',
     wrongDo: 'Check it on the device’s screen',
-    wrongHint: 'A code works once, and not for long. The device can show you a new one.',
+    wrongHint: 'Codes work once and expire quickly. The device can show you a new one.',
   },
 
   request: {
     deviceTitle: 'Is this your device?',
-    cibaTitle: (app: string) => html`<bdi>${app}</bdi> asks for your answer`,
-    compareCode: 'Allow it only if this code is on its screen now:',
-    compareMessage: 'Allow it only if you see this message where you started it, too:',
+    cibaTitle: (app: string) => html`<bdi>${app}</bdi> needs your answer`,
+    compareCode: 'Allow it only if your device shows this code now:',
+    compareMessage: 'Allow it only if you see this message where you started it:',
     noMessage: 'Allow it only if you’ve just started it yourself.',
     app: 'App',
     asked: 'Asked',
     fromNetwork: (when: Words, address: string) =>
       html`${when}, from another network than yours (<bdi>${address}</bdi>)`,
     warning:
-      'Nobody who calls or writes to you needs this. If someone asked you to open this page, stop here.',
+      'Support staff will never ask you for this. If someone sent you a code or this link, close the page.',
     warningApp:
-      'Nobody who calls or writes to you needs you to allow this. If you didn’t start it yourself, don’t.',
-    deviceDone: (app: string) => html`<bdi>${app}</bdi> is signed in`,
+      'Support staff will never ask you to allow this. If you didn’t start it yourself, don’t allow it.',
+    deviceDone: (app: string) => html`You’ve allowed <bdi>${app}</bdi>`,
     cibaDone: (app: string) => html`<bdi>${app}</bdi> has your answer`,
-    denied: (app: string) => html`You didn’t let <bdi>${app}</bdi> in`,
-    backToDevice: 'You can close this page and go back to the device.',
-    backToApp: 'You can close this page and go back to where you started.',
+    denied: (app: string) => html`You didn’t allow <bdi>${app}</bdi>`,
+    backToDevice:
+      'Go back to the device: it signs in within a few seconds. You can close this page.',
+    backToApp: 'Go back to where you started. You can close this page.',
     deniedLead: 'Nothing was shared. You can close this page.',
-    see: 'See what it may do',
+    see: 'See what it can do',
   },
 
   signOut: {
     title: 'Sign out?',
-    lead: (brand: string) => `This ends your session with ${brand} in this browser.`,
+    lead: (brand: string) => `This signs you out of ${brand} in this browser.`,
     leadFor: (app: string, brand: string) =>
-      html`You’re leaving <bdi>${app}</bdi>. Sign out of ${brand} in this browser too?`,
+      html`You came here from <bdi>${app}</bdi>. Sign out of ${brand} in this browser too?`,
     stay: 'Stay signed in',
     submit: 'Sign out',
     doneTitle: 'You’re signed out',
-    doneLead: 'You can close this page now.',
+    doneLead: 'You can close this page.',
     again: 'Sign in again',
   },
 
@@ -306,86 +338,99 @@ export const en = {
     time: 'Time',
     developers: 'For developers',
     start: 'Start again',
+    retry: 'Try again',
     home: 'Go to your account',
-    byApp: 'The people who make the app can mend this. Send them these two lines:',
+    byApp: 'Only the app’s developer can fix this. Send them:',
     byAppNamed: (app: string) =>
-      html`The people who make <bdi>${app}</bdi> can mend this. Send them these two lines:`,
-    byUs: (brand: string) =>
-      `The people who run ${brand} can mend this. Send them these two lines:`,
-    byYou: (brand: string) =>
-      `If it keeps happening, send the people who run ${brand} these two lines:`,
+      html`Only the developer of <bdi>${app}</bdi> can fix this. Send them:`,
+    byUs: (brand: string) => `Only the team behind ${brand} can fix this. Send them:`,
+    byYou: (brand: string) => `If it keeps happening, send this to the team behind ${brand}:`,
     byLink: (brand: string) =>
-      `If a link of ours brought you here, send the people who run ${brand} these two lines:`,
+      `If one of our links brought you here, send this to the team behind ${brand}:`,
     thisApp: 'The app',
     kinds: {
       'app-unknown': {
         title: 'We don’t know this app',
         say: () =>
-          'The link that brought you here is from an app that isn’t registered with us. You’ve shared nothing.',
+          'The link that brought you here is from an app that isn’t registered with us. Nothing was shared.',
       },
       'app-redirect': {
-        title: 'This sign-in was stopped',
+        title: 'We stopped this sign-in',
         say: (app: string) =>
-          html`<bdi>${app}</bdi> asked us to send you to an address that it hasn’t registered, so we kept you here. You’ve shared nothing.`,
+          html`<bdi>${app}</bdi> asked us to send you to an address that it hasn’t registered. Nothing was shared.`,
       },
       'app-request': {
-        title: 'This sign-in was stopped',
+        title: 'We stopped this sign-in',
         say: (app: string) =>
-          html`<bdi>${app}</bdi> sent us a request that we can’t answer. You’ve shared nothing.`,
+          html`<bdi>${app}</bdi> sent us a request that isn’t valid. Nothing was shared.`,
+      },
+      'app-sign-out': {
+        title: 'This sign-out didn’t work',
+        say: (app: string) =>
+          html`<bdi>${app}</bdi> sent us a request that isn’t valid, so nothing has changed. You can sign out from your account.`,
       },
       expired: {
-        title: 'This page was left too long',
+        title: 'This sign-in has expired',
         say: () =>
-          'To keep you safe, a sign-in doesn’t wait for ever. Nothing was shared. Start again from where you came.',
+          'For your security, a sign-in has to be finished within an hour. Go back to the app and start again.',
+      },
+      finished: {
+        title: 'You’ve already finished this step',
+        say: () =>
+          'Your answer counts, and going back doesn’t change it. If an app is still waiting for you, start again there.',
       },
       'other-browser': {
-        title: 'This began in another browser',
+        title: 'This started in another browser',
         say: () =>
-          'A sign-in ends in the browser that it began in. Go back to that one, or start again in this one.',
+          'Continue in the browser where you started to sign in, or go back to the app in this one and start again.',
       },
       forged: {
-        title: 'We couldn’t be sure it was you',
+        title: 'We couldn’t confirm that this was you',
         say: () =>
-          'The page may be too old, or your browser keeps no cookies for this site. Allow them, then start again.',
+          'The page may be too old, or your browser may be blocking cookies for this site. Allow them, then start again.',
       },
       'sign-in-stopped': {
-        title: 'You weren’t signed in',
-        say: () => 'The sign-in was stopped before it was done. Nothing has changed.',
+        title: 'You’re not signed in',
+        say: () => 'The sign-in wasn’t finished. Nothing has changed.',
+      },
+      'step-stopped': {
+        title: 'Nothing has changed',
+        say: () => 'You didn’t finish this step. You’re still signed in.',
       },
       'not-yours': {
-        title: 'This was asked of another account',
+        title: 'This request is for another account',
         say: (app: string) =>
-          html`<bdi>${app}</bdi> asks the person whose mail the link came in. Open the link again and sign in as that person, or leave it: nothing was shared.`,
+          html`<bdi>${app}</bdi> sent the email to the owner of another account. If that’s you too, open the link again and sign in with that account. Nothing was shared.`,
       },
       forbidden: {
-        title: 'This isn’t open to you',
-        say: () => 'Your account may not use this page.',
+        title: 'You don’t have access',
+        say: () => 'Your account can’t use this page.',
       },
       'not-found': {
-        title: 'There’s nothing here',
-        say: () => 'The address may be mistyped, or the page may have gone.',
+        title: 'Page not found',
+        say: () => 'The address may be mistyped, or the page may have moved.',
       },
       'too-many': {
-        title: 'Too many tries',
+        title: 'Too many attempts',
         say: (_app: string, when: string) =>
-          `We count tries to keep accounts safe. You can try again ${when}.`,
+          `We limit attempts to keep accounts safe. You can try again ${when}.`,
       },
       'too-large': {
-        title: 'That was too much',
-        say: () => 'What was sent is larger than this page takes. Shorten it and try again.',
+        title: 'That was too long',
+        say: () => 'You sent more than this page accepts. Go back, shorten it and try again.',
       },
       'bad-request': {
         title: 'We couldn’t read that',
-        say: () => 'Something in the request was missing or malformed. Go back and try again.',
+        say: () => 'Something was missing or malformed. Go back and try again.',
       },
       unavailable: {
         title: 'We’ll be back in a moment',
         say: () =>
-          'Something that we rely on isn’t answering. Nothing was lost; try again in a minute.',
+          'A part of our service isn’t responding. Nothing is lost. Try again in a minute.',
       },
       ours: {
-        title: 'Something broke on our side',
-        say: () => 'It wasn’t anything you did, and trying again may help.',
+        title: 'Something went wrong on our side',
+        say: () => 'It wasn’t anything you did. Trying again may help.',
       },
     },
     soon: 'soon',
@@ -399,36 +444,37 @@ export const en = {
     notConfirmed: 'not confirmed',
     signingIn: 'Signing in',
     passwordOnly:
-      'Your password alone signs you in. A code from your phone keeps others out even if they learn it.',
-    second: (device: string) => html`Your password, and a code from <b><bdi>${device}</bdi></b>.`,
-    secondUnnamed: 'Your password, and a code from your authenticator app.',
+      'You sign in with your password only. A code from your phone keeps others out even if they know your password.',
+    second: (device: string) =>
+      html`You sign in with your password and a code from <b><bdi>${device}</bdi></b>.`,
+    secondUnnamed: 'You sign in with your password and a code from your authenticator app.',
     secondSince: 'Since',
-    enrol: 'Add an authenticator app',
+    enrol: 'Set up an authenticator app',
     apps: 'Connected apps',
-    appsLead: 'These apps may use your account.',
-    none: 'No app may use your account. When you let one in, it shows here, and here you can take it back.',
+    appsLead: 'These apps can use your account.',
+    none: 'No connected apps yet. Apps you allow will appear here.',
     used: 'Used',
     neverUsed: 'Not used yet',
     since: 'Since',
     remove: (app: string) => html`Remove <bdi>${app}</bdi>`,
     consequence: (app: string, life: string | undefined) =>
-      html`From then on <bdi>${app}</bdi> can ask for nothing more. What it already holds stops working ${life === undefined ? 'at once' : `within ${life}`}. What it has stored about you stays with it.`,
+      html`<bdi>${app}</bdi> loses access ${life === undefined ? 'at once' : `within ${life}`}. To use it again, you’d have to allow it again. Data that it has already stored stays there.`,
     removeNow: (app: string) => html`Yes, remove <bdi>${app}</bdi>`,
     removed: (app: string) => html`<bdi>${app}</bdi> is removed.`,
     signOut: 'Sign out',
   },
 
   mail: {
-    title: 'Mail kept here',
-    lead: 'This server isn’t set up to send mail. What it would have sent is kept here.',
-    none: 'Nothing yet. Create an account, and its mail shows here.',
+    title: 'Email on this server',
+    lead: 'No mail server is configured. Email that would have been sent is shown here.',
+    none: 'No email yet. Create an account, and its email appears here.',
     to: 'To',
   },
 
   formPost: {
     title: 'Going back',
     titleFor: (app: string) => html`Going back to <bdi>${app}</bdi>`,
-    lead: 'If nothing happens, press the button.',
+    lead: 'If nothing happens, select Continue.',
     submit: 'Continue',
   },
 };
