@@ -66,6 +66,11 @@ export function wayHome(issuer: string): Middleware {
   };
 }
 
+/** Whether the same address may answer if it is opened again. */
+function isWorthRetrying({ method }: Context, error: AppError): boolean {
+  return method === 'GET' && ['unavailable', 'ours', 'too-many'].includes(kindOf(error));
+}
+
 /** The words of RFC 6749 (sections 4.1.2.1 and 5.2) for what is thrown on the way to the engine, or by it. */
 function oauthError({ status }: AppError): string {
   if (status === 401) return 'invalid_client';
@@ -104,7 +109,7 @@ function answerError(
         requestId: ctx.state.requestId,
         at: new Date(),
         retryAfter: error.retryAfter,
-        retry: ctx.method === 'GET' && ['unavailable', 'ours', 'too-many'].includes(kindOf(error)),
+        retry: isWorthRetrying(ctx, error) || undefined,
         ...(kindOf(error) === 'app-request'
           ? { oauth: { error: error.code, description: title } }
           : {}),

@@ -401,7 +401,7 @@ describe('connected apps', () => {
       'In Invoices',
       'use your invoices',
       'connected while you’re not using it',
-      'stops working at once',
+      'loses access at once',
     ]) {
       expect(page.text).toContain(words);
     }

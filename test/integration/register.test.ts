@@ -270,7 +270,7 @@ test('what can’t be is said field by field, and what was typed stays', async (
   expect(
     (await browser.submit(page, { email: newEmail(), name: '', password: 'passwordpassword' }))
       .text,
-  ).toContain('Many people use that password');
+  ).toContain('This password is too common');
   expect(
     (await browser.submit(page, { email: newEmail(), name: 'ceo@bank.example', password })).text,
   ).toContain('Use a name without an email');

@@ -136,7 +136,7 @@ const enrol = {
 };
 const codes = {
   ...form,
-  account: imani,
+  account: { email: imani.email },
   downloadUrl: '/codes.txt',
   codes: ['K7QW-M2XF', 'T9PD-4HVJ', 'B3NC-8RGY', 'W6XZ-F5QK', 'X2JM-P7TD'].flatMap((code) => [
     `${code}-${code.split('-').toReversed().join('-')}`,
@@ -149,7 +149,9 @@ const consent = {
   account: imani,
   claims,
   scopes: invoices,
+  details: [],
   stay: everything,
+  asksNothing: false,
   ownMachine: false,
   returnTo: 'quillet.example',
   accountUrl: '/account',
@@ -186,13 +188,13 @@ add('sign-in', {
   },
   'too-many': { ...form, email: imani.email, problem: 'too-many', retryAfter: 290 },
   expired: { ...form, app: heron, email: imani.email, notice: 'expired', registerUrl: '/register' },
-  confirm: { ...form, app: heron, confirm: imani },
+  confirm: { ...form, app: heron, confirm: imani, registerUrl: '/register' },
   'confirm-incorrect': { ...form, confirm: imani, problem: 'incorrect' },
   rtl: { ...form, app: hebrew, dir: 'rtl', registerUrl: '/register' },
 });
 add('register', {
   plain: { ...form, signInUrl: '/sign-in' },
-  app: { ...form, app: heron, signInUrl: '/sign-in' },
+  app: { ...form, app: heron, signInUrl: '/sign-in', passwordMinimum: 15 },
   errors: {
     ...form,
     email: 'imani@okoro',
@@ -229,12 +231,16 @@ add('register-sent', {
 });
 add('verify-email', {
   plain: form,
-  email: { ...form, email: imani.email },
+  email: { ...form, email: imani.email, password: false },
   elsewhere: { ...form, email: imani.email, password: true },
   incorrect: { ...form, email: imani.email, password: true, problem: 'incorrect' },
   'too-many': { ...form, email: imani.email, password: true, problem: 'too-many', retryAfter: 840 },
 });
-add('verify-email-done', { plain: {}, app: { app: heron, continueUrl: '/continue' } });
+add('verify-email-done', {
+  plain: { continueUrl: '/account' },
+  app: { app: heron, continueUrl: '/continue' },
+  alone: {},
+});
 add('link-expired', {
   verify: { link: 'verify-email', nextUrl: '/account' },
   setup: { link: 'setup' },
@@ -288,7 +294,7 @@ add('recovery-code', {
 const withoutLinks = { returnTo: undefined, privacyUrl: undefined, termsUrl: undefined };
 add('consent', {
   plain: consent,
-  verified: { ...consent, app: heron, returnTo: 'heron.example' },
+  verified: { ...consent, ...withoutLinks, app: heron, returnTo: 'heron.example' },
   trimmed: {
     ...consent,
     claims: [
@@ -462,8 +468,13 @@ add('error', {
   ours: { ...trouble, kind: 'ours', retry: true, homeUrl: '/account' },
 });
 add('setup', {
-  plain: form,
-  errors: { ...form, email: '', errors: { email: 'missing', password: 'personal' } },
+  plain: { ...form, passwordMinimum: 15 },
+  errors: {
+    ...form,
+    passwordMinimum: 15,
+    email: '',
+    errors: { email: 'missing', password: 'too-short' },
+  },
 });
 add('setup-done', { plain: { email: imani.email, signInUrl: '/account' } });
 add('account', {

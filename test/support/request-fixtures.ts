@@ -36,6 +36,8 @@ const question: Omit<Pages['consent'], 'app' | 'account' | 'request'> = {
     },
   ],
   stay: { optional: true, checked: true },
+  details: [],
+  asksNothing: false,
   ownMachine: false,
   accountUrl: '/account',
 };

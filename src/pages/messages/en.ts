@@ -377,7 +377,7 @@ export const en = {
       finished: {
         title: 'You’ve already finished this step',
         say: () =>
-          'Your answer counts, and going back doesn’t change it. If an app is still waiting for you, start again there.',
+          'Going back doesn’t change anything. If an app is still waiting for you, start again there.',
       },
       'other-browser': {
         title: 'This started in another browser',
