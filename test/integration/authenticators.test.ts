@@ -226,7 +226,7 @@ describe('recovery codes', () => {
     }>`select json_agg(r)::text as all from recovery_codes r`.execute(database.db.kysely);
     for (const code of codes) expect(rows[0]?.all).not.toContain(code.replaceAll('-', ''));
     expect(await people.mails(account.email)).toMatchObject([
-      { template: 'recovery_codes_regenerated' },
+      { template: 'recovery_codes_regenerated', replaced: false },
     ]);
     expect(JSON.stringify(await people.mails(account.email))).not.toContain(codes[0]);
     expect(await unusedCodes(database.db, account.id)).toBe(10);

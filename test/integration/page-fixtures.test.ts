@@ -251,6 +251,11 @@ test('36: consent, and what it leads to, is as the fixtures have it', async () =
   const account = await browser.get(`${server.issuer}/account`);
   expect(account.text).toContain('Not shared: your name');
   await browser.submit(account, {}, 'Yes, remove Quillet');
+  // 34: nobody is told that they are signed out while they are not.
+  expect((await browser.get(`${server.issuer}/logout/success`)).path).toBe('/account');
+  expect((await new Browser().get(`${server.issuer}/logout/success`)).title).toContain(
+    'signed out',
+  );
   await browser.get(`${server.issuer}/logout`);
   expectShown('sign-out', 'plain-account');
 });
@@ -274,6 +279,9 @@ test('36: a device’s request is as the fixtures have it', async () => {
   await browser.submit(await browser.get(`${server.issuer}/device`), { code: 'KVPT-RMX' });
   await browser.get(`${server.issuer}/device?user_code=${code}`);
   const signIn = await browser.submit(await browser.get(`${server.issuer}/device`), { code });
+  // 34: it has no website, and does not run here.
+  expect(signIn.text).toContain('on another device');
+  expect(signIn.text).not.toContain('on this device');
   const page = await enterPassword(browser, signIn, { email: imani, password });
   expect(page.title).toContain('Is this your device?');
   await browser.submit(page, {}, 'allow');

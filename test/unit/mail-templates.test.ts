@@ -13,11 +13,13 @@ const mails: Mail[] = [
   { template: 'second_factor_added', to, device: 'My phone', at },
   { template: 'second_factor_reset', to, at },
   { template: 'recovery_codes_regenerated', to, at },
+  { template: 'recovery_codes_regenerated', to, at, replaced: false },
+  { template: 'recovery_codes_regenerated', to, at, replaced: true },
   { template: 'administrator_created', to },
   { template: 'token_replayed', to, app: 'Quillet', at },
 ];
 
-describe.each(mails)('$template', (mail) => {
+describe.each(mails)('$template $replaced', (mail) => {
   const { subject, text } = renderMail(mail, brand);
   const german = renderMail({ ...mail, locale: 'de-AT' }, brand);
 
@@ -42,6 +44,22 @@ describe.each(mails)('$template', (mail) => {
   test('lies in the outbox in a form that the schema reads', () => {
     expect(mailSchema.parse(JSON.parse(JSON.stringify(mail)))).toEqual(mail);
   });
+});
+
+test.each(['en', 'de'])('34: emails say and advise only what is so (%s)', (locale) => {
+  const text = (mail: object) => renderMail({ to, locale, at, ...mail } as Mail, brand).text;
+  const earlier = locale === 'de' ? /früheren gelten nicht mehr/ : /earlier ones no longer work/;
+  const codes = { template: 'recovery_codes_regenerated' };
+  expect(text({ ...codes, replaced: true })).toMatch(earlier);
+  expect(text({ ...codes, replaced: false })).not.toMatch(/earlier|früher/i);
+  // There is no page to change a password on: the team can help.
+  for (const mail of [
+    codes,
+    { template: 'second_factor_added', device: 'Phone' },
+    { template: 'second_factor_reset' },
+  ])
+    expect(text(mail)).not.toMatch(/change (it|your password)|ändern Sie/);
+  expect(text(codes)).toMatch(/team behind Example ID|Team von Example ID/);
 });
 
 test('the mail for a new address has the link on a line of its own, and the code in groups', () => {

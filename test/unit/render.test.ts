@@ -80,6 +80,15 @@ test('what is allowed once and no more is not said to be taken back', () => {
   expect([said('payment'), said('details')]).toEqual([false, true]);
 });
 
+test('34: every error page has a next step', () => {
+  const errors = pageStates.filter(({ page }) => page === 'error');
+  expect(errors.length).toBeGreaterThan(15);
+  for (const { state, model } of errors) {
+    const html = renderer.page('error', model as Pages['error']);
+    expect([state, html.match(/<a class="button/g)?.length ?? 0]).not.toEqual([state, 0]);
+  }
+});
+
 describe('the templates', () => {
   const files = readdirSync(VIEWS, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.eta'))
