@@ -51,7 +51,7 @@ test('where nothing is registered, the lists are empty', async () => {
 });
 
 test('api list shows how tokens are made, and the client id that the API introspects with', async () => {
-  const scopes = ['--scope', 'read=See your invoices', '--scope', 'write'];
+  const scopes = ['--scope', 'read=see: your invoices', '--scope', 'write'];
   const tokens = ['--token-format', 'jwt', '--access-token-ttl', '120'];
   const created = await json<{ id: string; introspection: typeof apiClient }>(
     ...['api', 'create', '--identifier', api, '--name', 'Invoices'].concat(scopes, tokens),
@@ -79,7 +79,7 @@ test('api list shows how tokens are made, and the client id that the API introsp
   const text = await said('api', 'list');
   for (const part of [apiId, api, apiClient.client_id, 'jwt, at+jwt, ES256', '120 s'])
     expect(text).toContain(part);
-  expect(text).toContain('read=See your invoices');
+  expect(text).toContain('read=see: your invoices');
 });
 
 test('client list shows every client, the credentials of APIs among them', async () => {
