@@ -32,20 +32,15 @@ export async function writeBackup(owner: Database, file: string): Promise<{ rows
   try {
     const handle = await open(unfinished, 'wx', 0o600);
     try {
-      await owner.kysely
-        .transaction()
-        .setIsolationLevel('repeatable read')
-        .setAccessMode('read only')
-        .execute(async (trx) => {
-          const lines = linesOf(trx, (count) => (rows = count));
-          await pipeline(
-            Readable.from(lines),
-            createGzip(),
-            async (packed: AsyncIterable<Buffer>) => {
-              for await (const chunk of packed) await handle.writeFile(chunk);
-            },
-          );
-        });
+      await inOneMoment(owner, (trx) =>
+        pipeline(
+          Readable.from(linesOf(trx, (count) => (rows = count))),
+          createGzip(),
+          async (packed: AsyncIterable<Buffer>) => {
+            for await (const chunk of packed) await handle.writeFile(chunk);
+          },
+        ),
+      );
       await handle.sync();
     } finally {
       await handle.close();
@@ -60,6 +55,21 @@ export async function writeBackup(owner: Database, file: string): Promise<{ rows
     });
   }
   return { rows };
+}
+
+/**
+ * Runs `work` in a transaction that sees one moment. The level is the connection's: a `begin` goes along with the check
+ * for a standby, after which no transaction can change it.
+ */
+function inOneMoment(owner: Database, work: (trx: Trx) => Promise<void>): Promise<void> {
+  return owner.kysely.connection().execute(async (connection) => {
+    await sql`set default_transaction_isolation = 'repeatable read'`.execute(connection);
+    try {
+      await connection.transaction().execute(work);
+    } finally {
+      await sql`reset default_transaction_isolation`.execute(connection);
+    }
+  });
 }
 
 async function* linesOf(trx: Trx, count: (rows: number) => void): AsyncGenerator<string> {
