@@ -346,7 +346,7 @@ describe('what is pushed', () => {
         headers: { ...headers, 'content-type': type },
         body,
       });
-      expect(status).toBe(400);
+      expect(status).toBe(415);
     }
     const long = await sendRaw(one.url, '/par', {
       method: 'POST',
