@@ -8,11 +8,8 @@ export const GUARD = `select where case when pg_is_in_recovery() then pg_current
 /** Each connection prepares it under this name when it is opened. */
 export const GUARD_NAME = 'vs_on_primary';
 
-/**
- * What may read without writing, and what starts a transaction that may. Everything else a standby refuses by itself,
- * with the same 25006.
- */
-const canRead = /^\s*(select|with|values|table|begin|start)\b/i;
+/** What may read without writing. Everything else that touches a table a standby refuses by itself, with the same 25006. */
+const canRead = /^\s*(select|with|values|table)\b/i;
 
 /** The parts of pg's own class that its types leave out. */
 interface PlainQuery {
@@ -36,8 +33,10 @@ const PlainQuery = pg.Query as unknown as new (
 ) => PlainQuery;
 
 export interface GuardedOptions {
-  /** A transaction is under way: its `begin` was guarded. */
-  readonly inTransaction: () => boolean;
+  /** A transaction is under way in which a guard has passed already: it stays on one server. */
+  readonly isChecked: () => boolean;
+  /** Called when the guard has passed. */
+  readonly onChecked: () => void;
   /** The connection has the guard as a prepared statement. */
   readonly prepared: boolean;
 }
@@ -58,7 +57,8 @@ export class GuardedQuery extends PlainQuery {
   }
 
   override submit(connection: WireConnection): Error | null {
-    this.#isGuarded = this.#canRead && !this.#options.inTransaction();
+    const isChecked = this.#options.isChecked();
+    this.#isGuarded = this.#canRead && !isChecked;
     return super.submit(connection);
   }
 
@@ -78,7 +78,9 @@ export class GuardedQuery extends PlainQuery {
 
   override handleCommandComplete(message: unknown, connection: WireConnection): void {
     // The first one is the guard's.
-    if (this.#isGuarded) this.#isGuarded = false;
-    else super.handleCommandComplete(message, connection);
+    if (this.#isGuarded) {
+      this.#isGuarded = false;
+      this.#options.onChecked();
+    } else super.handleCommandComplete(message, connection);
   }
 }

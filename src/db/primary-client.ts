@@ -60,6 +60,7 @@ class Client extends PlainClient {
   readonly #target: Target;
   readonly #ownOptions: string | undefined;
   #isOver = false;
+  #isChecked = false;
 
   constructor(config: pg.ClientConfig, options: PrimaryOptions) {
     const target = options.hosts.current;
@@ -145,11 +146,21 @@ class Client extends PlainClient {
     return status === 'T' || status === 'E';
   };
 
+  readonly #guarding = {
+    isChecked: () => {
+      if (!this.#inTransaction()) this.#isChecked = false;
+      return this.#isChecked;
+    },
+    onChecked: () => {
+      this.#isChecked = true;
+    },
+  };
+
   #send(config: Text, values: unknown[] | undefined): Promise<pg.QueryResult> {
     const { prepared, observer } = this.#options;
     const query = new GuardedQuery(
       prepared || typeof config === 'string' ? config : { ...config, name: undefined },
-      { inTransaction: this.#inTransaction, prepared },
+      { ...this.#guarding, prepared },
       values,
     );
     const answered = observer?.(query.text);

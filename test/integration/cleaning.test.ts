@@ -182,7 +182,7 @@ describe('cleaning', () => {
     const observed = database.connect({
       observer: (text) => {
         if (isSlow && text.includes(`r.kind <> 'code'`) && !text.includes('r.expires_at >='))
-          throw new Error('canceling statement due to statement timeout');
+          throw Object.assign(new Error('timeout'), { code: '57014' });
         return undefined;
       },
     });

@@ -57,7 +57,11 @@ test('17: every statement that may read is refused by a standby, prepared or not
   await client.connect();
   const send = (config: string | pg.QueryConfig, prepared: boolean) =>
     new Promise((resolve, reject) => {
-      const query = new GuardedQuery(config, { inTransaction: () => false, prepared });
+      const query = new GuardedQuery(config, {
+        isChecked: () => false,
+        onChecked: () => undefined,
+        prepared,
+      });
       query.callback = (error, result) => (error ? reject(error) : resolve(result));
       client.query(query as unknown as pg.Submittable);
     });
@@ -75,13 +79,14 @@ test('17: every statement that may read is refused by a standby, prepared or not
       'with one as (select 1) select * from one',
       'values (1)',
       'table accounts',
-      'begin',
-      'begin isolation level repeatable read',
-      'start transaction read only',
     ]) {
       await expect(send(statement, false)).rejects.toMatchObject({ code: '25006' });
       expect(client.getTransactionStatus()).toBe('I');
     }
+    // In a transaction the first that may read.
+    await client.query('begin isolation level repeatable read');
+    await expect(send('select 1', false)).rejects.toMatchObject({ code: '25006' });
+    await client.query('rollback');
     // What writes is refused by the standby itself.
     for (const statement of [
       `insert into replays (id_hash, expires_at) select '', now() where false`,
