@@ -45,8 +45,8 @@ export class Passwords {
    * @throws AppError `busy` (429)
    */
   async verify(hash: string | undefined, password: string): Promise<boolean> {
+    if (!isHashable(password)) return false;
     const typed = normalizePassword(password);
-    if (Buffer.byteLength(typed) > PASSWORD_MAX_BYTES) return false;
     const right = await this.#semaphore.run(() => argon2.verify(hash ?? this.#nobody, typed));
     return right && hash !== undefined;
   }
@@ -55,6 +55,11 @@ export class Passwords {
   isOutdated(hash: string): boolean {
     return !hash.startsWith('$argon2id$') || argon2.needsRehash(hash, cost);
   }
+}
+
+/** Whether the password is compared with a hash at all: one that is too long is nobody's. */
+export function isHashable(password: string): boolean {
+  return Buffer.byteLength(normalizePassword(password)) <= PASSWORD_MAX_BYTES;
 }
 
 /**

@@ -7,6 +7,11 @@ export function isLimit(error: unknown): error is AppError {
   return error instanceof AppError && error.status === 429;
 }
 
+/** Too many passwords wait to be compared with their hash: this one was not. */
+export function isBusy(error: unknown): boolean {
+  return isLimit(error) && error.code === 'busy';
+}
+
 /** Runs what is limited; where there were too many tries, shows the page that says so, with the seconds to wait. */
 export async function withinLimits<T>(
   work: () => Promise<T>,

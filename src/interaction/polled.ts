@@ -1,4 +1,4 @@
-import { sameNetwork } from '../account/limits.service.ts';
+import { sameNetwork } from '../lib/client-address.ts';
 import type { Pages } from '../pages/pages.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { type AskedRequest, isHandle } from '../unit-of-work/polled-requests.ts';

@@ -128,5 +128,9 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
 
 /** The account whose second factor is guessed at, and the device if the account has signed in on it before. */
 export function factorGuess(parts: InteractionParts, { visit, account }: Standing): FactorGuess {
-  return { accountId: account.id, knownDevice: parts.devices.find(visit.ctx, account.emailKey) };
+  return {
+    accountId: account.id,
+    address: visit.ctx.state.address as string,
+    knownDevice: parts.devices.find(visit.ctx, account.emailKey),
+  };
 }

@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { isHashable } from '../account/passwords.service.ts';
 import type { Pages } from '../pages/pages.ts';
 import { renderPage } from '../pages/render-page.ts';
 import { ASKED_ACCOUNT } from '../oidc/decoupled/prompts.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { type InteractionParts, pathOfAll } from './parts.ts';
-import { isLimit, limited, withinLimits } from './limited.ts';
+import { isBusy, isLimit, limited, withinLimits } from './limited.ts';
 import { takeNotice } from './restart.ts';
 import { startProgress } from './progress.ts';
 import { hintedEmail, rememberedEmail } from './hint.ts';
@@ -87,11 +88,16 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
       .checkCredentials(email, password, counted)
       .catch((error: unknown) => {
         if (isLimit(error)) refuse(error.code);
+        if (isBusy(error)) currentUnit().alongside(() => parts.limits.returnPasswordGuess(guess));
         throw error;
       });
     if (checked.refusal === undefined)
       currentUnit().alongside(() => parts.limits.forgivePasswordGuess(guess));
-    else refuse(checked.refusal.reason, checked.refusal.accountId);
+    else {
+      refuse(checked.refusal.reason, checked.refusal.accountId);
+      if (!isHashable(password))
+        currentUnit().alongside(() => parts.limits.returnPasswordGuess(guess));
+    }
     return checked;
   }
 

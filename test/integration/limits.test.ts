@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
-import { Limits, limits as figures } from '../../src/account/limits.service.ts';
+import { Limits } from '../../src/account/limits.service.ts';
+import { limits as figures } from '../../src/account/limit-figures.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { createPeople, type People, refusals } from '../support/people.ts';
 
@@ -26,6 +27,9 @@ const guess = (account: string, address: string, knownDevice?: string) => ({
 const owner = 'imani@example.com';
 const home = '192.0.2.7';
 
+/** Addresses of as many networks: one of each /24. */
+const elsewhere = (i: number) => `10.${Math.floor(i / 256)}.${i % 256}.7`;
+
 /** How many of `count` at once get through. */
 async function through(count: number, work: (i: number) => Promise<void>): Promise<number> {
   const results = await Promise.allSettled(Array.from({ length: count }, (_, i) => work(i)));
@@ -50,7 +54,9 @@ describe('guesses at a password', () => {
     expect(allowed).toBe(figures['password account+address'].points);
     // Each of them was counted by the bucket of its own, and the others reached no further.
     const rows = await database.db.kysely.selectFrom('rate_limits').select('points').execute();
-    expect(rows.map(({ points }) => points).toSorted((a, b) => a - b)).toEqual([10, 10, 100, 100]);
+    expect(rows.map(({ points }) => points).toSorted((a, b) => a - b)).toEqual([
+      10, 10, 10, 10, 10, 100,
+    ]);
   });
 
   test('are refused with the seconds to wait, and allowed when they have passed', async () => {
@@ -104,9 +110,7 @@ describe('guesses at a password', () => {
 
   test('many addresses against one account are bounded by the account', async () => {
     expect(
-      await through(200, (i) =>
-        people.limits.consumePasswordGuess(guess(owner, `198.51.100.${i}`)),
-      ),
+      await through(200, (i) => people.limits.consumePasswordGuess(guess(owner, elsewhere(i)))),
     ).toBe(figures['password account'].points);
     await expect(
       people.limits.consumePasswordGuess(guess('lin@example.com', '198.51.100.1')),
@@ -128,7 +132,7 @@ describe('guesses at a password', () => {
     const few = createPeople(database.db, { 'password all': { points: 25, seconds: 300 } });
     expect(
       await through(100, (i) =>
-        few.limits.consumePasswordGuess(guess(`person${i}@example.com`, `198.51.100.${i}`)),
+        few.limits.consumePasswordGuess(guess(`person${i}@example.com`, elsewhere(i))),
       ),
     ).toBe(25);
   });
@@ -186,9 +190,13 @@ describe('guesses at a password', () => {
 
   test('the database is told neither who was tried nor from where', async () => {
     await people.limits.consumePasswordGuess(guess(owner, home));
-    await people.limits.consumeFactorGuess({ accountId: 'u_imani', knownDevice: undefined });
+    await people.limits.consumeFactorGuess({
+      accountId: 'u_imani',
+      address: home,
+      knownDevice: undefined,
+    });
     const rows = await database.db.kysely.selectFrom('rate_limits').selectAll().execute();
-    expect(rows).toHaveLength(6);
+    expect(rows).toHaveLength(10);
     for (const { key, expire } of rows) {
       expect(key).toMatch(/^[\w-]{43}$/);
       expect(expire).not.toBeNull();
@@ -196,14 +204,134 @@ describe('guesses at a password', () => {
   });
 });
 
+describe('24: what one network does', () => {
+  // A tenth of the real ones, so that the test is quick.
+  const small = Object.fromEntries(
+    Object.entries(figures)
+      .filter(([name]) => / (subnet|site|all)$/.test(name))
+      .map(([name, { points, seconds }]) => [name, { points: points / 10, seconds }]),
+  ) as unknown as typeof figures;
+  let few: People;
+  beforeAll(() => {
+    few = createPeople(database.db, small);
+  });
+
+  const networks: [string, (i: number) => string, number][] = [
+    ['an IPv4 /24', (i) => `203.0.113.${i % 256}`, small['password site'].points],
+    [
+      'a /56 of IPv6',
+      (i) => `2001:db8:1:${(0x100 + (i % 256)).toString(16)}::${i.toString(16)}`,
+      small['password subnet'].points,
+    ],
+    [
+      'a /48 of IPv6',
+      (i) => `2001:db8:1:${((i * 977) % 65_536).toString(16)}::1`,
+      small['password site'].points,
+    ],
+  ];
+
+  test.each(networks)(
+    '%s has a share of all guesses, and others the rest',
+    async (_, at, share) => {
+      expect(
+        await through(share + 40, (i) =>
+          few.limits.consumePasswordGuess(guess(`person${i}@example.com`, at(i))),
+        ),
+      ).toBe(share);
+      // What was refused has cost others nothing.
+      const own = new Limits(database.db, few.sealer, {
+        ...small,
+        'password all': { points: share + 1, seconds: 300 },
+      });
+      await expect(own.consumePasswordGuess(guess(owner, home))).resolves.toBeUndefined();
+      await expect(own.consumePasswordGuess(guess(owner, home))).rejects.toMatchObject({
+        code: 'too_many_attempts',
+      });
+    },
+  );
+
+  test.each(networks)('%s does not keep the owner out of a new device', async (_, at) => {
+    for (let quarter = 0; quarter < 3; quarter++) {
+      await through(100, (i) => people.limits.consumePasswordGuess(guess(owner, at(i))));
+      await pass(15 * 60);
+    }
+    await expect(
+      people.limits.consumePasswordGuess(guess(owner, '198.51.100.1')),
+    ).resolves.toBeUndefined();
+    await expect(
+      people.limits.consumePasswordGuess(guess('lin@example.com', '198.51.100.1')),
+    ).resolves.toBeUndefined();
+  });
+
+  test('a guess that was never hashed takes nothing from others', async () => {
+    for (let i = 0; i < 30; i++) {
+      const one = guess(owner, `203.0.113.${i}`);
+      await people.limits.consumePasswordGuess(one);
+      await people.limits.returnPasswordGuess(one);
+    }
+    const rows = await database.db.kysely.selectFrom('rate_limits').select('points').execute();
+    // Its sender's own two stay counted; the four shared ones are as they were.
+    expect(rows.filter(({ points }) => points === 1)).toHaveLength(60);
+    expect(rows.filter(({ points }) => points === 0)).toHaveLength(4);
+  });
+
+  test('registrations, emails and user codes have shares too', async () => {
+    const at = (i: number) => `203.0.113.${i % 256}`;
+    expect(
+      await through(40, (i) =>
+        few.limits.consumeRegistration({ email: `p${i}@example.com`, address: at(i) }),
+      ),
+    ).toBe(small['register site'].points);
+    expect(
+      await through(90, (i) =>
+        few.limits.consumeUserCodeGuess({ address: at(i), accountId: undefined }),
+      ),
+    ).toBe(small['user code site'].points);
+    expect(await through(150, (i) => few.limits.consumeDocument(`h${i}.example`, at(i)))).toBe(
+      small['document site'].points,
+    );
+    for (const one of [
+      few.limits.consumeRegistration({ email: 'last@example.com', address: home }),
+      few.limits.consumeUserCodeGuess({ address: home, accountId: undefined }),
+      few.limits.consumeDocument('last.example', home),
+    ])
+      await expect(one).resolves.toBeUndefined();
+  });
+
+  test('a sign-in is counted by one statement, and given back by one', async () => {
+    const texts: string[] = [];
+    const watched = new Limits(
+      database.connect({
+        observer: (text) => {
+          texts.push(text);
+          return undefined;
+        },
+      }),
+      few.sealer,
+    );
+    const one = guess(owner, '2001:db8:1:2::1');
+    await watched.consumePasswordGuess(one);
+    await watched.forgivePasswordGuess(one);
+    expect(texts.filter((text) => text.includes('rate_limits'))).toHaveLength(2);
+  });
+});
+
 describe('guesses at a second factor', () => {
   test('count by the account across interactions, and start anew when one was right', async () => {
-    const mine = { accountId: 'u_imani', knownDevice: undefined };
+    const mine = { accountId: 'u_imani', address: home, knownDevice: undefined };
     expect(await through(100, () => people.limits.consumeFactorGuess(mine))).toBe(
-      figures['factor account'].points,
+      figures['factor account+site'].points,
     );
+    // Another network still gets in.
     await expect(
-      people.limits.consumeFactorGuess({ accountId: 'u_lin', knownDevice: undefined }),
+      people.limits.consumeFactorGuess({ ...mine, address: '203.0.113.1' }),
+    ).resolves.toBeUndefined();
+    await expect(
+      people.limits.consumeFactorGuess({
+        accountId: 'u_lin',
+        address: home,
+        knownDevice: undefined,
+      }),
     ).resolves.toBeUndefined();
     // Who has stolen the password does not lock the owner's own device out.
     await expect(
@@ -216,8 +344,12 @@ describe('guesses at a second factor', () => {
   test('are bounded by the day, too', async () => {
     let allowed = 0;
     for (let quarter = 0; quarter < 12; quarter++) {
-      allowed += await through(20, () =>
-        people.limits.consumeFactorGuess({ accountId: 'u_imani', knownDevice: undefined }),
+      allowed += await through(60, (i) =>
+        people.limits.consumeFactorGuess({
+          accountId: 'u_imani',
+          address: elsewhere(i % 3),
+          knownDevice: undefined,
+        }),
       );
       await pass(15 * 60);
     }
@@ -231,19 +363,22 @@ describe('registration and mail', () => {
     const toOne = await through(50, (i) =>
       people.limits.consumeRegistration({
         email: 'imani+x@example.com',
-        address: `198.51.100.${i}`,
+        address: elsewhere(i),
       }),
     );
     expect(toOne).toBe(figures['mail mailbox'].points);
     await expect(
       people.limits.consumeMail({ email: 'IMANI@example.com', address: '203.0.113.1' }),
     ).rejects.toMatchObject({ code: 'too_many_attempts' });
-    // Who is refused by his own bucket does not use up anybody's mailbox.
+    // One network leaves some of a mailbox to others.
     expect(
       await through(50, () =>
         people.limits.consumeMail({ email: 'lin@example.com', address: '203.0.113.1' }),
       ),
-    ).toBe(5);
+    ).toBe(figures['mail mailbox+site'].points);
+    await expect(
+      people.limits.consumeMail({ email: 'lin@example.com', address: home }),
+    ).resolves.toBeUndefined();
     expect(
       await through(50, (i) =>
         people.limits.consumeRegistration({ email: `person${i}@example.com`, address: home }),

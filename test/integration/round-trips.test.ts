@@ -452,7 +452,7 @@ test('what a browser asks for', async () => {
     const before = new Browser();
     await before.submit(await before.get(ask(at, app).url), { email, password });
     const signIn = await one.get(ask(at, app).url);
-    const entered = await step('sign-in form post, password right', 3, [3, 4], () =>
+    const entered = await step('sign-in form post, password right', 3, [3], () =>
       one.submitOnce(signIn, { email, password }),
     );
     const resumed = await step('resume after sign-in', 2, 2, () => follow(entered));
@@ -494,11 +494,11 @@ test('polls: 1, and 2 for what they end in', async () => {
   await answerFor(accountId, tv.clientId, codes.device_code);
   expect((await measure('device code, exchange', 2, poll)).status).toBe(200);
 
-  const asked = await measure('CIBA request', 4, () =>
+  const asked = await measure('CIBA request', 3, () =>
     post(server.url, '/ciba', till, { scope: 'openid', login_hint: email }),
   );
   expect(asked.status).toBe(200);
-  const nobody = await measure('CIBA request, to nobody', 4, () =>
+  const nobody = await measure('CIBA request, to nobody', 3, () =>
     post(server.url, '/ciba', till, { scope: 'openid', login_hint: `no-${email}` }),
   );
   expect(nobody.status).toBe(200);

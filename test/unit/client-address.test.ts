@@ -1,5 +1,5 @@
-import { expect, test } from '@jest/globals';
-import { addressKey } from '../../src/lib/client-address.ts';
+import { describe, expect, test } from '@jest/globals';
+import { addressKey, canonicalAddress, networkKeys } from '../../src/lib/client-address.ts';
 
 test.each([
   ['192.0.2.7', '192.0.2.7'],
@@ -20,4 +20,64 @@ test.each([
   ['192.0.2.7, 198.51.100.1', 'unknown'],
 ])('%j counts as %j', (address, key) => {
   expect(addressKey(address)).toBe(key);
+});
+
+describe('24: every spelling of an address gives one key', () => {
+  test.each<[canonical: string, ...spellings: string[]]>([
+    [
+      '192.0.2.7',
+      '192.0.2.7:443',
+      '192.000.002.007',
+      ' 192.0.2.7 ',
+      '::ffff:192.0.2.7',
+      '::FFFF:192.0.2.7',
+      '::ffff:c000:207',
+      '::ffff:C000:0207',
+      '0:0:0:0:0:ffff:192.0.2.7',
+      '0000:0000:0000:0000:0000:ffff:192.0.2.007',
+      '[::ffff:192.0.2.7]:443',
+      '::ffff:192.0.2.7%eth0',
+    ],
+    [
+      '2001:db8::a:1',
+      '2001:DB8::A:1',
+      '2001:0db8:0000:0000:0000:0000:000a:0001',
+      '2001:db8:0:0::a:1',
+      '[2001:db8::a:1]',
+      '[2001:DB8::a:1]:8443',
+      '2001:db8::a:1%eth0',
+      '2001:db8::0.10.0.1',
+    ],
+    ['::1', '0:0:0:0:0:0:0:1', '[::1]:3000', '::0001'],
+    [
+      'unknown',
+      '',
+      '_hidden',
+      '1.2.3',
+      '1.2.3.256',
+      '1.2.3.4.5',
+      '2001:db8::g',
+      ':::',
+      '[]:1',
+      '%',
+      '1:2:3:4:5:6:7:8:9',
+    ],
+  ])('%s', (canonical, ...spellings) => {
+    for (const spelling of [canonical, ...spellings])
+      expect([spelling, canonicalAddress(spelling), networkKeys(spelling)]).toEqual([
+        spelling,
+        canonical,
+        networkKeys(canonical),
+      ]);
+  });
+
+  test('networks: /64, /56 and /48 of IPv6, and /24 of IPv4', () => {
+    expect(networkKeys('2001:db8:1:23ff:1::')).toEqual([
+      '2001:db8:1:23ff::/64',
+      '2001:db8:1:2300::/56',
+      '2001:db8:1::/48',
+    ]);
+    expect(networkKeys('192.0.2.7')).toEqual(['192.0.2.7', '192.0.2.0/24']);
+    expect(networkKeys('nowhere')).toEqual(['unknown']);
+  });
 });
