@@ -5,6 +5,7 @@ import { assembleBrand, type BrandConfig, brandMistakes, brandVariables } from '
 import { assembleClients, type ClientsConfig, clientVariables } from './config-clients.ts';
 import { assembleLifetimes, lifetimeMistakes, lifetimeVariables } from './config-lifetimes.ts';
 import { findUnreadVariables } from './config-names.ts';
+import { assembleTraffic, type TrafficConfig, trafficVariables } from './config-traffic.ts';
 import { assembleTls, type TlsConfig, tlsMistakes, tlsVariables } from './config-tls.ts';
 import { AppError } from './errors.ts';
 import { parseNetwork } from './lib/network.ts';
@@ -142,6 +143,7 @@ const variables = {
     example: 'app.internal,10.1.2.0/24',
   },
   ...tlsVariables,
+  ...trafficVariables,
   UV_THREADPOOL_SIZE: {
     form: z.coerce.number().int().min(1).max(1024).default(4),
     expected: 'how many threads hash passwords and read files, 1 to 1024',
@@ -192,14 +194,14 @@ export const variableHelp: readonly VariableHelp[] = Object.entries(variables).m
       name,
       expected: variable.expected,
       example: variable.example,
-      default: value === undefined ? undefined : String(value),
+      default: value === undefined || typeof value === 'object' ? undefined : String(value),
       secret: 'secret' in variable,
     };
   },
 );
 type Parsed = { [K in Variable]: z.output<(typeof variables)[K]['form']> };
 
-export interface Config extends TlsConfig, ClientsConfig, BrandConfig {
+export interface Config extends TlsConfig, ClientsConfig, BrandConfig, TrafficConfig {
   readonly port: number;
   /** The addresses to listen on. */
   readonly hosts: readonly string[];
@@ -303,6 +305,7 @@ function assemble(values: Parsed): Omit<Config, 'warnings'> {
     logLevel: values.LOG_LEVEL,
     trustProxy: values.TRUST_PROXY,
     ...assembleTls(values, issuerUrl),
+    ...assembleTraffic(values, loopback),
     outboundAllow: values.OUTBOUND_ALLOW ?? [],
     threadPoolSize: values.UV_THREADPOOL_SIZE,
     ...assembleLifetimes(values),

@@ -122,14 +122,16 @@ function endOnSignal(): void {
       if (since !== undefined) return;
       since = performance.now();
       logger.info({ signal }, 'stopping');
+      // Ctrl-C ends it at once: nobody sends it requests through a load balancer.
+      const delayMs = signal === 'SIGTERM' ? config.shutdownDelay * 1000 : 0;
       setTimeout(() => {
         logger.fatal('the end took too long');
         process.exit(1);
-      }, END_MS).unref();
+      }, delayMs + END_MS).unref();
       // Half-way into its start, the process ends that first: what it has opened by then is known.
       starting
         .catch(() => undefined)
-        .then(close)
+        .then(() => close(delayMs))
         .then(() => flushLog(logger))
         .then(
           () => process.exit(0),
@@ -142,7 +144,7 @@ function endOnSignal(): void {
   }
 }
 
-async function close(): Promise<void> {
-  await opened.server?.close();
+async function close(delayMs = 0): Promise<void> {
+  await opened.server?.close(delayMs);
   await opened.database?.db.close();
 }

@@ -9,6 +9,7 @@ import { lastSeenDocumentClient, updateDocumentClient } from './client/self-regi
 import { ClientRegistrationService } from './client-registration/client-registration.service.ts';
 import { DocumentHosts } from './client-registration/document-hosts.ts';
 import { MetadataDocuments } from './client-registration/documents.service.ts';
+import { RefusalCounts } from './audit/refusals.service.ts';
 import type { Config } from './config.ts';
 import { ConsentService } from './consent/consent.service.ts';
 import type { Database } from './db/database.ts';
@@ -81,6 +82,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
   const consents = new ConsentService(db);
   const registration = new RegistrationService(db, accounts, passwords, sealer);
   const limits = new Limits(db, sealer);
+  const refusals = new RefusalCounts(db);
   const renderer = createRenderer({
     name: config.brand.name,
     base: issuerPath(config.issuer),
@@ -143,10 +145,18 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     mode: config.clientRegistration,
     count: (host, address) => limits.consumeDocument(host, address),
     quota: config.clientQuota,
+    refusals,
   });
 
   const rules = new GatewayRules(db, resourceServers);
-  const gateway = new GatewayService({ db, clients, resourceServers, rules, introspection });
+  const gateway = new GatewayService({
+    db,
+    clients,
+    resourceServers,
+    rules,
+    introspection,
+    refusals,
+  });
 
   const feed = new RevocationFeed({
     db,
@@ -195,6 +205,7 @@ export async function createServices({ config, db, sealer, logger }: Surrounding
     limits,
     outbound,
     passwords,
+    refusals,
     registration,
     renderer,
     resourceServers,

@@ -26,10 +26,13 @@ export interface Work {
   close(): void;
 }
 
+/** Counts of refusals are written so often: a kill loses as much. */
+const FLUSH_MS = 60_000;
+
 /** All that is done behind the requests: what leaves from the outbox, and what comes by the clock. */
 export function createWork(
   { config, db, owner = db, sealer, logger }: Surroundings,
-  { accounts, clients, engine, keys, outbound }: Services,
+  { accounts, clients, engine, keys, outbound, refusals }: Services,
 ): Work {
   const smtp =
     config.smtpUrl === undefined
@@ -85,10 +88,21 @@ export function createWork(
   });
 
   const workers = [mailWorker, clockWorker, logoutWorker];
+  const flush = () =>
+    void refusals
+      .flush()
+      .catch((err: unknown) => logger.error({ err }, 'refusals could not be written'));
+  let flushing: NodeJS.Timeout | undefined;
   return {
     mailbox,
-    start: async () => void (await Promise.all(workers.map((one) => one.start()))),
-    stop: async () => void (await Promise.all(workers.map((one) => one.stop()))),
+    async start() {
+      flushing = setInterval(flush, FLUSH_MS).unref();
+      await Promise.all(workers.map((one) => one.start()));
+    },
+    async stop() {
+      clearInterval(flushing);
+      await Promise.all(workers.map((one) => one.stop()));
+    },
     close: () => smtp?.close(),
   };
 }

@@ -6,6 +6,7 @@ import { devMailRoutes } from './console/dev-mail.routes.ts';
 import { createConsoleSignIn } from './console/sign-in.ts';
 import { knownMigrations } from './db/migrate.ts';
 import { AppError } from './errors.ts';
+import { Bounds } from './http/bounds.ts';
 import { gatewayRoutes } from './gateway/gateway.routes.ts';
 import { identifyCertificate } from './http/client-certificate.ts';
 import { admitRequests, endpointsOf } from './http/endpoints.ts';
@@ -16,6 +17,8 @@ import { setInteractionId } from './http/interaction-id.ts';
 import { isHangUp } from './http/hang-ups.ts';
 import { type Handler, Listener } from './http/listener.ts';
 import { PublishedDocuments } from './http/published.ts';
+import { limitAddresses, noteTooMany, RequestLimits } from './http/request-limits.ts';
+import { streams } from './http/streams.ts';
 import { serveAssets } from './pages/render-page.ts';
 import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
 import { createAskedRoutes } from './interaction/ciba.routes.ts';
@@ -35,7 +38,9 @@ import { clientCredentialsFastPath } from './oidc/grants/client-credentials-fast
 import { leaveOutEmpty } from './oidc/discovery.ts';
 import { takeAliasedProofs } from './oidc/client-authentication/dpop.ts';
 import { renderFormPost } from './oidc/authorization/form-post.ts';
+import { hasProven, limitClients } from './oidc/client-limits.ts';
 import { unitOfWork } from './oidc/middleware.ts';
+import { answerSignedOut } from './oidc/nobody-signs-out.ts';
 import { presentCertificates } from './oidc/client-authentication/mtls.ts';
 import { redirectPosts } from './oidc/authorization/posted-requests.ts';
 import { createImpliedResource, createResourceInfo } from './oidc/authorization/resources.ts';
@@ -60,9 +65,15 @@ export interface Server {
   listen(): Promise<number>;
   /** A new link that makes the first administrator, good for an hour; undefined where there is one. */
   issueSetupLink(): Promise<string | undefined>;
-  /** Takes no new request, ends the ones under way, and leaves nothing running. */
-  close(): Promise<void>;
+  /**
+   * Takes no new request, ends the ones under way, and leaves nothing running.
+   * @param delayMs for how long readiness fails before that, while requests are still taken; 0 by default
+   */
+  close(delayMs?: number): Promise<void>;
 }
+
+/** How long connections stay open on which a load balancer may just be sending a request. */
+const LINGER_MS = 1_000;
 
 /** How long requests under way may take to end. */
 const DRAIN_MS = 10_000;
@@ -105,8 +116,12 @@ export async function createServer({
     migrations: await knownMigrations(),
     hasKeys: () => engine.isReady,
     hearsChanges: () => watch.hears,
-    isDraining: () => listener.draining,
+    isDraining: () => listener.ending.aborted,
   });
+  const open = () => listener.open + (certificateListener?.open ?? 0);
+  const bounds = new Bounds({ open, most: config.maxRequests, streams, ending: listener.ending });
+  const requestLimits = new RequestLimits(config.requestLimits);
+  const interactionLimit = limitInteractions({ issuer: config.issuer, sealer });
   // The headers that this makes Koa believe are written by `identifyRequest`.
   app.proxy = true;
   app.on('error', (err: unknown) => {
@@ -121,6 +136,17 @@ export async function createServer({
   app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy }));
   app.use(takeAliasedProofs(host));
   app.use(securityHeaders(config.issuer));
+  app.use(
+    noteTooMany((endpoint, address) =>
+      services.refusals.take({
+        type: 'request.refused',
+        outcome: 'refused',
+        reason: 'too_many_requests',
+        data: { endpoint },
+        address,
+      }),
+    ),
+  );
   app.use(handleErrors(renderer, logger, config.issuer));
   app.use(resourceMetadata(config.issuer, resourceServers));
   app.use(mountAtIssuer(config.issuer));
@@ -158,6 +184,8 @@ export async function createServer({
       ...(work.mailbox === undefined ? [] : [{ path: '/dev/mail', methods: ['GET'] }]),
     ]),
   );
+  app.use(bounds.middleware());
+  app.use(limitAddresses(requestLimits, hasProven));
   app.use(serveAssets(renderer));
   if (work.mailbox !== undefined) app.use(devMailRoutes({ mails: work.mailbox, renderer }));
   app.use(
@@ -173,20 +201,23 @@ export async function createServer({
   app.use(registration);
   app.use(redirectPosts(config.issuer));
   app.use(recoverInteractions({ issuer: config.issuer }));
-  app.use(unitOfWork(db, () => engine.provider.cookieName('session')));
+  app.use(interactionLimit.sendBack);
+  app.use(unitOfWork(db, () => engine.provider.cookieName('session'), services.refusals.take));
   app.use(carryInteractions());
   app.use(gatewayRoutes({ issuer: config.issuer, gateway: services.gateway }));
   for (const routes of [interactions, verify, setup]) app.use(routes);
-  app.use(limitInteractions());
+  app.use(interactionLimit.count);
   for (const routes of [device, asked, account]) app.use(routes);
   app.use(distrustSignOuts({ provider: () => engine.provider, clients, logger }));
   app.use(renderFormPost(renderer));
+  app.use(answerSignedOut(config.issuer, () => engine.provider.cookieName('session')));
   app.use(refuseFailed());
   app.use(readFormFirst());
   app.use(readCredentials(config.issuer));
   app.use(presentJwts(services.verifyJwt));
   app.use(boundRequestObjects());
   app.use(refuseBrokenAssertions());
+  app.use(limitClients(requestLimits));
   app.use(engine.middleware());
 
   const answer = createFastPaths({
@@ -203,12 +234,14 @@ export async function createServer({
           }),
         ]
       : [],
-    isOpen: () => engine.isReady,
+    isOpen: () => engine.isReady && !bounds.isFull,
     authenticate: (credentials) => {
       // The body may have taken its time.
       watch.keepFresh();
       return clients.authenticate(credentials);
     },
+    onCaller: (route, { id }) =>
+      requestLimits.countClient(route === 'token' ? 'token' : 'introspect', id),
     onAnswer: (route, seconds, result) => metrics?.noteFastPath(route, seconds, result),
     next: app.callback(),
   });
@@ -229,6 +262,7 @@ export async function createServer({
           metrics.handler(),
           'METRICS_PORT',
         );
+      await services.feed.prepare();
       const port = await listener.listen(config.port, config.hosts, handler);
       if (certificateListener !== undefined && clientCertificates.port !== undefined)
         await certificateListener.listen(
@@ -248,15 +282,20 @@ export async function createServer({
         throw error;
       }
     },
-    async close() {
+    async close(delayMs = 0) {
+      listener.drain();
+      certificateListener?.drain();
+      if (delayMs > 0) await delay(delayMs);
+      const lingerMs = delayMs > 0 ? LINGER_MS : 0;
       // A delivery that takes longer is somebody else's when its lease ends.
       const delivered = Promise.race([work.stop(), delay(DRAIN_MS, undefined, { ref: false })]);
       await Promise.all([
-        listener.close(DRAIN_MS),
-        certificateListener?.close(DRAIN_MS),
+        listener.close(DRAIN_MS, lingerMs),
+        certificateListener?.close(DRAIN_MS, lingerMs),
         delivered,
       ]);
       work.close();
+      await services.refusals.flush().catch(() => undefined);
       await metricsListener.close(0);
       watch.stop();
       engine.stop();

@@ -39,7 +39,12 @@ export async function returnPoints(
   lowered: readonly string[],
 ): Promise<void> {
   if (emptied.length === 0 && lowered.length === 0) return;
-  await db.run({ name: 'limits_return', text: returnText, values: [emptied, lowered] });
+  await db.run({
+    name: 'limits_return',
+    text: returnText,
+    values: [emptied, lowered],
+    writes: true,
+  });
 }
 
 const returnText = `
@@ -54,7 +59,7 @@ const takeTexts: string[] = [];
 
 function takeStatement(steps: number, values: unknown[]): Statement {
   const text = (takeTexts[steps] ??= takeText(steps));
-  return { name: `limits_take_${steps}`, text, values };
+  return { name: `limits_take_${steps}`, text, values, writes: true };
 }
 
 function takeText(steps: number): string {

@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { addressKey } from '../lib/client-address.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
-import { noteAudit, writeAudit } from '../audit/audit.service.ts';
+import { writeAudit } from '../audit/audit.service.ts';
+import type { RefusalCounts } from '../audit/refusals.service.ts';
 import { type Client, hasSecret } from '../client/client.ts';
 import type { ClientService } from '../client/client.service.ts';
 import {
@@ -25,8 +26,6 @@ import { invalidToken, prefixes, type RegistrationMode } from './client-registra
 import * as store from './client-registration.store.ts';
 import { readMetadata } from './metadata.ts';
 
-const FULL_PAUSE_MS = 1_000;
-
 type Body = Readonly<Record<string, unknown>>;
 type Origin = AuditOrigin & { readonly address: string };
 
@@ -47,6 +46,7 @@ export interface RegistrationParts {
    * @throws AppError `too_many_attempts` (429)
    */
   readonly count: (host: string, address: string) => Promise<void>;
+  readonly refusals: Pick<RefusalCounts, 'note'>;
   /** How many clients that were never used anybody may have: from one address, and in all. */
   readonly quota: { readonly perAddress: number; readonly inAll: number };
 }
@@ -62,7 +62,6 @@ export interface Registered {
 export class ClientRegistrationService {
   readonly #parts: RegistrationParts;
   readonly #addressKey: Buffer;
-  #toldFull = -Infinity;
 
   constructor(parts: RegistrationParts) {
     this.#parts = parts;
@@ -207,14 +206,9 @@ export class ClientRegistrationService {
     return next;
   }
 
-  /** Tells the audit of what was refused; that the quota is full, once in a while: who floods us fills no audit. */
+  /** Notes a refusal for the audit, which counts those that are alike: a flood does not fill it. */
   async noteRefusal(reason: string, origin: AuditOrigin): Promise<void> {
-    if (reason === 'registration_full') {
-      const now = performance.now();
-      if (now - this.#toldFull < FULL_PAUSE_MS) return;
-      this.#toldFull = now;
-    }
-    await noteAudit(this.#parts.db, {
+    await this.#parts.refusals.note({
       type: 'client.registration',
       outcome: 'refused',
       reason,

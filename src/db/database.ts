@@ -1,5 +1,7 @@
 import { Kysely, PostgresDialect, type Transaction } from 'kysely';
 import pg from 'pg';
+import { withinDeadline } from '../lib/deadline.ts';
+import { deadlinePool } from './deadline-pool.ts';
 import { Hosts, type Target } from './hosts.ts';
 import { type DatabaseObserver, primaryClientClass } from './primary-client.ts';
 import { openOnPrimary, PrimaryPool } from './primary-pool.ts';
@@ -76,7 +78,9 @@ export class Database {
     this.pool = new PrimaryPool({ ...connection, max: poolSize, Client: pooled }, hosts);
     // Without a listener, a connection that breaks while idle would end the process.
     this.pool.on('error', (error) => options.onIdleError?.(error));
-    this.kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: this.pool }) });
+    this.kysely = new Kysely<Schema>({
+      dialect: new PostgresDialect({ pool: deadlinePool(this.pool) }),
+    });
     this.#reads = new SharedConnection(
       () =>
         openOnPrimary(hosts, async () => {
@@ -90,7 +94,7 @@ export class Database {
 
   /** Runs one prepared statement: one round trip, done again where it lost a race. */
   async run<Row>(statement: Statement): Promise<Row[]> {
-    const result = await this.pool.query(statement);
+    const result = await withinDeadline(() => this.pool.query(statement));
     return result.rows as Row[];
   }
 
@@ -99,7 +103,7 @@ export class Database {
    * waits for the answer to another.
    */
   async read<Row>(statement: Statement): Promise<Row[]> {
-    const result = await this.#reads.query(statement);
+    const result = await withinDeadline(() => this.#reads.query(statement));
     return result.rows as Row[];
   }
 

@@ -1,3 +1,4 @@
+import { withoutDeadline } from '../lib/deadline.ts';
 import { isUnavailable } from './sql-state.ts';
 
 /**
@@ -42,7 +43,7 @@ export class StatementBatch<Item, Result> {
 
   async #runFor(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     try {
-      const results = await this.#run(batch.map(({ item }) => item));
+      const results = await withoutDeadline(() => this.#run(batch.map(({ item }) => item)));
       batch.forEach(({ resolve }, index) => resolve(results[index] as Result));
     } catch (error) {
       // Whoever has waited for the database does not wait a second time.

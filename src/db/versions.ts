@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { withoutDeadline } from '../lib/deadline.ts';
 import type { Database, Db } from './database.ts';
 import type { ConfigVersionsTable } from './schema.ts';
 
@@ -129,7 +130,7 @@ export class VersionedCache<Value> {
       }
       return known;
     }
-    const loading = this.#load(key);
+    const loading = withoutDeadline(() => this.#load(key));
     entries.set(key, loading);
     const forget = () => {
       if (entries.get(key) === loading) entries.delete(key);

@@ -1,5 +1,5 @@
-import { noteAudit } from '../audit/audit.service.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
+import type { RefusalCounts } from '../audit/refusals.service.ts';
 import type { ClientService } from '../client/client.service.ts';
 import type { Database } from '../db/database.ts';
 import { isToken68, parseAuthorization } from '../../resource-server/authorization-header.ts';
@@ -16,6 +16,7 @@ export interface GatewayParts {
   readonly resourceServers: ResourceServerService;
   readonly rules: GatewayRules;
   readonly introspection: IntrospectionService;
+  readonly refusals: Pick<RefusalCounts, 'note'>;
 }
 
 /** What a gateway asks: may this request pass? */
@@ -130,7 +131,7 @@ export class GatewayService {
     if (token.cnf === undefined && isBearer) return token;
     // Without its proof it was taken from its client; of the proof a gateway hands on too little to check it.
     if (token.cnf !== undefined && isBearer)
-      await noteAudit(this.#parts.db, {
+      await this.#parts.refusals.note({
         type: 'token.refused',
         outcome: 'refused',
         accountId: token.accountId,
@@ -146,13 +147,13 @@ export class GatewayService {
   /** Anybody could ask what a token is worth otherwise (RFC 7662, sections 2.1 and 4). */
   async #authenticate({ apiId, credentials }: Question, origin: AuditOrigin) {
     if (credentials === undefined) return undefined;
-    const { clients, resourceServers, db } = this.#parts;
+    const { clients, resourceServers, refusals } = this.#parts;
     const basic = basicCredentials(credentials);
     const client = basic && (await clients.authenticate(basic));
     if (client?.resourceServerId === apiId) return resourceServers.findById(apiId);
     // The audit names only who there is.
     const named = basic && (await clients.findStored(basic.clientId));
-    await noteAudit(db, {
+    await refusals.note({
       type: 'client.authentication',
       outcome: 'refused',
       clientId: named?.id,

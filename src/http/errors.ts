@@ -74,7 +74,7 @@ function isWorthRetrying({ method }: Context, error: AppError): boolean {
 /** The words of RFC 6749 (sections 4.1.2.1 and 5.2) for what is thrown on the way to the engine, or by it. */
 function oauthError({ status }: AppError): string {
   if (status === 401) return 'invalid_client';
-  if (status === 503) return 'temporarily_unavailable';
+  if (status === 503 || status === 429) return 'temporarily_unavailable';
   return status < 500 ? 'invalid_request' : 'server_error';
 }
 
@@ -96,6 +96,12 @@ function answerError(
   if (ctx.state.oauth === true) {
     ctx.status = error.status;
     ctx.set('Cache-Control', 'no-store');
+    // Refused before the engine: a script of another origin learns why, and when to come back.
+    if (!ctx.res.hasHeader('Access-Control-Allow-Origin')) {
+      ctx.vary('Origin');
+      ctx.set('Access-Control-Allow-Origin', '*');
+      ctx.set('Access-Control-Expose-Headers', 'Retry-After');
+    }
     ctx.body = { error: oauthError(error), error_description: title };
     return;
   }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
+import { currentDeadline, withinDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import type { BasicCredentials } from './credentials.ts';
 import { isPlainRequest, plainCredentials, plainForm } from './fast-path-form.ts';
@@ -40,6 +41,11 @@ export interface FastPathParts<Caller> {
   readonly fastPaths: readonly FastPath<Caller>[];
   /** Gives who authenticates so; undefined for everybody whom the engine has to look at. */
   readonly authenticate: (credentials: BasicCredentials) => Promise<Caller | undefined>;
+  /**
+   * Called for each client that has authenticated.
+   * @throws AppError where it may not go on: the request is refused with that
+   */
+  readonly onCaller?: ((route: FastPath<never>['route'], caller: Caller) => void) | undefined;
   /** Whether we may answer at all: not where we must not sign, or know nothing for sure. */
   readonly isOpen: () => boolean;
   /** Hears of each answer. */
@@ -92,7 +98,7 @@ async function run<Caller>(
   request: HandedOn,
   response: ServerResponse,
 ): Promise<void> {
-  const started = performance.now();
+  const started = currentDeadline()?.startedAt ?? performance.now();
   let answer: FastPathAnswer | undefined;
   try {
     answer = await take(parts, known.fastPath, request);
@@ -105,17 +111,24 @@ async function run<Caller>(
 }
 
 async function take<Caller>(
-  { authenticate }: FastPathParts<Caller>,
+  { authenticate, onCaller }: FastPathParts<Caller>,
   fastPath: FastPath<Caller>,
   request: HandedOn,
 ): Promise<FastPathAnswer | undefined> {
   const text = await readText(request);
   if (text === undefined) return undefined;
   request.body = text;
+  // The body was the client's time.
+  currentDeadline()?.restart();
   const form = plainForm(text, fastPath.fields);
   const credentials = form && plainCredentials(request.headers.authorization, form);
-  const caller = credentials && (await authenticate(credentials));
-  return form === undefined || caller === undefined ? undefined : fastPath.answer(caller, form);
+  if (form === undefined || credentials === undefined) return undefined;
+  return withinDeadline(async () => {
+    const caller = await authenticate(credentials);
+    if (caller === undefined) return undefined;
+    onCaller?.(fastPath.route, caller);
+    return fastPath.answer(caller, form);
+  });
 }
 
 /** The whole body; undefined where the connection broke off before its end. */

@@ -1,10 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import {
-  type AddressInfo,
-  createServer as createNetServer,
-  type Server as NetServer,
-} from 'node:net';
+import { type AddressInfo, createServer as createNetServer, Server as NetServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
+import { Deadline, withDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import { OpenResponses } from './open-responses.ts';
 import { refuseHeads } from './refused-heads.ts';
@@ -37,6 +35,9 @@ export interface ListenerOptions {
   readonly bounds?: ListenerBounds | undefined;
 }
 
+/** Longer than load balancers keep idle connections (60 s for most), so that they close one before we do. */
+const KEEP_ALIVE_MS = 75_000;
+
 /** An HTTP server that can be closed in order: requests under way are answered, and their connections end with them. */
 export class Listener {
   readonly #server: Server;
@@ -44,7 +45,8 @@ export class Listener {
   readonly #doors: NetServer[] = [];
   readonly #unwatch: (() => void) | undefined;
   readonly #answering = new OpenResponses();
-  #draining = false;
+  readonly #ending = new AbortController();
+  #closing = false;
 
   /** @throws AppError `cannot_listen` */
   constructor({ tls, logger, bounds = defaultBounds }: ListenerOptions = {}) {
@@ -60,11 +62,17 @@ export class Listener {
         handshakeTimeout: bounds.handshakeMs,
       }));
     if (logger !== undefined) this.#server.on('clientError', refuseHeads(logger));
+    this.#server.keepAliveTimeout = KEEP_ALIVE_MS;
   }
 
-  /** No new connections are taken any more. */
-  get draining(): boolean {
-    return this.#draining;
+  /** Aborted when it is about to end: see `drain`. */
+  get ending(): AbortSignal {
+    return this.#ending.signal;
+  }
+
+  /** How many requests are under way. */
+  get open(): number {
+    return this.#answering.size;
   }
 
   /**
@@ -80,8 +88,9 @@ export class Listener {
     variable = 'PORT',
   ): Promise<number> {
     this.#server.on('request', (request, response) => {
-      this.#follow(response);
-      void handler(request, response);
+      const deadline = new Deadline();
+      this.#follow(response, deadline);
+      withDeadline(deadline, () => void handler(request, response));
     });
     const [first = '', ...others] = [hosts].flat();
     await bind(this.#server, port, first, variable);
@@ -101,30 +110,52 @@ export class Listener {
     return bound;
   }
 
-  /** Takes nothing new and lets what is under way end, for `patienceMs` at most; what is then left is cut off. */
-  async close(patienceMs: number): Promise<void> {
-    this.#draining = true;
-    this.#unwatch?.();
-    if (!this.#server.listening) return;
+  /**
+   * Answers everything as before, and ends each connection with its answer: whoever sends requests opens new ones, and
+   * meanwhile learns that this process is about to end.
+   */
+  drain(): void {
+    if (this.#ending.signal.aborted) return;
+    this.#ending.abort();
     for (const response of this.#answering)
       if (!response.headersSent) response.shouldKeepAlive = false;
+  }
+
+  /**
+   * Takes nothing new and lets what is under way end, for `patienceMs` at most; what is then left is cut off.
+   * @param lingerMs for how long connections without a request stay open: one may be on its way, above all on those that
+   *   were accepted last
+   */
+  async close(patienceMs: number, lingerMs = 0): Promise<void> {
+    this.drain();
+    this.#unwatch?.();
+    if (!this.#server.listening) return;
+    // Behind the accepting of what has come: what waits in the system's queue would be reset.
+    await new Promise((resolve) => setImmediate(resolve));
+    // The method of HTTP servers closes idle connections at once.
     const closed = Promise.all(
       [this.#server, ...this.#doors].map(
-        (one) => new Promise<void>((resolve) => one.close(() => resolve())),
+        (one) =>
+          new Promise<void>((resolve) => NetServer.prototype.close.call(one, () => resolve())),
       ),
     );
+    if (lingerMs > 0) await Promise.race([closed, delay(lingerMs)]);
+    this.#closing = true;
     this.#server.closeIdleConnections();
     const cutOff = setTimeout(() => this.#server.closeAllConnections(), patienceMs);
     await closed;
     clearTimeout(cutOff);
+    // What it does besides: it ends the timer that looks for slow requests.
+    this.#server.close(() => undefined);
   }
 
-  #follow(response: ServerResponse): void {
+  #follow(response: ServerResponse, deadline: Deadline): void {
     this.#answering.add(response);
-    if (this.#draining) response.shouldKeepAlive = false;
+    if (this.#ending.signal.aborted) response.shouldKeepAlive = false;
     response.once('close', () => {
+      deadline.end();
       this.#answering.delete(response);
-      if (this.#draining) this.#server.closeIdleConnections();
+      if (this.#closing) this.#server.closeIdleConnections();
     });
   }
 }

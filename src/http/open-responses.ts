@@ -26,6 +26,10 @@ export class OpenResponses {
     last[place] = at;
   }
 
+  get size(): number {
+    return this.#all.length;
+  }
+
   [Symbol.iterator](): Iterator<ServerResponse> {
     return this.#all.values();
   }

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
+import { canonicalAddress } from '../lib/client-address.ts';
+import { currentDeadline } from '../lib/deadline.ts';
 import { infoWriter, type Logger } from '../lib/log.ts';
 import { loggedPath } from './logged-path.ts';
 
@@ -7,7 +9,7 @@ import { loggedPath } from './logged-path.ts';
 export interface RequestState {
   /** In every log line, audit event and error page of the request. */
   requestId: string;
-  /** The client's own address, as far as our own proxies vouch for it. */
+  /** The client's own address, as far as our own proxies vouch for it, in its one spelling (`canonicalAddress`). */
   address: string;
   /**
    * The request was made on this machine: its peer is, nothing says that it was passed on, and it names this machine as
@@ -69,22 +71,15 @@ function toOriginForm(ctx: Context): void {
   for (const one of [ctx, ctx.request]) one.originalUrl = ctx.req.url;
 }
 
-/** The entry that our outermost proxy wrote; what stands before it was sent by anybody. */
+/** The entry that our outermost proxy wrote, in its one spelling; what is before it could have been sent by anybody. */
 function clientAddress(ctx: Context, trustProxy: number): string {
   const peer = ctx.req.socket.remoteAddress ?? '';
-  if (trustProxy === 0) return plain(peer);
+  if (trustProxy === 0) return canonicalAddress(peer);
   const forwarded = String(ctx.req.headers['x-forwarded-for'] ?? '')
     .split(',')
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '');
-  return plain(forwarded.at(-trustProxy) ?? peer);
-}
-
-/** IPv4 mapped into IPv6 is one address with its IPv4 form; a port that a proxy wrote along is no part of it. */
-function plain(address: string): string {
-  const bare =
-    /^\[([^\]]+)\](?::\d+)?$/.exec(address)?.[1] ?? address.replace(/^([\d.]+):\d+$/, '$1');
-  return bare.startsWith('::ffff:') ? bare.slice(7) : bare;
+  return canonicalAddress(forwarded.at(-trustProxy) ?? peer);
 }
 
 const marksOfProxies = [
@@ -98,7 +93,7 @@ const marksOfProxies = [
 
 /** Asked before the headers are pinned. */
 function isLocal({ req }: Context): boolean {
-  const peer = plain(req.socket.remoteAddress ?? '');
+  const peer = canonicalAddress(req.socket.remoteAddress ?? '');
   const name = (req.headers.host ?? '').replace(/:\d+$/, '');
   const isLoopback = (address: string) => /^127(\.\d{1,3}){3}$|^\[?::1\]?$/.test(address);
   return (
@@ -172,7 +167,8 @@ export function requestLog(logger: Logger): (line: RequestLine) => void {
 export function accessLog(logger: Logger): Middleware {
   const log = requestLog(logger);
   return async (ctx, next) => {
-    const started = performance.now();
+    // What it has waited for before it came here counts as well.
+    const started = currentDeadline()?.startedAt ?? performance.now();
     await next();
     log({
       requestId: ctx.state.requestId as string,

@@ -11,6 +11,7 @@ import compose from 'koa-compose';
 import type Provider from 'oidc-provider';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { AppError, unavailable } from '../errors.ts';
+import { withoutDeadline } from '../lib/deadline.ts';
 
 import {
   JWKS_MAX_AGE,
@@ -116,7 +117,7 @@ export class Engine {
       .catch(() => undefined)
       .then(() => {
         this.#waiting = undefined;
-        this.#running = this.#read().finally(() => {
+        this.#running = withoutDeadline(() => this.#read()).finally(() => {
           this.#running = undefined;
         });
         return this.#running;

@@ -8,6 +8,7 @@ import { hurryOutbox } from '../outbox/outbox.service.ts';
 import {
   type CommitResult,
   type Loss,
+  type UnitHooks,
   UnitOfWork,
   withUnit,
 } from '../unit-of-work/unit-of-work.ts';
@@ -22,6 +23,7 @@ const machineRoutes = new Set([
   'device_authorization',
   'backchannel_authentication',
 ]);
+
 interface EngineState {
   readonly oidc?: { readonly route?: string };
 }
@@ -32,9 +34,13 @@ const routeOf = (ctx: Context) => (ctx as unknown as EngineState).oidc?.route;
  * Makes each request one transaction: everything it writes is committed here, after the engine and the pages are done
  * and before the answer leaves. Who lost a race gets a fresh answer, with nothing of the old one left in it.
  */
-export function unitOfWork(db: Database, cookieName: (type: 'session') => string): Middleware {
+export function unitOfWork(
+  db: Database,
+  cookieName: (type: 'session') => string,
+  isWritten: NonNullable<UnitHooks['isWritten']>,
+): Middleware {
   return async (ctx, next) => {
-    const unit = new UnitOfWork(db, requestOrigin(ctx), hurryOutbox);
+    const unit = new UnitOfWork(db, requestOrigin(ctx), { onOutbox: hurryOutbox, isWritten });
     // With the client known, the session's read brings what was decided for it.
     const { client_id: clientId } = ctx.query;
     if (typeof clientId === 'string' && isClientId(clientId)) unit.clientIdHint = clientId;

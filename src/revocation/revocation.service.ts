@@ -1,3 +1,4 @@
+import { withoutDeadline } from '../lib/deadline.ts';
 import type { Database } from '../db/database.ts';
 import { epochSeconds } from '../lib/time.ts';
 import { randomToken } from '../lib/hash.ts';
@@ -101,6 +102,11 @@ export class RevocationFeed {
     );
   }
 
+  /** Reads what there is, so that the first reader of a new process need not wait for it. */
+  async prepare(): Promise<void> {
+    await this.#fresh(performance.now());
+  }
+
   /** One that was read half a second before `asked` at the earliest. */
   async #fresh(asked: number): Promise<Snapshot> {
     const isFresh = ({ at }: { at: number }) => at >= asked - FRESH;
@@ -111,7 +117,7 @@ export class RevocationFeed {
       if (isFresh({ at })) return done;
       await done.catch(() => undefined);
     }
-    const reading = { at: performance.now(), done: this.#read() };
+    const reading = { at: performance.now(), done: withoutDeadline(() => this.#read()) };
     this.#reading = reading;
     const finish = () => {
       if (this.#reading === reading) this.#reading = undefined;

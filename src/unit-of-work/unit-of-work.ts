@@ -36,6 +36,14 @@ export interface CommitResult {
 /** Work of a domain service that belongs into the request's commit. It does nothing but write. */
 export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
 
+/** What others do for a unit. */
+export interface UnitHooks {
+  /** Called after a commit that wrote outbox rows. */
+  readonly onOutbox?: () => void;
+  /** Whether an event that stands whatever comes of the request is written, and not only counted. */
+  readonly isWritten?: (event: AuditEvent) => boolean;
+}
+
 /**
  * One request, one transaction. Reads are answered from what the request has read or written; writes are held back
  * and committed once, before the answer leaves. What the client was told is on disk.
@@ -43,6 +51,7 @@ export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
 export class UnitOfWork extends RequestReads {
   readonly #origin: AuditOrigin;
   readonly #onOutbox: () => void;
+  readonly #isWritten: (event: AuditEvent) => boolean;
   readonly pushed = new PushedRequests();
   readonly polled: PolledUnit;
   /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
@@ -59,6 +68,7 @@ export class UnitOfWork extends RequestReads {
   readonly #revokedTokens: RevokedWrite[] = [];
   readonly #outcomeAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #alwaysAudit: ReturnType<typeof auditWrite>[] = [];
+  readonly #countedAudit: AuditEvent[] = [];
   readonly #killed = new Map<string, string>();
   readonly #outbox: OutboxWrite[] = [];
   readonly #enlisted: Enlisted[] = [];
@@ -71,12 +81,16 @@ export class UnitOfWork extends RequestReads {
 
   /**
    * @param origin where the request came from: every audit event of the request carries it.
-   * @param onOutbox called after a commit that wrote outbox rows.
    */
-  constructor(db: Database, origin: AuditOrigin = {}, onOutbox: () => void = () => undefined) {
+  constructor(
+    db: Database,
+    origin: AuditOrigin = {},
+    { onOutbox = () => undefined, isWritten = () => true }: UnitHooks = {},
+  ) {
     super(db);
     this.#origin = origin;
     this.#onOutbox = onOutbox;
+    this.#isWritten = isWritten;
     this.polled = new PolledUnit(db);
   }
 
@@ -187,8 +201,11 @@ export class UnitOfWork extends RequestReads {
     });
   }
 
+  /** What anybody can cause without end is counted, and not written each time (src/audit/refusals.service.ts). */
   auditAlways(event: AuditEvent): void {
-    this.#alwaysAudit.push(auditWrite({ ...this.#origin, ...event }));
+    const whole = { ...this.#origin, ...event };
+    if (this.#isWritten(whole)) this.#alwaysAudit.push(auditWrite(whole));
+    else this.#countedAudit.push(whole);
   }
 
   /** Within its grace a used code looks unused; if the repetition then fails otherwise, its family dies. */
@@ -212,12 +229,13 @@ export class UnitOfWork extends RequestReads {
       const [row] = await Promise.all([this.#write(outcome), alongside]);
       this.#recorded = [
         ...this.#alwaysAudit,
+        ...this.#countedAudit,
         ...(outcome !== undefined && (row === undefined || isWon(row)) ? this.#outcomeAudit : []),
       ];
       return row === undefined ? { lost: undefined, sessionKept: true } : await this.#settle(row);
     } catch (error) {
       if (error instanceof LostRace) {
-        this.#recorded = this.#alwaysAudit;
+        this.#recorded = [...this.#alwaysAudit, ...this.#countedAudit];
         return await this.#settle(error.row, true);
       }
       throw error;
@@ -227,7 +245,7 @@ export class UnitOfWork extends RequestReads {
     }
   }
 
-  /** What the audit has of this request: nothing before the commit. */
+  /** What the audit has, or counts, of this request: nothing before the commit. */
   get recorded(): readonly AuditEvent[] {
     return this.#recorded;
   }

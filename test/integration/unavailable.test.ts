@@ -10,6 +10,7 @@ import {
   type Credentials,
   exchange,
   post,
+  redirectUri,
   Seed,
   type SignedInBrowser,
 } from '../support/protocol.ts';
@@ -30,6 +31,7 @@ class Line {
   readonly #target: string;
   readonly #sockets = new Set<Socket>();
   #listener: SocketServer | undefined;
+  #isSilent = false;
 
   constructor(path: string, target: string) {
     this.#path = path;
@@ -37,6 +39,7 @@ class Line {
   }
 
   async open(): Promise<void> {
+    this.#isSilent = false;
     const listener = createServer((incoming) => {
       const outgoing = connect(this.#target);
       for (const [socket, other] of [
@@ -45,11 +48,17 @@ class Line {
       ] as const) {
         this.#sockets.add(socket);
         socket.on('error', () => other.destroy()).on('close', () => other.destroy());
-        socket.pipe(other);
+        if (!this.#isSilent) socket.pipe(other);
       }
     });
     this.#listener = listener;
     await new Promise<void>((resolve) => listener.listen(this.#path, resolve));
+  }
+
+  /** Nothing passes any more, and nobody is told. */
+  silence(): void {
+    this.#isSilent = true;
+    for (const socket of this.#sockets) socket.unpipe().pause();
   }
 
   async cut(): Promise<void> {
@@ -158,4 +167,51 @@ test('16: where the database takes no writes, everything answers 503, and goes o
   }
   await until(async () => (await fetch(new URL('/readyz', server.url))).status === 200);
   expect((await exchange(server.url, client, authorization)).status).toBe(200);
+});
+
+test('20: while it is silent everything is answered with 503 once, however many waits it has, and afterwards goes on', async () => {
+  const refused = await browser.authorize(server.url, client);
+  line.silence();
+  // Twice five seconds would be more than this.
+  const signal = AbortSignal.timeout(9_000);
+  const get = (path: string, headers: Record<string, string> = {}) =>
+    fetch(new URL(path, server.url), { headers, redirect: 'manual', signal });
+  const query = new URLSearchParams({
+    client_id: client.clientId,
+    response_type: 'code',
+    redirect_uri: redirectUri,
+    scope: 'openid',
+    code_challenge: 'x'.repeat(43),
+    code_challenge_method: 'S256',
+  });
+  const cookie = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+  const answers = await Promise.all([
+    get(`/authorize?${query}`, { cookie }),
+    get(`/authorize?${query}`),
+    get('/userinfo', { authorization: `Bearer vs_at_${'x'.repeat(43)}` }),
+    ...(
+      [
+        ['/introspect', { token: `vs_at_${'x'.repeat(43)}` }],
+        ['/revoke', { token: `vs_at_${'x'.repeat(43)}` }],
+        ['/token', { grant_type: 'refresh_token', refresh_token: `vs_rt_${'x'.repeat(43)}` }],
+        ['/par', Object.fromEntries(query)],
+      ] as [string, Record<string, string>][]
+    ).map(([path, fields]) =>
+      fetch(new URL(path, server.url), {
+        method: 'POST',
+        signal,
+        headers: {
+          authorization: `Basic ${Buffer.from(`${client.clientId}:${client.clientSecret}`).toString('base64')}`,
+        },
+        body: new URLSearchParams(fields),
+      }),
+    ),
+  ]);
+  expect(
+    answers.map(({ status, headers, url }) => [url, status, headers.get('retry-after')]),
+  ).toEqual(answers.map(({ url }) => [url, 503, '5']));
+  await line.cut();
+  await line.open();
+  await until(async () => (await fetch(new URL('/readyz', server.url))).status === 200);
+  expect((await exchange(server.url, client, refused)).status).toBe(200);
 });

@@ -117,7 +117,7 @@ export class Seed {
 
   /** A session as a sign-in leaves it, and the browser that holds it for the issuer. */
   async signIn(
-    accountId: string,
+    accountId: string | null,
     sealer = new Sealer([testMasterKey]),
     issuer = 'http://localhost:3000',
   ): Promise<SignedInBrowser> {

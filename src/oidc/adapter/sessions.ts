@@ -28,7 +28,10 @@ export const sessionAdapter: Partial<Adapter> = {
     };
   },
   async upsert(id, payload) {
-    const isPolled = currentRoute() === 'device_resume';
+    const route = currentRoute();
+    // Only what the form of a sign-out needs, where nobody is signed in to confirm it (nobody-signs-out.ts).
+    if (route === 'end_session' && payload.accountId === undefined) return;
+    const isPolled = route === 'device_resume';
     currentUnit().saveSession(sessionWrite(id, payload, currentUnit().browserSession, isPolled));
   },
   async destroy() {

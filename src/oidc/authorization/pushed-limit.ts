@@ -1,17 +1,16 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import type { Client, KoaContextWithOIDC } from 'oidc-provider';
 import type { ClientService } from '../../client/client.service.ts';
-import { addressKey } from '../../lib/client-address.ts';
-import { tooMany } from '../decoupled/device.ts';
+import { NetworkCounts } from '../../lib/network-counts.ts';
+import { countNetwork } from '../too-many.ts';
 
 /**
- * As many requests as are begun at one address without a push (src/interaction/interaction-limit.ts): each leaves a row for six
- * hours. In memory, each process for itself.
+ * As many requests as begin at one address without a push (src/interaction/interaction-limit.ts): each leaves a row for six
+ * hours. Each process counts for itself.
  */
-const perAddress = new RateLimiterMemory({ points: 2_000, duration: 900 });
+const perAddress = new NetworkCounts({ points: 2_000, seconds: 900 });
 
 /**
- * Bounds how much is pushed by whom nobody vouches for: a client that proves nothing of itself, or that came by itself.
+ * Bounds how much is pushed by clients that nobody vouches for: public ones, and those that registered themselves.
  * The engine has no hook for it; this one, meant for extra parameters, runs once nothing else is wrong and before anything is
  * stored. The parameter itself is never looked at.
  */
@@ -22,13 +21,7 @@ export const pushedRateHook = (clients: ClientService) => ({
     client: Client,
   ): Promise<void> => {
     if (ctx.oidc.route !== 'pushed_authorization_request') return;
-    if (!(await isAnybodys(clients, client))) return;
-    try {
-      await perAddress.consume(addressKey(ctx.state.address as string));
-    } catch (refused) {
-      if (!(refused instanceof RateLimiterRes)) throw refused;
-      throw tooMany(ctx, Math.max(1, Math.ceil(refused.msBeforeNext / 1000)));
-    }
+    if (await isAnybodys(clients, client)) countNetwork(ctx, perAddress);
   },
 });
 

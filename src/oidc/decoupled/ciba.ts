@@ -6,7 +6,7 @@ import {
 } from 'oidc-provider';
 import type { Account } from '../../account/account.ts';
 import { AppError } from '../../errors.ts';
-import { tooMany } from './device.ts';
+import { tooMany } from '../too-many.ts';
 import { POLL_INTERVAL } from '../../unit-of-work/polled-requests.ts';
 import { useRequestUp } from '../authorization/request-objects.ts';
 import { currentUnit } from '../../unit-of-work/unit-of-work.ts';

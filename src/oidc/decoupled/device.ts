@@ -1,6 +1,7 @@
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { type Client, type Configuration, errors, type KoaContextWithOIDC } from 'oidc-provider';
-import { addressKey } from '../../lib/client-address.ts';
+import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import { NetworkCounts } from '../../lib/network-counts.ts';
+import { WindowCounts } from '../../lib/window-counts.ts';
+import { countNetwork, tooMany } from '../too-many.ts';
 import type { RequestPages } from './pages.ts';
 
 type DeviceFlow = NonNullable<NonNullable<Configuration['features']>['deviceFlow']>;
@@ -22,8 +23,9 @@ export function createDeviceFlow(pages: RequestPages): DeviceFlow {
 }
 
 /** Requests for codes, for one client: from one address, and in all. Each leaves a row for ten minutes. */
-const perAddress = new RateLimiterMemory({ points: 60, duration: 60 });
-const perClient = new RateLimiterMemory({ points: 6_000, duration: 60 });
+const perAddress = new NetworkCounts({ points: 60, seconds: 60 });
+const perClient = new WindowCounts(60);
+const MOST_OF_CLIENT = 6_000;
 
 /**
  * Bounds how many device codes a client asks for, each process for itself. The engine has no hook for it; this one, meant
@@ -33,22 +35,10 @@ export const deviceRateHook = {
   vs_device_rate: async (
     ctx: KoaContextWithOIDC,
     _value: unknown,
-    client: Client,
+    { clientId }: Client,
   ): Promise<void> => {
     if (ctx.oidc.route !== 'device_authorization') return;
-    try {
-      await perAddress.consume(`${client.clientId} ${addressKey(ctx.state.address as string)}`);
-      await perClient.consume(client.clientId);
-    } catch (refused) {
-      if (!(refused instanceof RateLimiterRes)) throw refused;
-      throw tooMany(ctx, Math.max(1, Math.ceil(refused.msBeforeNext / 1000)));
-    }
+    countNetwork(ctx, perAddress, clientId);
+    if (perClient.add(clientId) > MOST_OF_CLIENT) throw tooMany(ctx, perClient.secondsLeft);
   },
 };
-
-/** What a program is answered that asks too often; `retryAfter` in seconds. */
-export function tooMany(ctx: KoaContextWithOIDC, retryAfter: number | undefined): Error {
-  if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
-  const error = new errors.TemporarilyUnavailable('too many requests, wait a while');
-  return Object.assign(error, { status: 429, statusCode: 429 });
-}
