@@ -38,7 +38,7 @@ export interface GuardedOptions {
   /** Called when the guard has passed. */
   readonly onChecked: () => void;
   /** The connection has the guard as a prepared statement. */
-  readonly prepared: boolean;
+  readonly isPrepared: () => boolean;
 }
 
 /**
@@ -68,8 +68,9 @@ export class GuardedQuery extends PlainQuery {
 
   override prepare(connection: WireConnection): void {
     if (this.#isGuarded) {
-      const statement = this.#options.prepared ? GUARD_NAME : '';
-      if (!this.#options.prepared) connection.parse({ text: GUARD });
+      const isPrepared = this.#options.isPrepared();
+      if (!isPrepared) connection.parse({ text: GUARD });
+      const statement = isPrepared ? GUARD_NAME : '';
       connection.bind({ portal: '', statement, values: [] });
       connection.execute({ portal: '', rows: 0 });
     }

@@ -1,10 +1,10 @@
-import { callbackify } from 'node:util';
+import { callbackify, promisify } from 'node:util';
 import pg from 'pg';
 import { GUARD, GUARD_NAME, GuardedQuery } from './guarded-query.ts';
 import { type Hosts, nameOf, type Target } from './hosts.ts';
-import { retryConflicts } from './retry.ts';
+import { retryAfter } from './retry.ts';
 import { CHECK, type Checked, checkConnection, startupSettings } from './session-settings.ts';
-import { ConnectionError, endsConnection, isUnavailable } from './sql-state.ts';
+import { ConnectionError, endsConnection, isConflict, isUnavailable } from './sql-state.ts';
 
 /**
  * Told of each statement before it leaves; what it gives is called once the answer is there. Metrics count with it, and
@@ -123,22 +123,33 @@ class Client extends PlainClient {
   override query(config: Text, values?: unknown, callback?: Callback<pg.QueryResult>): unknown {
     const given = Array.isArray(values) ? (values as unknown[]) : undefined;
     const done = typeof values === 'function' ? (values as typeof callback) : callback;
-    const answer = this.#answer(config, given);
-    if (done === undefined) return answer;
-    callbackify(() => answer)(done);
-    return undefined;
+    if (done !== undefined) return this.#answer(config, given, done);
+    return new Promise((resolve, reject) => {
+      this.#answer(config, given, (error, result) => {
+        if (error) reject(error);
+        else resolve(result);
+      });
+    });
   }
 
-  async #answer(config: Text, values: unknown[] | undefined): Promise<pg.QueryResult> {
-    try {
-      // What a transaction has done so far is undone as a whole: only its owner can do it again.
-      return this.#inTransaction()
-        ? await this.#send(config, values)
-        : await retryConflicts(() => this.#send(config, values));
-    } catch (error) {
+  /** With callbacks, since it is on the way of every statement. */
+  #answer(config: Text, values: unknown[] | undefined, done: Callback<pg.QueryResult>): void {
+    // What a transaction has done so far is undone as a whole: only its owner can do it again.
+    const mayRetry = !this.#inTransaction();
+    const fail = (error: Error) => {
       if (endsConnection(error)) this.#end();
-      throw error;
-    }
+      done(error);
+    };
+    this.#send(config, values, (error, result) => {
+      if (!error) done(null, result);
+      else if (!mayRetry || !isConflict(error)) fail(error);
+      else {
+        const again = () => promisify(this.#send.bind(this))(config, values);
+        callbackify(() => retryAfter(error, again))((last, found) =>
+          last ? fail(last) : done(null, found),
+        );
+      }
+    });
   }
 
   readonly #inTransaction = () => {
@@ -147,6 +158,7 @@ class Client extends PlainClient {
   };
 
   readonly #guarding = {
+    isPrepared: () => this.#options.prepared,
     isChecked: () => {
       if (!this.#inTransaction()) this.#isChecked = false;
       return this.#isChecked;
@@ -156,22 +168,20 @@ class Client extends PlainClient {
     },
   };
 
-  #send(config: Text, values: unknown[] | undefined): Promise<pg.QueryResult> {
+  #send(config: Text, values: unknown[] | undefined, done: Callback<pg.QueryResult>): void {
     const { prepared, observer } = this.#options;
     const query = new GuardedQuery(
       prepared || typeof config === 'string' ? config : { ...config, name: undefined },
-      { ...this.#guarding, prepared },
+      this.#guarding,
       values,
     );
     const answered = observer?.(query.text);
-    return new Promise((resolve, reject) => {
-      query.callback = (error, result) => {
-        answered?.();
-        if (error === null || error === undefined) resolve(result as pg.QueryResult);
-        else reject(lost(error));
-      };
-      super.query(query);
-    });
+    query.callback = (error, result) => {
+      answered?.();
+      if (error) done(lost(error));
+      else done(null, result);
+    };
+    super.query(query);
   }
 
   #end(): void {

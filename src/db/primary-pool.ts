@@ -53,9 +53,14 @@ export class PrimaryPool extends pg.Pool {
   override connect(): Promise<pg.PoolClient>;
   override connect(callback: Done): void;
   override connect(callback?: Done): Promise<pg.PoolClient> | undefined {
-    const opened = openOnPrimary(this.#hosts, () => super.connect());
-    if (callback === undefined) return opened;
-    callbackify(() => opened)((error, client) =>
+    const opened = () => openOnPrimary(this.#hosts, () => super.connect());
+    if (callback === undefined) return opened();
+    // A connection that is there already needs none of it.
+    if (this.idleCount > 0 && this.waitingCount === 0) {
+      super.connect(callback);
+      return undefined;
+    }
+    callbackify(opened)((error, client) =>
       callback(error ?? undefined, client, (broken?: Error | boolean) => client?.release(broken)),
     );
     return undefined;

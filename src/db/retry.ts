@@ -10,13 +10,24 @@ const PAUSES_MS = [10, 20, 40, 90];
  * @param work leaves nothing behind when it fails.
  */
 export async function retryConflicts<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    return await retryAfter(error, work);
+  }
+}
+
+/** The same where the first attempt has failed already. */
+export async function retryAfter<T>(failure: unknown, work: () => Promise<T>): Promise<T> {
+  let last = failure;
   for (const pause of PAUSES_MS) {
+    if (!isConflict(last)) break;
+    await delay(pause * (0.5 + Math.random() / 2));
     try {
       return await work();
     } catch (error) {
-      if (!isConflict(error)) throw error;
+      last = error;
     }
-    await delay(pause * (0.5 + Math.random() / 2));
   }
-  return work();
+  throw last;
 }

@@ -251,7 +251,7 @@ async function forgeTokens(): Promise<void> {
     }),
     'a machine that is not there': sign({ ...decoded(machine), sub: 'c_x', client_id: 'c_x' }),
     'expired JWT': sign({ ...claims, exp: now - 1 }),
-    'not yet': sign({ ...claims, nbf: now + 60 }),
+    'not yet': sign({ ...claims, nbf: now + 3_600 }),
     'no jti': sign({ ...claims, jti: undefined }),
     'a jti of nobody': sign({ ...claims, jti: 'never' }),
     'alg none': unsigned({ alg: 'none', typ: 'at+jwt' }),

@@ -60,7 +60,7 @@ test('17: every statement that may read is refused by a standby, prepared or not
       const query = new GuardedQuery(config, {
         isChecked: () => false,
         onChecked: () => undefined,
-        prepared,
+        isPrepared: () => prepared,
       });
       query.callback = (error, result) => (error ? reject(error) : resolve(result));
       client.query(query as unknown as pg.Submittable);
