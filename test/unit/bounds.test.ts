@@ -4,12 +4,12 @@ import { Writable } from 'node:stream';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import Koa from 'koa';
 import { pino } from 'pino';
-import { AppError } from '../../src/errors.ts';
+import type { AppError } from '../../src/errors.ts';
 import { Bounds } from '../../src/http/bounds.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { accessLog } from '../../src/http/request.ts';
 import type { Stream } from '../../src/http/streams.ts';
-import { currentDeadline, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
+import { type currentDeadline, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
 
 /** The bounds of a request, where the whole server does not show them: over HTTP, with work that the test itself ends. */
 
@@ -101,10 +101,12 @@ describe('20: requests under way are bounded by number', () => {
     const running = await serve(1, [stream]);
     const request = get(`${running.url}/events`).on('error', () => undefined);
     await untilHeld(running, 1);
-    const { ending } = running.held[0]?.ctx.state as { ending: AbortSignal };
+    const [held] = running.held as [Running['held'][number]];
+    const { ending } = held.ctx.state as { ending: AbortSignal };
     const ended = once(ending, 'abort');
     request.destroy();
     await ended;
+    expect(ending.aborted).toBe(true);
   });
 });
 
