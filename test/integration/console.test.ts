@@ -455,14 +455,16 @@ describe('connected apps', () => {
       'c_unknown',
       'vouchsafe-account',
       '%00',
-      '%ff',
-      '..%2f..',
+      '..%2F..',
       'x'.repeat(3_000),
     ]) {
       const page = await browser.post(`${home}/apps/${id}/remove`, {});
       expect([id, page.status, page.path]).toEqual([id, 200, '/account']);
       expect(page.text).not.toContain('is removed');
     }
+    // What is no name at all, or is spelled otherwise, is no address.
+    for (const id of ['%ff', '..%2f..'])
+      expect((await browser.post(`${home}/apps/${id}/remove`, {})).status).toBe(404);
     expect(await isActive(server.issuer, api, tokens.access_token)).toBe(true);
     const consents = await t.db.kysely
       .selectFrom('consents')
@@ -491,7 +493,7 @@ describe('connected apps', () => {
     browser.headers = {};
     expect((await browser.once(home)).status).toBe(200);
     expect(await isActive(server.issuer, api, tokens.access_token)).toBe(true);
-    expect((await browser.once(`${home}/apps/${client.clientId}/remove`)).status).toBe(404);
+    expect((await browser.once(`${home}/apps/${client.clientId}/remove`)).status).toBe(405);
   });
 
   test('a post without a session signs in, lands on the page, and is not repeated', async () => {
