@@ -95,10 +95,12 @@ export async function createServer({
   const published = new PublishedDocuments({
     issuer: config.issuer,
     logger,
-    source: () => (fastPaths ? engine.publication : undefined),
+    sources: () => {
+      const keys = fastPaths ? engine.publication : undefined;
+      return keys && [keys, resourceServers.knownDetailTypes];
+    },
     onAnswer: (route, seconds) => metrics?.noteFastPath(route, seconds),
   });
-  watch.on('resource_servers', () => published.clear());
 
   const app = new Koa();
   const { clientCertificates } = config;

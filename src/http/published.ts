@@ -17,10 +17,9 @@ export interface PublishedOptions {
   readonly issuer: string;
   readonly logger: Logger;
   /**
-   * What the documents were made from: another object after each change of keys, and undefined while none may be sent from
-   * memory.
+   * What the documents are made from: other objects after each change, and undefined while none may be sent from memory.
    */
-  readonly source: () => object | undefined;
+  readonly sources: () => readonly object[] | undefined;
   readonly onAnswer: (route: 'discovery' | 'jwks', seconds: number) => void;
 }
 
@@ -34,7 +33,7 @@ export class PublishedDocuments {
   readonly #routes: ReadonlyMap<string, Recorded['route']>;
   readonly #log: ReturnType<typeof requestLog>;
   #recorded = new Map<string, Recorded>();
-  #source: object | undefined;
+  #sources: readonly object[] | undefined;
 
   constructor(options: PublishedOptions) {
     this.#options = options;
@@ -48,11 +47,6 @@ export class PublishedDocuments {
         ),
       ),
     ]);
-  }
-
-  /** Forgets what was recorded: called when something in the documents has changed. */
-  clear(): void {
-    this.#recorded = new Map();
   }
 
   /** Answers what is recorded; all other requests go to `next`. */
@@ -79,31 +73,30 @@ export class PublishedDocuments {
       const url = ctx.req.url as string;
       const route = ctx.method === 'GET' && !ctx.get('Origin') ? this.#routes.get(url) : undefined;
       if (route === undefined) return next();
-      const source = this.#current();
+      const isKnown = this.#isCurrent();
       const recorded = this.#recorded;
       await next();
       // Where something changed meanwhile, the response may be of before or after.
-      const isSame = this.#current() === source && this.#recorded === recorded;
-      if (ctx.status !== 200 || source === undefined || !isSame) return;
+      const isSame = isKnown && this.#isCurrent() && this.#recorded === recorded;
+      if (ctx.status !== 200 || !isSame) return;
       const body = Buffer.from(JSON.stringify(ctx.body));
       recorded.set(url, { route, path: ctx.path, headers: headersOf(ctx, body), body });
     };
   }
 
   #find(url: string): Recorded | undefined {
-    return this.#routes.has(url) && this.#current() !== undefined
-      ? this.#recorded.get(url)
-      : undefined;
+    return this.#routes.has(url) && this.#isCurrent() ? this.#recorded.get(url) : undefined;
   }
 
-  /** The source of what is recorded; what was made from another one is forgotten. */
-  #current(): object | undefined {
-    const source = this.#options.source();
-    if (source !== this.#source && source !== undefined) {
-      this.#source = source;
-      this.clear();
+  /** Whether documents may be sent from memory; forgets those that were made from something else. */
+  #isCurrent(): boolean {
+    const sources = this.#options.sources();
+    if (sources === undefined) return false;
+    if (sources.some((source, index) => source !== this.#sources?.[index])) {
+      this.#sources = sources;
+      this.#recorded = new Map();
     }
-    return source;
+    return true;
   }
 }
 
