@@ -127,7 +127,7 @@ async function tokensOf(
 ) {
   const accountId = await seed.account();
   await seed.consent(accountId, client.clientId, { [api]: ['read', 'write'], [other]: ['read'] });
-  const browser = await seed.signIn(accountId);
+  const browser = await seed.signIn(accountId, undefined, server.issuer);
   const extra = { scope, ...(resource === null ? {} : { resource }) };
   const code = await browser.authorize(server.issuer, client, extra);
   const { body } = await exchange(server.issuer, client, code);
@@ -299,7 +299,7 @@ describe('5 and 31: a scope that an API removes', () => {
     const client = await seed.client({ apis: [{ identifier, scopes: ['read', 'write'] }] });
     const accountId = await seed.account();
     await seed.consent(accountId, client.clientId, { [identifier]: ['read', 'write'] });
-    const browser = await seed.signIn(accountId);
+    const browser = await seed.signIn(accountId, undefined, server.issuer);
     const asked = { scope: 'openid offline_access read write', resource: identifier };
     const code = await browser.authorize(server.issuer, client, asked);
     const { body } = await exchange(server.issuer, client, code);
@@ -351,7 +351,7 @@ describe('5 and 31: a scope that an API removes', () => {
     const tokens = async (client: Credentials, scope: string) => {
       const accountId = await seed.account();
       await seed.consent(accountId, client.clientId, { [identifier]: ['read', 'write'] });
-      const browser = await seed.signIn(accountId);
+      const browser = await seed.signIn(accountId, undefined, server.issuer);
       const code = await browser.authorize(server.issuer, client, { scope, resource: identifier });
       return (await exchange(server.issuer, client, code)).body;
     };
@@ -380,7 +380,7 @@ describe('5: an API is deleted', () => {
     });
     const accountId = await seed.account();
     await seed.consent(accountId, client.clientId, { [identifier]: ['read'], [api]: ['read'] });
-    const browser = await seed.signIn(accountId);
+    const browser = await seed.signIn(accountId, undefined, server.issuer);
     const code = await browser.authorize(server.issuer, client, {
       scope: 'openid offline_access read',
       resource: identifier,
@@ -579,7 +579,11 @@ describe('29: an app that changes itself is asked about again', () => {
     const { page } = await open({ scope: 'openid' });
     await browser.submit(page, {}, 'allow');
     const [consent] = await server.services.consents.listForAccount(account.id);
-    expect(consent).toMatchObject({ clientId: client.clientId, granted: { scopes: ['openid'] } });
+    // Staying connected is offered to clients that registered themselves, without being asked for.
+    expect(consent).toMatchObject({
+      clientId: client.clientId,
+      granted: { scopes: ['openid', 'offline_access'] },
+    });
     expect((await open({ prompt: 'none' })).page.params.get('error')).toBe('consent_required');
   });
 

@@ -550,14 +550,15 @@ describe('what a person allowed', () => {
     expect(stolen.headers.get('www-authenticate')).toMatch(/^DPoP .*algs="ES256/);
     const thief = await withProof({}, await newKey());
     expect(thief).toMatchObject({ status: 401, body: { error: 'invalid_token' } });
-    expect(await audited('invalid_token')).toEqual(
-      Array.from({ length: 2 }, () => ({
+    // Both within a minute, by one process and for the same reason: one row, and a count.
+    expect(await audited('invalid_token')).toEqual([
+      {
         type: 'token.refused',
         client_id: spa.clientId,
         account_id: accountId,
         data: { endpoint: 'userinfo' },
-      })),
-    );
+      },
+    ]);
 
     for (const [of, error] of [
       [{ token: 'another' }, 'invalid_dpop_proof'],

@@ -255,9 +255,12 @@ describe('lifetimes', () => {
       expect(life).toBe(120);
       const { exp = 0, iat = 0 } = decodeJwt(idToken);
       expect(exp - iat).toBe(180);
-      expect(await lives(client)).toEqual({ code: 30, family: 1_000 });
+      const inTime = ({ code = 0, family = 0 }: Record<string, number>, most: number) =>
+        // Whole seconds, counted before the rows are written.
+        [code > 25 && code <= 30, family > most - 5 && family <= most];
+      expect(inTime(await lives(client), 1_000)).toEqual([true, true]);
       await tokens(own);
-      expect(await lives(own)).toEqual({ code: 30, family: 600 });
+      expect(inTime(await lives(own), 600)).toEqual([true, true]);
       expect((await tokens(hasty)).expires_in).toBe(90);
       const { rows } = await sql<{ left: number }>`
         select extract(epoch from expires_at - now())::float8 as left from sessions

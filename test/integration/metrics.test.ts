@@ -93,7 +93,7 @@ test('11: repeated refreshes are counted by client', async () => {
   const seed = new Seed(database.db);
   const accountId = await seed.account();
   await seed.consent(accountId, app.clientId);
-  const code = await (await seed.signIn(accountId)).authorize(issuer, app);
+  const code = await (await seed.signIn(accountId, undefined, issuer)).authorize(issuer, app);
   const { body } = await exchange(issuer, app, code);
   const series = `vouchsafe_refresh_graces_total{client_id="${app.clientId}"}`;
   await refresh(issuer, app, body.refresh_token);

@@ -579,8 +579,8 @@ describe('at the token endpoint', () => {
       });
     const { body } = await byMachine([open()]);
     expect(body.authorization_details).toEqual([open()]);
-    expect(await told(driveApi, body.access_token)).not.toHaveProperty('sub');
     expect(await told(driveApi, body.access_token)).toMatchObject({
+      sub: machine.clientId,
       aud: drive,
       authorization_details: [open()],
     });

@@ -260,13 +260,13 @@ test('prompt=login and max_age: the account stays fixed, and what was proven is 
   const account = await server.createAccount();
   const { browser } = await signIn(account);
   const before = (await sessionsOf(account.id))[0];
-  /** A sign-in of long ago, with both factors. */
+  /** A sign-in of some time ago, with both factors. */
   const makeOld = () =>
     t.db.kysely
       .updateTable('sessions')
       .set({
         payload: JSON.stringify({
-          loginTs: 1_700_000_000,
+          loginTs: Math.floor(Date.now() / 1_000) - 7_200,
           acr: 'urn:vouchsafe:acr:2fa',
           amr: ['pwd', 'otp', 'mfa'],
         }),
