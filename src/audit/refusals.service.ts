@@ -135,7 +135,7 @@ with counted as (
 ),
 events as (
   insert into audit_events (id, type, outcome, reason, account_id, client_id, grant_id, data)
-  select id, type, outcome, reason, account_id, client_id, grant_id, data from counted returning id
+  select id, type, outcome, reason, account_id, client_id, grant_id, data from counted
 )
 insert into audit_people (event_id, account_id, address)
 select id, account_id, address from counted where address is not null`;

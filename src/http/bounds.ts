@@ -72,15 +72,16 @@ function overloaded(): AppError {
 
 async function answerInTime(ctx: Context, deadline: Deadline, next: Next): Promise<void> {
   const { promise: expired, reject } = Promise.withResolvers<never>();
-  let timer: NodeJS.Timeout;
+  let timer: NodeJS.Timeout | undefined;
   const look = () => {
     // The rest of its body is the client's to send; how slowly it may is bounded by the listener.
     if (!ctx.req.complete) deadline.restart();
     const left = deadline.msLeft;
     if (left <= 0) reject(unavailable(new Error('there was no answer in time')));
-    else timer = setTimeout(look, left + 1);
+    // An answered request has no deadline any more.
+    else if (Number.isFinite(left)) timer = setTimeout(look, left + 1);
   };
-  timer = setTimeout(look, Math.max(1, deadline.msLeft + 1));
+  look();
   try {
     await Promise.race([next(), expired]);
   } finally {

@@ -96,12 +96,6 @@ function answerError(
   if (ctx.state.oauth === true) {
     ctx.status = error.status;
     ctx.set('Cache-Control', 'no-store');
-    // Refused before the engine: a script of another origin learns why, and when to come back.
-    if (!ctx.res.hasHeader('Access-Control-Allow-Origin')) {
-      ctx.vary('Origin');
-      ctx.set('Access-Control-Allow-Origin', '*');
-      ctx.set('Access-Control-Expose-Headers', 'Retry-After');
-    }
     ctx.body = { error: oauthError(error), error_description: title };
     return;
   }

@@ -25,10 +25,27 @@ const machineRoutes = new Set([
 ]);
 
 interface EngineState {
-  readonly oidc?: { readonly route?: string };
+  readonly oidc?: {
+    readonly route?: string;
+    readonly client?: { readonly clientAuthMethod?: string };
+  };
 }
 
 const routeOf = (ctx: Context) => (ctx as unknown as EngineState).oidc?.route;
+
+/** What the engine may refuse for before the client has authenticated. */
+const earlierReasons = new Set(['invalid_client', 'invalid_request', 'temporarily_unavailable']);
+
+/** Nobody else can cause such a refusal, so each one is in the audit. */
+function isOfAuthenticatedClient(ctx: Context, reason: string | undefined): boolean {
+  const { client, route } = (ctx as unknown as EngineState).oidc ?? {};
+  return (
+    route === 'token' &&
+    client !== undefined &&
+    client.clientAuthMethod !== 'none' &&
+    !earlierReasons.has(reason ?? '')
+  );
+}
 
 /**
  * Makes each request one transaction: everything it writes is committed here, after the engine and the pages are done
@@ -40,7 +57,10 @@ export function unitOfWork(
   isWritten: NonNullable<UnitHooks['isWritten']>,
 ): Middleware {
   return async (ctx, next) => {
-    const unit = new UnitOfWork(db, requestOrigin(ctx), { onOutbox: hurryOutbox, isWritten });
+    const unit = new UnitOfWork(db, requestOrigin(ctx), {
+      onOutbox: hurryOutbox,
+      isWritten: (event) => isOfAuthenticatedClient(ctx, event.reason) || isWritten(event),
+    });
     // With the client known, the session's read brings what was decided for it.
     const { client_id: clientId } = ctx.query;
     if (typeof clientId === 'string' && isClientId(clientId)) unit.clientIdHint = clientId;

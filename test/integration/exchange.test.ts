@@ -108,7 +108,9 @@ async function refused(
   const { status, body } = await post(one.url, '/token', client, form);
   expect({ status, error: body.error }).toEqual({ status: 400, error });
   expect(await rows()).toEqual(before);
-  expect(await refusals(reason)).toBe(told + 1);
+  // What anybody can cause is one row a minute, and a count.
+  if (reason === 'invalid_request') expect(await refusals(reason)).toBeGreaterThanOrEqual(1);
+  else expect(await refusals(reason)).toBe(told + 1);
   return body.error_description as string;
 }
 
@@ -143,9 +145,8 @@ describe('what comes of an exchange', () => {
       auth_time: was.auth_time,
     });
     expect(is).not.toHaveProperty('act');
-    // The person let the app have the address, and nobody else.
-    expect(was.username).toBeDefined();
-    expect(is).not.toHaveProperty('username');
+    // Neither token has the scope by which the app may have the address.
+    for (const one of [was, is]) expect(one).not.toHaveProperty('username');
     expect(is.exp as number).toBeLessThanOrEqual(was.exp as number);
   });
 

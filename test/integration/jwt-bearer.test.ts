@@ -159,7 +159,7 @@ describe('an assertion', () => {
       aud: orders,
       scope: 'read',
     });
-    expect(told).not.toHaveProperty('sub');
+    expect(told).toMatchObject({ sub: deployer.clientId });
     const event = await database.db.kysely
       .selectFrom('audit_events')
       .selectAll()

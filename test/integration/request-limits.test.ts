@@ -138,15 +138,14 @@ describe('23: from one address', () => {
     for (let times = 0; times < 4; times++) await request(address);
     const refused = await post('/token', address, {}, { origin: 'https://app.example.com' });
     expect(refused).toMatchObject({ status: 429, json: { error: 'temporarily_unavailable' } });
-    expect(refused.headers['access-control-allow-origin']).toBe('*');
+    expect(refused.headers['access-control-allow-origin']).toBe('https://app.example.com');
     const page = await ask('/device', address, { headers: { accept: 'text/html' } });
     expect(page.status).not.toBe(429);
   });
 
-  test('all addresses of a /64 count as one, and no other spelling of a path or an address counts apart', async () => {
-    const spellings = ['/token', '/TOKEN', '/Token/', '/token'];
-    for (const [times, path] of spellings.entries())
-      expect((await post(path, `2001:db8:9:9::${times + 1}`, {})).status).not.toBe(429);
+  test('all addresses of a /64 count as one, and no other spelling of an address counts apart', async () => {
+    for (let times = 0; times < 4; times++)
+      expect((await post('/token', `2001:db8:9:9::${times + 1}`, {})).status).not.toBe(429);
     expect((await post('/token', '2001:DB8:9:9:0:0:0:FFFF', {})).status).toBe(429);
   });
 
@@ -160,7 +159,7 @@ describe('23: from one address', () => {
       expect((await post('/introspect', address, { token }, basic(apiClient))).status).toBe(200);
     }
     for (let times = 0; times < 4; times++)
-      expect((await post('/token', address, {})).status).toBe(400);
+      expect((await post('/token', address, {})).status).toBe(401);
     expect((await post('/token', address, {})).status).toBe(429);
   });
 });

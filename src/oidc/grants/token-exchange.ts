@@ -4,7 +4,7 @@ import { TOKEN_EXCHANGE } from '../../client/client.ts';
 import type { ExchangeRule } from '../../exchange/exchange.ts';
 import { sha256 } from '../../lib/hash.ts';
 import { epochSeconds, fromEpoch } from '../../lib/time.ts';
-import type { LiveToken } from '../../unit-of-work/live-token.ts';
+import { isJwt, type LiveToken } from '../../unit-of-work/live-token.ts';
 import type { ResourceInfo } from '../authorization/resources.ts';
 import { narrowScopes, parseScope } from '../authorization/scopes.ts';
 import { tokenWrite } from '../adapter/tokens.ts';
@@ -202,8 +202,9 @@ async function issue(
 /** The machine that a token without a person stands for. */
 const machineOf = ({ subject, clientId }: LiveToken) => subject ?? clientId;
 
+/** A JWT is known by its `jti`; the `jti` that introspection reports for an opaque token is only derived from it. */
 const sourceOf = (token: string, { jti, clientId, issuedAt }: LiveToken): TokenSource => ({
-  idHash: sha256(jti ?? token),
+  idHash: sha256(isJwt(token) ? jti : token),
   clientId,
   issuedAt: fromEpoch(issuedAt),
 });
