@@ -121,7 +121,7 @@ export class GatewayService {
     origin: AuditOrigin,
   ): Promise<LiveToken | NoToken> {
     const { scheme, value } = parseAuthorization(authorization) ?? {};
-    if (value === undefined || (scheme !== 'bearer' && scheme !== 'dpop'))
+    if (value === undefined || value === '' || (scheme !== 'bearer' && scheme !== 'dpop'))
       return { error: undefined, because: 'A token is needed.' };
     const token = isToken68(value) ? await this.#parts.introspection.find(value) : undefined;
     const isAccess = token?.kind === 'access' || token?.kind === 'machine';

@@ -368,7 +368,7 @@ test('a cluster of another major version is refused in words', async () => {
   writeFileSync(join(dataDir, 'postgres', 'PG_VERSION'), '17\n');
   await expect(openEmbedded(dataDir, { settings })).rejects.toMatchObject({
     code: 'embedded_version',
-    message: expect.stringMatching(/PostgreSQL 17.*Dump/),
+    message: expect.stringMatching(/PostgreSQL 17.*backup FILE/),
   });
 });
 

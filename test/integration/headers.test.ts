@@ -99,7 +99,13 @@ const servers = () => [
   { server: https, issuer: httpsIssuer, prefix: '/tenant' },
 ];
 
-const varying = new Set(['x-request-id', 'date', 'content-length', 'location']);
+const varying = new Set([
+  'x-request-id',
+  'x-fapi-interaction-id',
+  'date',
+  'content-length',
+  'location',
+]);
 
 /** The answer without what differs from one honest answer to the next. */
 const withoutIds = ({ status, text, location, cookies, headers }: Answer) => {

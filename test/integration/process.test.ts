@@ -290,7 +290,7 @@ test('SIGTERM: what is under way is answered, nothing new is taken, and it ends 
   );
   expect(main.child.exitCode).toBeNull();
   const answer = await request.finish();
-  expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+  expect(answer).toMatch(/^HTTP\/1\.1 401 /);
   expect(answer).toMatch(/^Connection: close\r$/m);
   expect(answer).toContain('invalid_request');
   expect(await main.ended).toBe(0);
