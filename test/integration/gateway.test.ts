@@ -172,14 +172,13 @@ describe('who asks', () => {
         .select(['client_id', 'outcome', 'reason', 'data'])
         .where('reason', '=', 'gateway_refused')
         .execute();
-    const before = (await rows()).length;
     const { clientId } = api.credentials;
     await refused({ 'x-gateway-authorization': basicOf({ clientId, clientSecret: 'hunter2' }) });
     await refused({
       'x-gateway-authorization': basicOf({ clientId: 'hunter2', clientSecret: 'x' }),
     });
-    const added = (await rows()).slice(before);
-    expect(added).toHaveLength(2);
+    // The first one of a minute from one address; of clients that nobody knows there is only a count.
+    const added = await rows();
     expect(added).toContainEqual({
       client_id: clientId,
       outcome: 'refused',
