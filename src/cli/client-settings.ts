@@ -62,7 +62,7 @@ export const settingsOptions = {
   'id-token-alg': {
     field: 'idTokenSigningAlg',
     value: signingAlgs.join('|'),
-    help: 'what its ID tokens are signed with; RS256 unless told',
+    help: 'what its ID tokens are signed with; ES256 is recommended and quickest (default: RS256)',
     input: shape.idTokenSigningAlg,
   },
   'userinfo-signing-alg': {
@@ -204,6 +204,12 @@ export const settingsOptions = {
     value: 'standard|identity',
     help: 'identity puts name, email and the like into its ID tokens too, for clients that read them there',
     input: shape.idTokenClaims,
+  },
+  'id-token-on-refresh': {
+    field: 'idTokenOnRefresh',
+    value: 'always|never',
+    help: 'never omits the ID token from refresh responses; default: always',
+    input: shape.idTokenOnRefresh,
   },
   'offline-access': {
     field: 'offlineAccess',

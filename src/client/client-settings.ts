@@ -47,6 +47,11 @@ const settings = {
    */
   idTokenClaims: z.enum(['standard', 'identity']),
   /**
+   * Whether a refresh returns a new ID token, which costs a signature. OpenID Connect Core, section 12.2, allows a
+   * refresh response without one.
+   */
+  idTokenOnRefresh: z.enum(['always', 'never']),
+  /**
    * `always` offers people on the consent page to keep access for a client that does not ask for `offline_access` itself;
    * `asked` leaves it to the client. By default `always` for clients that registered themselves.
    */
@@ -67,6 +72,7 @@ export const clientSettingsSchema = z.object({
   defaultResource: settings.defaultResource.optional(),
   authorizationDetailsTypes: settings.authorizationDetailsTypes.default([]),
   idTokenClaims: settings.idTokenClaims.default('standard'),
+  idTokenOnRefresh: settings.idTokenOnRefresh.default('always'),
   offlineAccess: settings.offlineAccess.optional(),
   pkce: settings.pkce.default('required'),
   /** Of its pairwise subjects: it follows from the registration (client-sector.ts), and nobody says it. */

@@ -12,7 +12,7 @@ import { useKeySets } from './client-authentication/key-store.ts';
 import { applyBackchannelLogout } from './backchannel-logout.ts';
 import { applyScopes } from './authorization/requested-scope.ts';
 import { saveAcceptedFamily } from './authorization/families.ts';
-import { applyIdTokenClaims } from './authorization/id-token-claims.ts';
+import { applyIdTokenRules } from './authorization/id-token-rules.ts';
 import { refusalOf } from './grants/refusal.ts';
 import { prefixes } from '../unit-of-work/live-token.ts';
 import { refuseOddPorts } from './authorization/loopback-ports.ts';
@@ -45,7 +45,7 @@ export function applyOverrides(
   applyScopes(provider, { clients, resourceServers });
   applyBackchannelLogout(provider);
   useIdsOnce(provider);
-  applyIdTokenClaims(provider, clients);
+  applyIdTokenRules(provider, clients);
   applyPolledOverrides(provider, sealer);
   refuseOddPorts(provider);
   nameUnauthorizedGrants(provider);

@@ -128,7 +128,7 @@ function configuration(options: ProviderOptions): Configuration {
       ...scopeHook(createDecideRequest(clients, resourceServers)),
     },
     claims: { openid: ['sub', 'acr', 'amr', 'auth_time'], ...identityClaims },
-    // Which clients are told it in ID tokens is for id-token-claims.ts to say.
+    // Which clients are told it in ID tokens is for id-token-rules.ts to say.
     conformIdTokenClaims: false,
     acrValues: Object.values(acr),
     pkce: { required: (_ctx, client) => needsPkce(client, config) },

@@ -122,6 +122,38 @@ describe('COMPATIBILITY 7: identity claims in the ID token', () => {
   });
 });
 
+describe('40: the ID token on refresh', () => {
+  const scope = 'openid email offline_access';
+  const signIn = async (client: ClientCredentials) =>
+    allow(client, await atPage(client, { scope }), { scope: 'offline_access' });
+
+  test('40: is in every refresh response by default', async () => {
+    const tokens = await signIn(plain);
+    const { body } = await refresh(server.issuer, plain, tokens.refresh_token as string);
+    expect(decodeJwt(body.id_token as string).sub).toBe(tokens.idToken.sub);
+  });
+
+  test.each<[string, NewClient['settings']]>([
+    ['that rotates', {}],
+    ['that keeps its refresh token', { refreshRotation: 'keep' }],
+    ['that reads claims there', { idTokenClaims: 'identity' }],
+  ])('40: is left out for a client %s if its settings say so', async (_, settings) => {
+    const client = await withSettings({ ...settings, idTokenOnRefresh: 'never' });
+    const tokens = await signIn(client);
+    // The sign-in itself always has one.
+    expect(tokens.idToken.aud).toBe(client.clientId);
+    const { status, body } = await refresh(server.issuer, client, tokens.refresh_token as string);
+    expect(status).toBe(200);
+    expect(body).not.toHaveProperty('id_token');
+    // Nothing else changes: the scope is still named, and the access token still opens userinfo.
+    expect(body.scope).toBe(scope);
+    expect(await userinfo(body.access_token)).toMatchObject({ sub: tokens.idToken.sub });
+    const again = await refresh(server.issuer, client, body.refresh_token);
+    expect(again.status).toBe(200);
+    expect(again.body).not.toHaveProperty('id_token');
+  });
+});
+
 test('COMPATIBILITY 8: email_verified is a boolean in ID tokens as well', async () => {
   const reader = await withSettings({ idTokenClaims: 'identity' });
   const { idToken } = await allow(reader, await atPage(reader, { scope: 'openid email' }));

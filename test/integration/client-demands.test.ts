@@ -143,6 +143,7 @@ beforeAll(async () => {
     'ciba-signing-alg': { ...ciba, 'ciba-delivery': 'ping', 'ciba-signing-alg': 'ES256' },
     'detail-types': { 'detail-types': payment.type },
     'id-token-claims': { 'id-token-claims': 'identity' },
+    'id-token-on-refresh': { 'id-token-on-refresh': 'never' },
     'offline-access': { 'offline-access': 'always' },
     pkce: { pkce: 'optional' },
     'subject-type': sector,
