@@ -89,7 +89,7 @@ test('COMPATIBILITY 20 and 21: an Express app signs in, and signs out who has si
       [1, 2].map(async () => {
         const accountId = await seed.account();
         await seed.consent(accountId, clientId);
-        const browser = await seed.signIn(accountId);
+        const browser = await seed.signIn(accountId, undefined, issuer);
         return { browser, cookies: await signInToApp(browser) };
       }),
     );

@@ -307,13 +307,13 @@ test('whatever is sealed lies in such a column, or lives no longer than an hour'
     'src/authenticator/authenticator.service.ts', // authenticators
     'src/db/reseal.ts',
     'src/interaction/enrol.ts', // an interaction under way
-    'src/master-key.ts', // the check of the key itself, renewed by the command
-    'src/master-key.ts',
     'src/keys/keys.service.ts', // cookie_keys and signing_keys
     'src/keys/keys.service.ts',
     'src/keys/keys.service.ts',
-    'src/oidc/decoupled/secrets.ts', // polled_requests
     'src/keys/subject-keys.service.ts', // subject_keys
+    'src/master-key.ts', // the check of the key itself, renewed by the command
+    'src/master-key.ts',
+    'src/oidc/decoupled/secrets.ts', // polled_requests
     'src/outbox/outbox.service.ts', // outbox
   ]);
 });

@@ -206,7 +206,7 @@ describe('what it says', () => {
     for (const part of [
       '“Quillet”',
       '2026-03-04 at 05:06 UTC',
-      'We signed the app out',
+      'signed the app out',
       'sign in to it again',
       'remove it from your account',
     ])

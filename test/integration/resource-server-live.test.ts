@@ -111,7 +111,7 @@ interface Issued {
 async function issue(resource: string, by = client): Promise<Issued> {
   const accountId = await seed.account();
   await seed.consent(accountId, by.clientId, { [resource]: ['read'] });
-  const browser = await seed.signIn(accountId);
+  const browser = await seed.signIn(accountId, undefined, issuer);
   const scope = 'openid offline_access read';
   const code = await browser.authorize(one, by, { scope, resource });
   const { body } = await exchange(one, by, code);

@@ -126,7 +126,7 @@ export async function openWorld(env: Record<string, string> = {}): Promise<World
   const base = pathname === '/' ? '' : pathname;
   const accountId = await seed.account();
   await sql`update accounts set locale = 'en' where id = ${accountId}`.execute(database.db.kysely);
-  const browser = await seed.signIn(accountId);
+  const browser = await seed.signIn(accountId, undefined, issuer);
   const [rsa, p256, p384, p521, ed25519] = (await Promise.all(
     ['RS256', 'ES256', 'ES384', 'ES512', 'EdDSA'].map((alg) => newKey(alg)),
   )) as [ClientKey, ClientKey, ClientKey, ClientKey, ClientKey];

@@ -138,10 +138,8 @@ export class Seed {
       })
       .execute();
     const { cookieKeys } = await new KeyService(this.db, sealer).load();
-    return new SignedInBrowser(
-      uid,
-      signedCookie(cookieOf(issuer, 'session'), id, cookieKeys[0] as string),
-    );
+    const sign = (name: string) => signedCookie(name, id, cookieKeys[0] as string);
+    return new SignedInBrowser(uid, sign(cookieOf(issuer, 'session')), sign);
   }
 }
 
@@ -164,9 +162,26 @@ export class SignedInBrowser {
   readonly sessionUid: string;
   readonly cookies: Map<string, string>;
 
-  constructor(sessionUid: string, cookies: Map<string, string>) {
+  /** The session's cookie by another name: on loopback the name has the port of the issuer. */
+  readonly #sign: ((name: string) => Map<string, string>) | undefined;
+  readonly #servers = new Set<string>();
+
+  constructor(
+    sessionUid: string,
+    cookies: Map<string, string>,
+    sign?: (name: string) => Map<string, string>,
+  ) {
     this.sessionUid = sessionUid;
     this.cookies = cookies;
+    this.#sign = sign;
+  }
+
+  /** For a server that is its own issuer, where the session was seeded for another one. */
+  #addSession(server: string): void {
+    if (this.#sign === undefined || this.#servers.has(server)) return;
+    this.#servers.add(server);
+    for (const [name, value] of this.#sign(cookieOf(server, 'session')))
+      if (!this.cookies.has(name)) this.cookies.set(name, value);
   }
 
   /** Another tab, which starts with the same cookies. */
@@ -175,6 +190,7 @@ export class SignedInBrowser {
   }
 
   async get(server: string, path: string): Promise<Response> {
+    this.#addSession(server);
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const response = await fetch(new URL(path, server), {
       redirect: 'manual',
