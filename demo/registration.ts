@@ -19,7 +19,7 @@ interface Printed {
   readonly client_secret: string;
 }
 
-/** The scopes of the API, with the words that people read on the consent page after "see" and "change". */
+/** The scopes of the API. */
 export const scopes = { read: 'invoices:read', write: 'invoices:write' } as const;
 
 /**
@@ -73,8 +73,8 @@ async function registerApi({ env, apiUrl }: Settings): Promise<NonNullable<Known
   const { introspection } = await runCommand<{ introspection: Printed }>(env, 'api create', [
     ['identifier', apiUrl],
     ['name', 'Ledger'],
-    ['scope', `${scopes.read}=your invoices, and who they are for`],
-    ['scope', `${scopes.write}=your invoices: write and send them`],
+    ['scope', `${scopes.read}=see: your invoices, and who they are for`],
+    ['scope', `${scopes.write}=change: your invoices: write and send them`],
   ]);
   return { identifier: apiUrl, ...credentials(introspection) };
 }

@@ -12,7 +12,7 @@ import { freePort, until } from '../support/process.ts';
 
 // The demo as its README tells to start it, on the embedded PostgreSQL, in a real browser.
 
-const email = 'imani@okoro.example';
+const email = 'imani@okoro.test';
 const password = 'nine quiet herons over the quay';
 
 let folder: string;

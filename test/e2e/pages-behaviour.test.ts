@@ -147,7 +147,7 @@ test('signing out is said with a field, staying without', async () => {
 test('a password can be shown, and is hidden again before it is sent', async () => {
   await open('sign-in-app');
   const field = page.locator('#password');
-  await page.locator('#email').fill('imani@okoro.example');
+  await page.locator('#email').fill('imani@okoro.test');
   await field.fill('a heron waits in the reeds');
   await page.getByRole('button', { name: 'Show password' }).click();
   expect(await field.getAttribute('type')).toBe('text');

@@ -154,7 +154,7 @@ const seedOf = (page: Page) =>
   (/<textarea[^>]*id="key"[^>]*>([^<]*)</.exec(page.html)?.[1] ?? '').replaceAll(/\s/g, '');
 
 const everything = 'openid profile email offline_access invoices:read invoices:write';
-const imani = 'imani@okoro.example';
+const imani = 'imani@okoro.test';
 
 test('36: setting up, and the pages around an account, are as the fixtures have them', async () => {
   const browser = new Browser();
@@ -190,7 +190,7 @@ test('36: setting up, and the pages around an account, are as the fixtures have 
 
 test('36: registering is as the fixtures have it', async () => {
   const browser = new Browser();
-  const email = 'ann@okoro.example';
+  const email = 'ann@okoro.test';
   const signIn = await browser.get(authorize(heron, 'openid'));
   const form = await browser.get(signIn.link('Create an account'));
   const sent = await browser.submit(form, { email, name: 'Ann', password });
@@ -203,12 +203,12 @@ test('36: registering is as the fixtures have it', async () => {
   const other = new Browser();
   const otherForm = (await other.get(authorize(heron, 'openid'))).link('Create an account');
   const begun = await other.submit(await other.get(otherForm), {
-    email: 'ben@okoro.example',
+    email: 'ben@okoro.test',
     name: 'Ben',
     password,
   });
   expect(begun.title).toContain('Check your email');
-  const [to] = await server.mails('ben@okoro.example');
+  const [to] = await server.mails('ben@okoro.test');
   const elsewhere = new Browser();
   const page = await elsewhere.get(to?.links[0] as string);
   await elsewhere.submit(page, { password: 'not what was chosen' });

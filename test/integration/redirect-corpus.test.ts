@@ -107,10 +107,10 @@ async function leavingNothing<T>(items: readonly T[], work: (item: T) => Promise
 }
 
 /** A page of ours that leads nowhere, and shows nothing of what was sent. */
-function expectPage(answer: Answer, { uri, why }: Hostile): void {
+function expectPage(answer: Answer, { uri, why }: Hostile, status = 400): void {
   expect({ why, status: answer.status, location: answer.location }).toEqual({
     why,
-    status: 400,
+    status,
     location: undefined,
   });
   expect(answer.headers.refresh).toBeUndefined();
@@ -180,8 +180,8 @@ describe.each(kinds)('SECURITY Authorization 1, 2, SECURITY 4, 7: $name', (kind)
       async (one) => {
         const fields = { client_id: clientOf(kind).clientId, post_logout_redirect_uri: one.uri };
         const answer = await send(server.url, `/logout?${query(fields)}`, { headers });
-        expectPage(answer, one);
-        expect(answer.text).not.toContain('name="xsrf"');
+        // The user is asked, and nothing leads there.
+        expectPage(answer, one, 200);
       },
     );
   });

@@ -272,7 +272,7 @@ describe('SECURITY 6: in the query and in the body', () => {
           client,
           {},
         );
-        expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+        expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
       });
     },
   );
@@ -315,6 +315,6 @@ describe('SECURITY 6: in the query and in the body', () => {
         }),
       },
     );
-    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
+    expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
   });
 });

@@ -50,7 +50,7 @@ const wordy: App = {
 };
 const hebrew: App = { id: 'tsippor-11', name: 'ציפור', host: 'tsippor.example', verified: true };
 
-const imani: SignedIn = { email: 'imani@okoro.example', switchUrl: '/switch' };
+const imani: SignedIn = { email: 'imani@okoro.test', switchUrl: '/switch' };
 const long: SignedIn = {
   email: 'maximiliana.featherstonehaugh-cholmondeley@correspondence.example',
   switchUrl: '/switch',
@@ -130,7 +130,7 @@ const enrol = {
   ...form,
   account: imani,
   otpauthUri:
-    'otpauth://totp/Vouchsafe:imani%40okoro.example?secret=JX4MRQ2T7KDAWV5N3HUCELZ6PBGFYO2S&issuer=Vouchsafe',
+    'otpauth://totp/Vouchsafe:imani%40okoro.test?secret=JX4MRQ2T7KDAWV5N3HUCELZ6PBGFYO2S&issuer=Vouchsafe',
   secret: 'JX4MRQ2T7KDAWV5N3HUCELZ6PBGFYO2S',
   deviceName: 'Phone',
 };
@@ -160,7 +160,7 @@ const consent = {
 };
 const trouble = { requestId: '01K9-T4QX-8M2B', at: NOW };
 const account = {
-  account: { email: 'imani@okoro.example', name: 'Imani Okoro', emailVerified: true },
+  account: { email: 'imani@okoro.test', name: 'Imani Okoro', emailVerified: true },
   secondFactor: { on: true, deviceName: 'Imani’s phone', since: ago(24 * 40) },
   apps: [],
   signOut: { action: '/sign-out' },
@@ -536,7 +536,7 @@ add('dev-mail', {
   plain: {
     mails: [
       {
-        to: 'imani@okoro.example',
+        to: 'imani@okoro.test',
         subject: 'Confirm your email',
         at: ago(0.01),
         text: 'Hello,\n\nOpen this link to confirm your email address:\n\nhttp://localhost:3000/verify-email/WkZ3b0ZtS1dXTzRjR2pQb0xZc2xqdz09\n\nOr enter this code where you signed up: 4829 1366\n\nDidn’t ask for this? Ignore this email, and never share the code.',

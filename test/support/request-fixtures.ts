@@ -16,7 +16,7 @@ const till: App = {
   developer: 'Harrow & Finch',
   verified: false,
 };
-const account = { email: 'imani@okoro.example', switchUrl: '/switch' };
+const account = { email: 'imani@okoro.test', switchUrl: '/switch' };
 const form = { action: '/post' };
 const question: Omit<Pages['consent'], 'app' | 'account' | 'request'> = {
   ...form,

@@ -57,7 +57,7 @@ test('an app’s links are left out unless they are web addresses', () => {
   const model: Pages['consent'] = {
     action: '/x',
     app: heron,
-    account: { email: 'imani@okoro.example' },
+    account: { email: 'imani@okoro.test' },
     claims: [],
     scopes: [],
     ownMachine: false,
