@@ -116,7 +116,7 @@ function expectPage(answer: Answer, { uri, why }: Hostile, status = 400): void {
   expect(answer.headers.refresh).toBeUndefined();
   expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
   expect(answer.text).not.toMatch(/evil\.example|alert\(1\)/);
-  expect(answer.text).not.toContain('method="post" action="http');
+  expect(answer.text.replaceAll(issuer, '')).not.toContain('method="post" action="http');
   if (uri.length > 14) expect(answer.text).not.toContain(uri.trim());
 }
 

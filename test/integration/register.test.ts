@@ -282,7 +282,7 @@ test('25: an email that can never get mail is refused on the page, and leaves no
   const before = await mails();
   const { page } = await register('nobody@shop.invalid');
   expect(page.status).toBe(400);
-  expect(page.text).toContain('No mail can reach that email');
+  expect(page.text).toContain('No email can reach this address');
   expect(await mails()).toEqual(before);
 });
 

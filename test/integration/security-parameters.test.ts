@@ -272,7 +272,7 @@ describe('SECURITY 6: in the query and in the body', () => {
           client,
           {},
         );
-        expect(answer).toMatchObject({ status: 401, json: { error: 'invalid_client' } });
+        expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_request' } });
       });
     },
   );

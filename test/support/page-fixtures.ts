@@ -145,6 +145,7 @@ const codes = {
 };
 const consent = {
   ...form,
+  changes: [],
   app: quillet,
   account: imani,
   claims,
