@@ -68,6 +68,7 @@ beforeAll(async () => {
     CLIENT_REGISTRATION: 'open',
     CLIENT_REGISTRATION_PER_ADDRESS: '10000',
     CLIENT_REGISTRATION_IN_ALL: '10000',
+    REQUEST_LIMITS: 'off',
   });
   const accountId = await seed.account();
   for (const kind of kinds) {
