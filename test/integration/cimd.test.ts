@@ -233,7 +233,7 @@ describe('what is no request of the app’s', () => {
 
   test('a person sees what they let in, and takes it back, though its document is gone', async () => {
     const { url, path } = publish();
-    const { browser } = await signIn(url);
+    const { browser, account } = await signIn(url);
     const elsewhere = publish();
     host.answer(path, (_request, response) => void response.writeHead(404).end());
     const later = await startServer(database, {
@@ -242,7 +242,8 @@ describe('what is no request of the app’s', () => {
     });
     try {
       host.requests.length = 0;
-      const page = await browser.get(`${later.issuer}/account`);
+      const asked = await browser.get(`${later.issuer}/account`);
+      const page = await enterPassword(browser, asked, account);
       expect(page.text).toContain('Scribe');
       expect(page.html).toContain(`/account/apps/${encodeURIComponent(url)}/remove`);
       // Nothing is said of an app that was never here, whoever made the link.

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { cookieOf } from '../support/protocol.ts';
 import { type Ask, ask, enterPassword, redeem } from '../support/relying-party.ts';
 import {
   startServer,
@@ -136,8 +137,8 @@ test('35: the link continues no sign-in but the one that waits for it, in its ow
   const url = mail?.links[0] as string;
   // Another browser that has the cookie for the email, but not the one for the sign-in.
   const other = new Browser();
-  const { vs_waiting: waiting } = browser.cookies();
-  other.setCookie('vs_waiting', waiting as string);
+  const waiting = cookieOf(server.issuer, 'waiting');
+  other.setCookie(waiting, browser.cookies()[waiting] as string);
   const done = await other.submit(await other.get(url));
   expect(done.title).toContain('Your email address is confirmed');
   // The interaction is as it was: nobody is signed in.

@@ -62,7 +62,7 @@ async function raw(text: string): Promise<string> {
   // The server may close the connection while we still write.
   socket.on('error', () => undefined);
   socket.write(text);
-  await once(socket, 'close');
+  await new Promise((resolve) => socket.once('close', resolve));
   return Buffer.concat(chunks).toString();
 }
 
