@@ -20,10 +20,10 @@ export const requestLimits = {
   revoke: { address: 6_000, client: 60_000 },
   par: { address: 6_000, client: 60_000 },
   authorize: { address: 6_000, client: 0 },
-  register: { address: 600, client: 0 },
+  register: { address: 6_000, client: 0 },
   revocations: { address: 12_000, client: 0 },
-  device: { address: 600, client: 0 },
-  device_authorization: { address: 600, client: 6_000 },
+  device: { address: 6_000, client: 0 },
+  device_authorization: { address: 6_000, client: 6_000 },
 } as const satisfies Record<string, EndpointLimit>;
 
 export type LimitedEndpoint = keyof typeof requestLimits;

@@ -91,6 +91,8 @@ export async function createServer({
   const services = await createServices(surroundings);
   const { clients, engine, introspection, renderer, resourceServers, watch } = services;
   const work = createWork(surroundings, services);
+  // Beside all that follows; where it fails, the first reader of the feed waits for it.
+  const prepared = services.feed.prepare().catch(() => undefined);
 
   const published = new PublishedDocuments({
     issuer: config.issuer,
@@ -264,7 +266,7 @@ export async function createServer({
           metrics.handler(),
           'METRICS_PORT',
         );
-      await services.feed.prepare();
+      await prepared;
       const port = await listener.listen(config.port, config.hosts, handler);
       if (certificateListener !== undefined && clientCertificates.port !== undefined)
         await certificateListener.listen(

@@ -30,6 +30,8 @@ export function limitClients(limits: RequestLimits): Middleware {
  */
 export function hasProven(ctx: Context): boolean {
   const state = engineState(ctx);
+  // The routes of registration are our own: below it, only the client's own token succeeds.
+  if (ctx.path.startsWith('/register/')) return ctx.status < 400;
   if (state?.route === 'authorization') return state.session?.accountId !== undefined;
   if (state?.route === 'token') return ctx.status === 200;
   return authenticatedClient(ctx) !== undefined;

@@ -139,6 +139,7 @@ describe('23: from one address', () => {
     const refused = await post('/token', address, {}, { origin: 'https://app.example.com' });
     expect(refused).toMatchObject({ status: 429, json: { error: 'temporarily_unavailable' } });
     expect(refused.headers['access-control-allow-origin']).toBe('https://app.example.com');
+    expect(refused.headers['access-control-expose-headers']).toMatch(/Retry-After/i);
     const page = await ask('/device', address, { headers: { accept: 'text/html' } });
     expect(page.status).not.toBe(429);
   });
@@ -146,6 +147,9 @@ describe('23: from one address', () => {
   test('all addresses of a /64 count as one, and no other spelling of an address counts apart', async () => {
     for (let times = 0; times < 4; times++)
       expect((await post('/token', `2001:db8:9:9::${times + 1}`, {})).status).not.toBe(429);
+    // Another spelling of the path leads nowhere.
+    for (const path of ['/TOKEN', '/Token', '/token/'])
+      expect((await post(path, '2001:db8:9:9::7', {})).status).toBe(404);
     expect((await post('/token', '2001:DB8:9:9:0:0:0:FFFF', {})).status).toBe(429);
   });
 
