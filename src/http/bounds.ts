@@ -1,6 +1,6 @@
 import type { Context, Middleware, Next } from 'koa';
 import { AppError, unavailable } from '../errors.ts';
-import { currentDeadline, type Deadline, withoutDeadline } from '../lib/deadline.ts';
+import { type Deadline, deadlineOf, withDeadline } from '../lib/deadline.ts';
 import type { Stream } from './streams.ts';
 
 export interface BoundsOptions {
@@ -42,8 +42,10 @@ export class Bounds {
       const stream = this.#options.streams.find((one) => one.matches(ctx));
       if (stream !== undefined) return this.#run(stream, ctx, next);
       if (this.isFull) throw overloaded();
-      const deadline = currentDeadline();
-      return deadline === undefined ? next() : answerInTime(ctx, deadline, next);
+      const deadline = deadlineOf(ctx.req);
+      return deadline === undefined
+        ? next()
+        : withDeadline(deadline, () => answerInTime(ctx, deadline, next));
     };
   }
 
@@ -58,7 +60,7 @@ export class Bounds {
     this.#streaming.set(name, count + 1);
     const { ending } = this.#options;
     ctx.state.ending = AbortSignal.any([ending, gone.signal, AbortSignal.timeout(seconds * 1000)]);
-    await withoutDeadline(next);
+    await next();
   }
 }
 

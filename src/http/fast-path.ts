@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
-import { currentDeadline, withinDeadline } from '../lib/deadline.ts';
+import { deadlineOf, withinDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import type { BasicCredentials } from './credentials.ts';
 import { isPlainRequest, plainCredentials, plainForm } from './fast-path-form.ts';
@@ -98,7 +98,7 @@ async function run<Caller>(
   request: HandedOn,
   response: ServerResponse,
 ): Promise<void> {
-  const started = currentDeadline()?.startedAt ?? performance.now();
+  const started = deadlineOf(request)?.startedAt ?? performance.now();
   let answer: FastPathAnswer | undefined;
   try {
     answer = await take(parts, known.fastPath, request);
@@ -119,16 +119,18 @@ async function take<Caller>(
   if (text === undefined) return undefined;
   request.body = text;
   // The body was the client's time.
-  currentDeadline()?.restart();
+  const deadline = deadlineOf(request);
+  deadline?.restart();
   const form = plainForm(text, fastPath.fields);
   const credentials = form && plainCredentials(request.headers.authorization, form);
   if (form === undefined || credentials === undefined) return undefined;
-  return withinDeadline(async () => {
+  const work = async () => {
     const caller = await authenticate(credentials);
     if (caller === undefined) return undefined;
     onCaller?.(fastPath.route, caller);
     return fastPath.answer(caller, form);
-  });
+  };
+  return withinDeadline(work, undefined, deadline);
 }
 
 /** The whole body; undefined where the connection broke off before its end. */

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, createServer as createNetServer, Server as NetServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import { Deadline, withDeadline } from '../lib/deadline.ts';
+import { Deadline, setDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import { OpenResponses } from './open-responses.ts';
 import { refuseHeads } from './refused-heads.ts';
@@ -90,7 +90,8 @@ export class Listener {
     this.#server.on('request', (request, response) => {
       const deadline = new Deadline();
       this.#follow(response, deadline);
-      withDeadline(deadline, () => void handler(request, response));
+      setDeadline(request, deadline);
+      void handler(request, response);
     });
     const [first = '', ...others] = [hosts].flat();
     await bind(this.#server, port, first, variable);

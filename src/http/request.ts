@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
 import { canonicalAddress } from '../lib/client-address.ts';
-import { currentDeadline } from '../lib/deadline.ts';
+import { deadlineOf } from '../lib/deadline.ts';
 import { infoWriter, type Logger } from '../lib/log.ts';
 import { loggedPath } from './logged-path.ts';
 
@@ -168,7 +168,7 @@ export function accessLog(logger: Logger): Middleware {
   const log = requestLog(logger);
   return async (ctx, next) => {
     // What it has waited for before it came here counts as well.
-    const started = currentDeadline()?.startedAt ?? performance.now();
+    const started = deadlineOf(ctx.req)?.startedAt ?? performance.now();
     await next();
     log({
       requestId: ctx.state.requestId as string,

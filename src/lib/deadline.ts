@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { IncomingMessage } from 'node:http';
 
 /** Nobody waits longer than this for the first byte of an answer: then it is 503. */
 const ANSWER_MS = 5_000;
@@ -50,12 +51,20 @@ export function withDeadline<T>(deadline: Deadline, work: () => T): T {
 
 /** Work that several requests share, or that outlives one: it is done to its end, whichever of them began it. */
 export function withoutDeadline<T>(work: () => T): T {
-  return storage.run(undefined, work);
+  return storage.getStore() === undefined ? work() : storage.run(undefined, work);
 }
 
-/** Of the request that is under way. */
-export function currentDeadline(): Deadline | undefined {
-  return storage.getStore();
+const ofRequest = Symbol('deadline');
+
+type Timed = IncomingMessage & { [ofRequest]?: Deadline };
+
+/** The deadline of a request, which it gets when it comes. */
+export function deadlineOf(request: IncomingMessage): Deadline | undefined {
+  return (request as Timed)[ofRequest];
+}
+
+export function setDeadline(request: IncomingMessage, deadline: Deadline): void {
+  (request as Timed)[ofRequest] = deadline;
 }
 
 /** Timers of the same length share a list: lengths are rounded up to this. */
@@ -64,13 +73,15 @@ const ROUND_MS = 50;
 /**
  * Waits for `work` no longer than the request may; what comes of it later is nobody's.
  * @param onLate gets what `work` gives too late.
+ * @param deadline of the request that is under way by default.
  * @throws DeadlineError when the time is up, without beginning `work` where it was up before
  */
 export async function withinDeadline<T>(
   work: () => Promise<T>,
   onLate?: (late: T) => void,
+  deadline = storage.getStore(),
 ): Promise<T> {
-  const left = storage.getStore()?.msLeft ?? Number.POSITIVE_INFINITY;
+  const left = deadline?.msLeft ?? Number.POSITIVE_INFINITY;
   if (left <= 0) throw new DeadlineError();
   const pending = work();
   if (left === Number.POSITIVE_INFINITY) return pending;

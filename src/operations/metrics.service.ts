@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { AuditEvent } from '../audit/audit.ts';
 import type { Database, DatabaseObserver } from '../db/database.ts';
-import { currentDeadline } from '../lib/deadline.ts';
+import { deadlineOf } from '../lib/deadline.ts';
 
 export interface Watched {
   readonly db: Database;
@@ -136,7 +136,7 @@ export class Metrics {
   /** Stands before everything that is measured; what it counts has been committed by then. */
   middleware(): Middleware {
     return async (ctx, next) => {
-      const started = currentDeadline()?.startedAt ?? performance.now();
+      const started = deadlineOf(ctx.req)?.startedAt ?? performance.now();
       await next();
       const seconds = (performance.now() - started) / 1000;
       this.#durations.observe({ route: routeOf(ctx), status: ctx.status }, seconds);

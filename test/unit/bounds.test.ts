@@ -9,7 +9,7 @@ import { Bounds } from '../../src/http/bounds.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { accessLog } from '../../src/http/request.ts';
 import type { Stream } from '../../src/http/streams.ts';
-import { type currentDeadline, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
+import { type Deadline, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
 
 /** The bounds of a request, where the whole server does not show them: over HTTP, with work that the test itself ends. */
 
@@ -111,7 +111,7 @@ describe('20: requests under way are bounded by number', () => {
 });
 
 describe('20: one deadline for all that a request waits for', () => {
-  const passed = () => ({ msLeft: -1 }) as NonNullable<ReturnType<typeof currentDeadline>>;
+  const passed = () => ({ msLeft: -1 }) as Deadline;
 
   test('nothing is begun when its time is up', async () => {
     let begun = 0;
@@ -122,7 +122,7 @@ describe('20: one deadline for all that a request waits for', () => {
   });
 
   test('what is not done in time is given up, and what it gives later is handed over', async () => {
-    const soon = { msLeft: 1 } as NonNullable<ReturnType<typeof currentDeadline>>;
+    const soon = { msLeft: 1 } as Deadline;
     const { promise, resolve } = Promise.withResolvers<string>();
     const late = Promise.withResolvers<string>();
     await expect(
