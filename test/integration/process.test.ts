@@ -292,9 +292,35 @@ test('SIGTERM: what is under way is answered, nothing new is taken, and it ends 
   const answer = await request.finish();
   expect(answer).toMatch(/^HTTP\/1\.1 401 /);
   expect(answer).toMatch(/^Connection: close\r$/m);
-  expect(answer).toContain('invalid_request');
+  expect(answer).toContain('invalid_client');
   expect(await main.ended).toBe(0);
   agent.destroy();
+}, 60_000);
+
+test('21: SIGTERM: readiness fails first, requests are still taken, and kept connections end with their answers', async () => {
+  const database = await freshDatabase();
+  const port = await freePort();
+  const main = await startMain({
+    PORT: String(port),
+    DATABASE_URL: database.url,
+    MASTER_KEY: masterKey(1),
+    SHUTDOWN_DELAY: '300',
+  }).ready();
+  const url = `http://127.0.0.1:${port}`;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  expect((await ask(agent, `${url}/jwks`)).headers.connection).toBe('keep-alive');
+  main.signal('SIGTERM');
+  await until(async () => (await fetch(`${url}/readyz`)).status === 503);
+  expect((await readyz(url)).body.checks).toMatchObject({ database: 'ok', accepting: 'failed' });
+  for (const path of ['/jwks', '/livez', '/.well-known/openid-configuration']) {
+    const { statusCode, headers } = await ask(agent, url + path);
+    expect([path, statusCode, headers.connection]).toEqual([path, 200, 'close']);
+  }
+  const request = await openRequest(port);
+  expect(await request.finish()).toMatch(/^HTTP\/1\.1 401 [^]*^Connection: close\r$/m);
+  agent.destroy();
+  main.signal('SIGKILL');
+  await main.ended;
 }, 60_000);
 
 test('a second signal ends it at once; the echo that npm makes of the first one does not', async () => {
