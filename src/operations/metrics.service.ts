@@ -181,7 +181,7 @@ export class Metrics {
     if (repeated !== undefined && ctx.status === 200) this.#countGrace(repeated);
     if (oidc?.route === 'token' && ctx.status === 200)
       this.#tokens.inc({ grant_type: grantTypes.get(String(oidc.params?.grant_type)) ?? 'other' });
-    if (oidc?.route === 'introspection')
+    if (routeOf(ctx) === 'introspection')
       this.#introspections.inc({ result: introspectionResult(ctx) });
   }
 
@@ -192,12 +192,25 @@ export class Metrics {
   }
 }
 
+/** The engine's names of its endpoints, for requests that were refused before they reached it. */
+const engineRoutes = new Map([
+  ['/authorize', 'authorization'],
+  ['/token', 'token'],
+  ['/introspect', 'introspection'],
+  ['/revoke', 'revocation'],
+  ['/userinfo', 'userinfo'],
+  ['/par', 'pushed_authorization_request'],
+  ['/device_authorization', 'device_authorization'],
+  ['/ciba', 'backchannel_authentication'],
+  ['/logout', 'end_session'],
+]);
+
 /** The engine's name of a route, or the pattern of ours. */
 function routeOf(ctx: Context): string {
   const { oidc, _matchedRoute: pattern, path } = ctx as Measured;
   if (oidc?.route !== undefined) return oidc.route;
   if (typeof pattern === 'string') return pattern;
-  return path.startsWith('/assets/') ? '/assets' : 'other';
+  return path.startsWith('/assets/') ? '/assets' : (engineRoutes.get(path) ?? 'other');
 }
 
 function introspectionResult(ctx: Context): string {

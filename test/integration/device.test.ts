@@ -558,9 +558,8 @@ describe('SECURITY 19: guesses at user codes', () => {
       .selectAll()
       .where('type', '=', 'device.code')
       .execute();
-    expect(new Set(events.map(({ reason }) => reason))).toEqual(
-      new Set(['wrong_code', 'too_many_attempts']),
-    );
+    // Those that came too often are only counted, and written by the minute.
+    expect(new Set(events.map(({ reason }) => reason))).toEqual(new Set(['wrong_code']));
     expect(JSON.stringify(events)).not.toContain('BCDF');
   });
 });
