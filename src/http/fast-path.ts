@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
-import { deadlineOf, withinDeadline } from '../lib/deadline.ts';
+import { deadlineOf } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import type { BasicCredentials } from './credentials.ts';
 import { isPlainRequest, plainCredentials, plainForm } from './fast-path-form.ts';
@@ -130,7 +130,7 @@ async function take<Caller>(
     onCaller?.(fastPath.route, caller);
     return fastPath.answer(caller, form);
   };
-  return withinDeadline(work, undefined, deadline);
+  return deadline === undefined ? work() : deadline.bound(work);
 }
 
 /** The whole body; undefined where the connection broke off before its end. */

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { type AddressInfo, createServer as createNetServer, Server as NetServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import { Deadline, setDeadline } from '../lib/deadline.ts';
+import { Deadline, deadlineOf, setDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import { OpenResponses } from './open-responses.ts';
 import { refuseHeads } from './refused-heads.ts';
@@ -38,6 +38,9 @@ export interface ListenerOptions {
 /** Longer than load balancers keep idle connections (60 s for most), so that they close one before we do. */
 const KEEP_ALIVE_MS = 75_000;
 
+/** How often requests under way are looked at for what has waited too long. */
+const SWEEP_MS = 250;
+
 /** An HTTP server that can be closed in order: requests under way are answered, and their connections end with them. */
 export class Listener {
   readonly #server: Server;
@@ -47,6 +50,7 @@ export class Listener {
   readonly #answering = new OpenResponses();
   readonly #ending = new AbortController();
   #closing = false;
+  #sweeping: NodeJS.Timeout | undefined;
 
   /** @throws AppError `cannot_listen` */
   constructor({ tls, logger, bounds = defaultBounds }: ListenerOptions = {}) {
@@ -95,6 +99,7 @@ export class Listener {
     });
     const [first = '', ...others] = [hosts].flat();
     await bind(this.#server, port, first, variable);
+    this.#sweeping = setInterval(() => this.#sweep(), SWEEP_MS).unref();
     const { port: bound } = this.#server.address() as AddressInfo;
     for (const host of others) {
       const door = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
@@ -146,8 +151,13 @@ export class Listener {
     const cutOff = setTimeout(() => this.#server.closeAllConnections(), patienceMs);
     await closed;
     clearTimeout(cutOff);
+    clearInterval(this.#sweeping);
     // What it does besides: it ends the timer that looks for slow requests.
     this.#server.close(() => undefined);
+  }
+
+  #sweep(): void {
+    for (const { req } of this.#answering) deadlineOf(req)?.check();
   }
 
   #follow(response: ServerResponse, deadline: Deadline): void {

@@ -13,6 +13,7 @@ export class Deadline {
   readonly startedAt = performance.now();
   #at = this.startedAt + ANSWER_MS;
   #isOver = false;
+  #giveUp: ((error: Error) => void) | undefined;
 
   /** Milliseconds that are left; negative once the time is up, and endless once the request is answered. */
   get msLeft(): number {
@@ -24,6 +25,23 @@ export class Deadline {
   /** Starts the time again: what came before was the client's own, as a body that arrives slowly. */
   restart(): void {
     this.#at = performance.now() + ANSWER_MS;
+  }
+
+  /**
+   * The same as `withinDeadline` without a timer of its own: the listener looks at all its requests several times a second
+   * (`check`). For thousands of requests a second, of which none is late.
+   * @throws DeadlineError when the time is up
+   */
+  bound<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      work().then(resolve, reject);
+    });
+  }
+
+  /** Ends what `bound` waits for where the time is up. */
+  check(): void {
+    if (this.msLeft <= 0) this.#giveUp?.(new DeadlineError());
   }
 
   /** The request is answered. What goes on behind it is bounded by nothing of it, unless it was given up. */
@@ -73,15 +91,13 @@ const ROUND_MS = 50;
 /**
  * Waits for `work` no longer than the request may; what comes of it later is nobody's.
  * @param onLate gets what `work` gives too late.
- * @param deadline of the request that is under way by default.
  * @throws DeadlineError when the time is up, without beginning `work` where it was up before
  */
 export async function withinDeadline<T>(
   work: () => Promise<T>,
   onLate?: (late: T) => void,
-  deadline = storage.getStore(),
 ): Promise<T> {
-  const left = deadline?.msLeft ?? Number.POSITIVE_INFINITY;
+  const left = storage.getStore()?.msLeft ?? Number.POSITIVE_INFINITY;
   if (left <= 0) throw new DeadlineError();
   const pending = work();
   if (left === Number.POSITIVE_INFINITY) return pending;

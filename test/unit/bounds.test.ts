@@ -9,7 +9,7 @@ import { Bounds } from '../../src/http/bounds.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { accessLog } from '../../src/http/request.ts';
 import type { Stream } from '../../src/http/streams.ts';
-import { type Deadline, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
+import { Deadline, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
 
 /** The bounds of a request, where the whole server does not show them: over HTTP, with work that the test itself ends. */
 
@@ -119,6 +119,18 @@ describe('20: one deadline for all that a request waits for', () => {
     await expect(withDeadline(passed(), work)).rejects.toMatchObject({ code: '57014' });
     expect(begun).toBe(0);
     await expect(work()).resolves.toBe(1);
+  });
+
+  test('what a fast path waits for is given up too, and not before', async () => {
+    const { promise } = Promise.withResolvers<never>();
+    const deadline = new Deadline();
+    const bound = deadline.bound(() => promise);
+    deadline.check();
+    const first = await Promise.race([bound, Promise.resolve('still waiting')]);
+    expect(first).toBe('still waiting');
+    Object.defineProperty(deadline, 'msLeft', { value: -1 });
+    deadline.check();
+    await expect(bound).rejects.toMatchObject({ code: '57014' });
   });
 
   test('what is not done in time is given up, and what it gives later is handed over', async () => {
