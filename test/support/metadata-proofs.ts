@@ -1007,7 +1007,7 @@ async function logoutTokens(world: World, withIdToken = false): Promise<unknown[
     ({ clientId } = client);
     const accountId = await world.seed.account();
     await world.seed.consent(accountId, clientId);
-    const browser = await world.seed.signIn(accountId);
+    const browser = await world.seed.signIn(accountId, undefined, world.issuer);
     const { told, verifier } = await world.ask(client, {}, browser);
     const { json } = await world.post(`${world.issuer}/token`, client, {
       grant_type: 'authorization_code',
