@@ -59,6 +59,15 @@ interface Pending {
   readonly passwordHash: string;
 }
 
+type FoundLink =
+  | {
+      readonly status: 'live';
+      readonly email: string;
+      readonly needsPassword: boolean;
+      readonly isBegunHere: boolean;
+    }
+  | { readonly status: 'used' | 'expired' };
+
 /**
  * Self-registration and the proof of an address. There is no account before the proof: nobody holds an address that is
  * not theirs, or waits in an account with a password of their own choosing until its owner confirms it. Whether an
@@ -196,20 +205,20 @@ export class RegistrationService {
     return waiting && { sent: false, pausedFor: waiting.pausedFor };
   }
 
-  /** What the link's page is told before its button is pressed. Nothing is used up. */
-  async findLink(
-    token: string,
-    ref?: string,
-  ): Promise<
-    { status: 'live'; email: string; needsPassword: boolean } | { status: 'used' | 'expired' }
-  > {
+  /**
+   * What the link's page is told before its button is pressed. Nothing is used up.
+   * @param ref as the browser keeps it
+   * @returns `isBegunHere`: whether the link was mailed for that `ref`
+   */
+  async findLink(token: string, ref?: string): Promise<FoundLink> {
     const link = await links.findLink(this.#db.kysely, { tokenHash: sha256(token) });
     if (link === undefined || link.purpose === 'setup' || link.email === null)
       return { status: 'expired' };
     if (link.used) return { status: 'used' };
-    return link.expired
-      ? { status: 'expired' }
-      : { status: 'live', email: link.email, needsPassword: !isBegunBy(link, ref) };
+    if (link.expired) return { status: 'expired' };
+    const isBegunHere = isBegunBy(link, ref);
+    const needsPassword = isRegistration(link) && !isBegunHere;
+    return { status: 'live', email: link.email, needsPassword, isBegunHere };
   }
 
   /**
@@ -223,7 +232,12 @@ export class RegistrationService {
     const tokenHash = sha256(token);
     const link = await links.findLink(this.#db.kysely, { tokenHash });
     const isLive = link !== undefined && !link.used && !link.expired;
-    if (isLive && !isBegunBy(link, begun.ref) && !(await this.#isChosen(link, begun.password))) {
+    const isProven =
+      isLive &&
+      (!isRegistration(link) ||
+        isBegunBy(link, begun.ref) ||
+        (await this.#isChosen(link, begun.password)));
+    if (isLive && !isProven) {
       await noteAudit(this.#db, {
         type: 'account.email_verified',
         outcome: 'refused',
@@ -348,7 +362,9 @@ export class RegistrationService {
 }
 
 /** An account that is there already has a password that its address does not change: only registrations are bound. */
-const isBegunBy = (link: Pick<links.LinkState, 'id_hash' | 'purpose'>, ref: string | undefined) =>
-  link.purpose !== 'register' || (ref !== undefined && equalBytes(link.id_hash, sha256(ref)));
+const isRegistration = ({ purpose }: Pick<links.LinkState, 'purpose'>) => purpose === 'register';
+
+const isBegunBy = (link: Pick<links.LinkState, 'id_hash'>, ref: string | undefined) =>
+  ref !== undefined && equalBytes(link.id_hash, sha256(ref));
 
 const place = (idHash: Buffer) => `action_links:${idHash.toString('hex')}`;

@@ -67,8 +67,13 @@ export function createVerifyRoutes(
     if (verification.status !== 'verified') return showOver(ctx);
     // Where the code would have been entered, the sign-in continues with it.
     const { uid, ref } = waitingIn(ctx);
-    const isBegunHere = uid !== undefined && ref !== undefined && hasInteractionCookie(ctx, uid);
-    if (isBegunHere && (await confirmWaiting(uid, ref, verification.account.id, link)))
+    // Without `isBegunHere`, the link of one account would sign in whoever waits for the link of another.
+    const waits = link.isBegunHere && uid !== undefined && ref !== undefined;
+    if (
+      waits &&
+      hasInteractionCookie(ctx, uid) &&
+      (await confirmWaiting(uid, ref, verification.account.id))
+    )
       return redirect(ctx, pathOf(config, uid));
     return renderPage(ctx, renderer, 'verify-email-done', { continueUrl: continueUrl(ctx) });
   });

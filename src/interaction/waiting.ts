@@ -30,20 +30,18 @@ export function waitingIn(ctx: Context): { uid?: string | undefined; ref?: strin
  * Confirms the email address that a paused sign-in waits for, from the page behind the email's link: the sign-in continues
  * as after the code. The password was chosen in this browser, or has been entered in this sign-in already. Gives false, and
  * changes nothing, where the sign-in waits for something else.
- * @param ref of the registration or verification, as this browser keeps it
- * @param link as it was before it was used
+ * @param ref of the registration or verification that the link was mailed for
  */
 export async function confirmWaiting(
   uid: string,
   ref: string,
   accountId: string,
-  { needsPassword }: { readonly needsPassword: boolean },
 ): Promise<boolean> {
   const unit = currentUnit();
   const read = await unit.findInteraction(uid);
   if (read === undefined) return false;
   const progress = parseProgress(read.progress);
-  if (needsPassword || progress.waiting?.ref !== ref) return false;
+  if (progress.waiting?.ref !== ref) return false;
   // An account that is signing in goes on by itself, now that its address is confirmed.
   if (progress.accountId !== undefined) return progress.accountId === accountId;
   return replaceProgress(unit.db.kysely, uid, progress.step, {

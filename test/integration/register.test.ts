@@ -150,6 +150,23 @@ test('35: the link continues no sign-in but the one that waits for it, in its ow
   expect((await browser.get(asked.url)).title).toContain('Sign in');
 });
 
+test('35: the link of an account continues no sign-in that waits for another address', async () => {
+  const account = await server.createAccount({ verified: false });
+  const owner = new Browser();
+  await enterPassword(owner, await owner.get(ask(server, client).url), account);
+  const [mail] = await server.mails(account.email);
+  // Somebody who can read the email, and does not know the password, waits with a registration.
+  const { browser, asked } = await register(newEmail());
+  const done = await browser.submit(await browser.get(mail?.links[0] as string));
+  expect(done.title).toContain('Your email address is confirmed');
+  const rows = await t.db.kysely.selectFrom('interactions').select('progress').execute();
+  const signedIn = rows.filter(({ progress }) => JSON.stringify(progress).includes(account.id));
+  // The owner's own sign-in alone.
+  expect(signedIn).toHaveLength(1);
+  expect((await browser.get(asked.url)).title).toContain('Sign in');
+  expect((await owner.get(ask(server, client).url)).title).toContain('Sign in');
+});
+
 test('34: the right password before the address is confirmed leads to its confirmation', async () => {
   const email = newEmail();
   const { browser } = await register(email);
