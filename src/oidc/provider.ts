@@ -39,6 +39,7 @@ import type { KeySet } from '../keys/keys.ts';
 import { createLifetimes } from './lifetimes.ts';
 import { takeAliasedAssertions } from './client-authentication/mtls.ts';
 import { createDecideRequest, scopeHook } from './authorization/requested-scope.ts';
+import { mayHaveIdentityScope } from './authorization/scopes.ts';
 import { applyListeners, applyOverrides } from './overrides.ts';
 import { createPolicy, promptValues } from './authorization/policy.ts';
 import { pushedRateHook } from './authorization/pushed-limit.ts';
@@ -164,11 +165,13 @@ function configuration(options: ProviderOptions): Configuration {
       resourceServers,
       config.lifetimes.refreshToken,
     ),
-    issueRefreshToken: async (_ctx, client, code) =>
-      client.grantTypeAllowed('refresh_token') &&
-      code.scopes.has('offline_access') &&
+    issueRefreshToken: async (_ctx, engineClient, code) => {
+      if (!engineClient.grantTypeAllowed('refresh_token')) return false;
+      if (!code.scopes.has('offline_access')) return false;
       // It may have been taken away since.
-      (client.scope === undefined || client.scope.split(' ').includes('offline_access')),
+      const client = await clients.find(engineClient.clientId);
+      return client === undefined || mayHaveIdentityScope(client, 'offline_access');
+    },
     rotateRefreshToken: async (ctx) =>
       (await clients.find(ctx.oidc.client?.clientId ?? ''))?.settings.refreshRotation !== 'keep',
     extraTokenClaims: accessTokenClaims,

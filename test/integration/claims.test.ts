@@ -288,6 +288,11 @@ describe('COMPATIBILITY 13: a refresh token without prompt=consent', () => {
     await until(async () =>
       (await at.browser.get(ask(server, client, {}).url)).text.includes('connected while'),
     );
+    // Without a page there is nothing to offer: what was allowed goes on.
+    const asked = ask(server, client, { scope: 'openid', prompt: 'none' });
+    const silent = await redeem(server, client, asked, await at.browser.get(asked.url));
+    expect(silent).toMatchObject({ access_token: expect.any(String) });
+    expect(silent.refresh_token).toBeUndefined();
     const more = await atPage(client, {}, at);
     expect(more.page.title).toContain('asks for more');
     expect((await allow(client, more)).refresh_token).toEqual(expect.any(String));

@@ -8,6 +8,7 @@ import {
   type ResourceServerChanges,
 } from '../../src/resource-server/resource-server.ts';
 import { Browser } from '../support/browser.ts';
+import { raiseVersion } from '../../src/db/versions.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts';
 import { Feed } from '../support/feed.ts';
@@ -245,6 +246,29 @@ describe('31: narrowing ends what was given beyond it', () => {
     expect((await refresh(server.issuer, client, tokens.refresh_token)).body.error).toMatch(
       /invalid_grant|unauthorized_client/,
     );
+  });
+
+  test('offline_access: nor is what another process gave before it heard of it renewed', async () => {
+    const { client, browser, tokens } = await signedIn();
+    const code = await browser.authorize(server.issuer, client, {
+      scope: 'openid offline_access',
+    });
+    // The change without its ends: for this process, code and tokens are of after it.
+    await sql`update clients set metadata = jsonb_set(metadata, '{scope}', '"openid email"') where id = ${client.clientId}`.execute(
+      database.db.kysely,
+    );
+    await database.db.transaction((db) => raiseVersion(db, 'clients'));
+    let token = tokens.refresh_token;
+    let error: unknown;
+    await until(async () => {
+      const { body } = await refresh(server.issuer, client, token);
+      token = body.refresh_token ?? token;
+      ({ error } = body);
+      return error !== undefined;
+    });
+    expect(error).toBe('invalid_grant');
+    const { status, body } = await exchange(server.issuer, client, code);
+    expect([status, body.refresh_token]).toEqual([200, undefined]);
   });
 
   test('client_credentials: the machine tokens of a client end, and those of its users live', async () => {

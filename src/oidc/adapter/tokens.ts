@@ -3,6 +3,7 @@ import { isPublic } from '../../client/client.ts';
 import { fromEpoch } from '../../lib/time.ts';
 import type { EndedPermissions } from '../../permission/permission.service.ts';
 import { prefixes } from '../../unit-of-work/live-token.ts';
+import { mayHaveIdentityScope } from '../authorization/scopes.ts';
 import { judgedExp } from './expiry.ts';
 import { jwtPayload } from '../present-jwt.ts';
 import type { Payload, TokenKind, TokenRecord } from '../../unit-of-work/records.ts';
@@ -139,8 +140,10 @@ function judged({ token: { payload }, expired }: TokenRead): Payload | undefined
 }
 
 /**
- * Whether the client may not have the token any more: an access token that carries a permission which was taken away, and a
- * refresh token or a code that was given to a client which authenticated, where it does not any more.
+ * Whether the client may not have the token any more: an access token that carries a permission which was taken away; a
+ * refresh token or a code that was given to a client which authenticated, where it does not any more; and a refresh token of
+ * a client that may not have `offline_access` any more. (What a change finds, it ends. This is for what another process gave
+ * before it heard of the change.)
  */
 async function isBeyond(
   kind: keyof typeof prefixes,
@@ -149,9 +152,11 @@ async function isBeyond(
 ): Promise<boolean> {
   const { clientId, payload } = token;
   if (kind === 'code' || kind === 'refresh') {
-    if (family?.payload.confidential !== true || currentRoute() === 'revocation') return false;
+    if (currentRoute() === 'revocation') return false;
     const client = await clients.find(clientId);
-    return client !== undefined && isPublic(client.metadata);
+    if (client === undefined) return false;
+    if (family?.payload.confidential === true && isPublic(client.metadata)) return true;
+    return kind === 'refresh' && !mayHaveIdentityScope(client, 'offline_access');
   }
   if (payload === undefined) return false;
   const { aud, iat, rar, scope = '', extra } = payload as unknown as StoredAccess;

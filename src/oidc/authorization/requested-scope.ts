@@ -7,6 +7,7 @@ import Provider, {
 import { type Client, offlineAccessOf } from '../../client/client.ts';
 import type { ClientService } from '../../client/client.service.ts';
 import type { ResourceServerService } from '../../resource-server/resource-server.service.ts';
+import { currentUnit } from '../../unit-of-work/unit-of-work.ts';
 import { decideScopes, parseScope, type ScopeDecision, withoutImpossible } from './scopes.ts';
 
 /** The one decision about scopes (scopes.ts), put to the requests that the engine reads. */
@@ -34,7 +35,7 @@ export function createDecideRequest(
     scopes.delete('offline_access');
     const decision = decideScopes(client, await resourceServers.list(), {
       scopes,
-      stays: offersToStay(ctx, client),
+      stays: await offersToStay(ctx, client),
       resources: [params.resource].flat().filter((one) => typeof one === 'string'),
       hasDetails: params.authorization_details !== undefined,
     });
@@ -64,14 +65,23 @@ export const scopeHook = (decide: DecideRequest) => ({
  * drops it without `prompt=consent`. OpenID Connect Core (section 11) wants consent, which here is always asked for: the
  * consent page shows it as a permission of its own, and a stored consent counts only where it holds it.
  */
-function offersToStay(ctx: KoaContextWithOIDC, client: Client): boolean {
+async function offersToStay(ctx: KoaContextWithOIDC, client: Client): Promise<boolean> {
   const { params, client: engineClient } = ctx.oidc;
   const responseType = params?.response_type;
-  return (
-    (responseType === undefined || responseType === 'code') &&
-    engineClient?.grantTypeAllowed('refresh_token') === true &&
-    (offlineAccessOf(client) === 'always' || parseScope(askedScope(ctx)).has('offline_access'))
-  );
+  if (responseType !== undefined && responseType !== 'code') return false;
+  if (engineClient?.grantTypeAllowed('refresh_token') !== true) return false;
+  if (parseScope(askedScope(ctx)).has('offline_access')) return true;
+  return offlineAccessOf(client) === 'always' && !(await isSilentlyNew(ctx, client));
+}
+
+/** Whether `prompt=none` would fail for an offer that the user has not seen: their consent is older than the offer. */
+async function isSilentlyNew({ oidc }: KoaContextWithOIDC, { id }: Client): Promise<boolean> {
+  const accountId = oidc.session?.accountId;
+  if (accountId === undefined || !oidc.prompts.has('none')) return false;
+  const consent = await currentUnit().findConsent(accountId, id);
+  if (consent === undefined) return false;
+  const { granted, rejected } = consent;
+  return ![...granted.scopes, ...rejected.scopes].includes('offline_access');
 }
 
 /** As it was sent: pushed before, in a request object, or plainly. */

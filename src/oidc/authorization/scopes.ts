@@ -41,7 +41,7 @@ export function parseScope(parameter: unknown): Set<string> {
 }
 
 /** Whether the client may have an identity scope. One without a list of its own may have all of them. */
-function mayHaveIdentityScope({ metadata }: ScopeClient, scope: string): boolean {
+export function mayHaveIdentityScope({ metadata }: ScopeClient, scope: string): boolean {
   return metadata.scope === undefined || parseScope(metadata.scope).has(scope);
 }
 
