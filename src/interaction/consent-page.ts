@@ -100,15 +100,10 @@ export function createConsentStep(parts: InteractionParts) {
 
   async function decide(
     visit: Visit,
-    {
-      account,
-      changes,
-      client: { id: clientId },
-      question,
-      skips,
-    }: Awaited<ReturnType<typeof load>>,
+    { account, changes, client, question, skips }: Awaited<ReturnType<typeof load>>,
     form: z.output<typeof formSchema>,
   ): Promise<void> {
+    const { id: clientId } = client;
     const event = { accountId: account.id, clientId };
     const { details, ...answer } = readAnswer(question, {
       claims: form.claim,
@@ -125,15 +120,11 @@ export function createConsentStep(parts: InteractionParts) {
       await finishWithError(visit, 'access_denied', 'the person did not allow it');
       return;
     }
-    const client = await parts.clients.find(clientId);
-    const decision = {
-      ...answer,
-      shown: client && shownOf(client),
-      isAfresh: changes.length > 0,
-    };
+    // Of the registration that `shown` was compared with: it may have changed again since.
+    const decision = { ...answer, shown: shownOf(client), isAfresh: changes.length > 0 };
     if (!skips)
       currentUnit().enlist(async (db) => {
-        if (client?.registeredBy === 'document') await keepDocumentClient(db, client, account.id);
+        if (client.registeredBy === 'document') await keepDocumentClient(db, client, account.id);
         await parts.consents.decide(db, account.id, clientId, decision);
       });
     currentUnit().audit({
