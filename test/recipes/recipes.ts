@@ -139,7 +139,7 @@ const spring: Recipe = {
 async function callApi(world: World, client: Record<string, string>): Promise<void> {
   const body = new URLSearchParams({
     grant_type: 'client_credentials',
-    resource: 'https://api.example.com',
+    resource: 'https://ledger.example.com',
   });
   const basic = Buffer.from(`${client.client_id}:${client.client_secret}`).toString('base64');
   const headers = { authorization: `Basic ${basic}` };
