@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { variableHelp } from '../../src/config.ts';
 
@@ -23,10 +23,27 @@ test.each(variableHelp)('docs/operations.md is right about $name', (variable) =>
 });
 
 test('README.md leads to files that are there, and names a test for every specification', () => {
-  const links = [...readme.matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map(([, path = '']) => path);
+  const links = [...readme.matchAll(/(?:\]\(|src=")([^)#:"]+)(#[^)]*)?[)"]/g)].map(
+    ([, path = '']) => path,
+  );
+  expect(links).toContain('docs/images/consent.png');
   expect(links.filter((path) => !existsSync(join(root, path)))).toEqual([]);
   const [, table = ''] = readme.split('| specification | state | proved by |\n|---|---|---|\n');
   const specifications = table.split('\n\n', 1)[0]?.split('\n') ?? [];
   expect(specifications.length).toBeGreaterThan(30);
   expect(specifications.filter((row) => !/\.test\.ts\)/.test(row))).toEqual([]);
+});
+
+test('no two pages create an API with the same identifier', () => {
+  const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+  const created = ['README.md', ...pages.map((name) => `docs/${name}`)].flatMap((page) => {
+    const commands = readFileSync(join(root, page), 'utf8').replaceAll('\\\n', ' ');
+    const found = commands.matchAll(/\bapi create\b[^\n]*? --identifier "?([^\s"]+)/g);
+    return [...new Set([...found].map(([, identifier]) => identifier))].map(
+      (identifier) => `${identifier} ${page}`,
+    );
+  });
+  const identifiers = created.map((line) => line.split(' ', 1)[0]);
+  expect(created.length).toBeGreaterThan(4);
+  expect(created.filter((_, at) => identifiers.indexOf(identifiers[at]) !== at)).toEqual([]);
 });
