@@ -12,7 +12,7 @@ import { jwksOf, newKey, now, sign } from '../support/proofs.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { snippetsOf } from '../support/snippets.ts';
 
-/** docs/machines-and-exchange.md: its snippets are run as they stand there, one after the other. */
+/** docs/machines-and-exchange.md: its snippets run as they are on the page, in order. */
 
 const root = join(import.meta.dirname, '../..');
 const orders = 'https://orders.example.com';
@@ -60,7 +60,7 @@ async function run(name: string, env: Record<string, string> = {}): Promise<stri
 const json = async (name: string, env: Record<string, string> = {}) =>
   JSON.parse(await run(name, env)) as Record<string, string>;
 
-/** Once the server has heard of what was changed. */
+/** Repeats the request until the server sees what the command line changed. */
 async function token(name: string, env: Record<string, string>): Promise<Record<string, string>> {
   let body: Record<string, string> = {};
   await until(async () => {
@@ -70,7 +70,7 @@ async function token(name: string, env: Record<string, string>): Promise<Record<
   return body;
 }
 
-test('a machine of yours', async () => {
+test('a program of yours', async () => {
   const { client_id: id = '', client_secret: secret = '' } = await json('nightly.sh');
   const body = await token('credentials.sh', { CLIENT_ID: id, CLIENT_SECRET: secret });
   expect(body).toMatchObject({ token_type: 'Bearer', scope: 'stock:read' });
@@ -102,7 +102,7 @@ test('an API that calls another API', async () => {
   });
 });
 
-test('a workload that somebody else vouches for', async () => {
+test('a workload with a token from its platform', async () => {
   const { client_id: id = '', client_secret: secret } = await json('deployer.sh');
   expect(secret).toBeUndefined();
   expect(await run('github.sh', { DEPLOYER_ID: id })).toContain('is trusted');
