@@ -15,7 +15,7 @@ import { testMasterKey } from '../support/server-process.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { snippetsOf } from '../support/snippets.ts';
 
-/** docs/registering-clients.md and docs/mcp.md: what stands there is run as it stands there. */
+/** docs/registering-clients.md and docs/mcp.md: their snippets run as they are on the pages. */
 
 const root = join(import.meta.dirname, '../..');
 let database: TestDatabase;
@@ -101,7 +101,7 @@ test('registering clients: each command does what the page says', async () => {
 
 test('registering clients: the table names every key that is read, and no other', async () => {
   const page = await readFile(join(root, 'docs/registering-clients.md'), 'utf8');
-  const [, table = ''] = /\| what it may say \| \|\n\|---\|---\|\n(.*?)\n\n/s.exec(page) ?? [];
+  const [, table = ''] = /\| metadata \| \|\n\|---\|---\|\n(.*?)\n\n/s.exec(page) ?? [];
   const named = [...table.matchAll(/^\| (.*?) \|/gm)].flatMap(([, keys = '']) =>
     [...keys.matchAll(/`(\w+)`/g)].map(([, key]) => key),
   );
