@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { variableHelp } from '../../src/config.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -46,4 +46,39 @@ test('no two pages create an API with the same identifier', () => {
   const identifiers = created.map((line) => line.split(' ', 1)[0]);
   expect(created.length).toBeGreaterThan(4);
   expect(created.filter((_, at) => identifiers.indexOf(identifiers[at]) !== at)).toEqual([]);
+});
+
+/** The anchors of a page's headings, as GitHub makes them. */
+function headingsOf(page: string): Set<string> {
+  const prose = readFileSync(page, 'utf8').replaceAll(/^```.*?^```$/gms, '');
+  const headings = [...prose.matchAll(/^#+ (.+)$/gm)].map(([, text = '']) => text);
+  return new Set(
+    headings.map((text) =>
+      text
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}_ -]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
+
+test('links between pages lead to pages and headings that are there', () => {
+  const pages = ['.', 'docs', 'docs/decisions'].flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(root, folder, name)),
+  );
+  const broken = pages.flatMap((page) =>
+    [...readFileSync(page, 'utf8').matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link = '']) => link)
+      .filter((link) => !/^https?:/.test(link))
+      .filter((link) => {
+        const [path = '', heading] = link.split('#');
+        const target = path === '' ? page : join(dirname(page), path);
+        if (!existsSync(target)) return true;
+        return heading !== undefined && !headingsOf(target).has(heading);
+      })
+      .map((link) => `${page.slice(root.length + 1)}: ${link}`),
+  );
+  expect(broken).toEqual([]);
 });
