@@ -73,5 +73,5 @@ test('the figures of the page are those of the code', () => {
     KEY_SILENCE: 60,
   });
   expect(LONGEST_TOKEN).toBe(24 * 3_600 + 600);
-  for (const life of [HINT_LIFE, COOKIE_LIFE]) expect(Math.floor(life / 86_400)).toBe(30);
+  for (const life of [HINT_LIFE, COOKIE_LIFE]) expect(Math.floor(life / 86_400)).toBe(90);
 });
