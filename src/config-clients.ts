@@ -21,29 +21,30 @@ export const clientVariables = {
   CLIENT_REGISTRATION: {
     form: z.enum(['off', 'token', 'open']).default('off'),
     expected:
-      'who may register clients by protocol: off (nobody), token (who has an initial access token) or open (anybody, within the quotas)',
+      'who can register clients by protocol: off (no one), token (anyone with an initial access token) or open (anyone, within the quotas)',
     example: 'open',
   },
   CLIENT_REGISTRATION_PER_ADDRESS: {
     form: quota(20),
-    expected: 'how many clients that nobody has used yet anybody may register from one address',
+    expected:
+      'how many unused clients can be registered from one address without an initial access token',
     example: '20',
   },
   CLIENT_REGISTRATION_IN_ALL: {
     form: quota(2_000),
-    expected: 'how many clients that nobody has used yet may wait, of all that anybody registered',
+    expected: 'how many unused clients can be registered in total without an initial access token',
     example: '2000',
   },
   CLIENT_REGISTRATION_PKCE: {
     form: z.enum(['required', 'optional']).default('required'),
     expected:
-      'whether clients that register themselves must use PKCE: required, or optional (confidential clients may omit it)',
+      'whether clients that register themselves must use PKCE: required, or optional (confidential clients can omit it)',
     example: 'optional',
   },
   CLIENT_DOCUMENTS: {
     form: documentHosts.optional(),
     expected:
-      'whose client id metadata documents count: off, any, or hosts with commas between, those with ! before them refused (any where CLIENT_REGISTRATION is open, off otherwise)',
+      'which client ID metadata documents are accepted: off, any, or hosts separated by commas, with ! before those to refuse (default: any if CLIENT_REGISTRATION is open, otherwise off)',
     example: 'any,!apps.example.net',
   },
 } as const;

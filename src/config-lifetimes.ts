@@ -21,12 +21,12 @@ export const lifetimeVariables = {
   CODE_TTL: variable('code', 'an authorization code lives (60 at most for FAPI clients)'),
   ACCESS_TOKEN_TTL: variable(
     'accessToken',
-    'access tokens live that are for no API, and those of APIs created from now on',
+    'an access token for no API lives; also the default for new APIs',
   ),
   ID_TOKEN_TTL: variable('idToken', 'an ID token is valid'),
   REFRESH_TOKEN_TTL: variable(
     'refreshToken',
-    'an app can refresh its tokens after the sign-in, unless the client has its own value',
+    'an app can refresh its tokens after the sign-in; a client can have its own value',
   ),
 } as const;
 

@@ -35,7 +35,7 @@ export const tlsVariables = {
   TLS_CERT_FILE: {
     form: file.optional(),
     expected:
-      'the file of the certificate (PEM, with its chain) with which the server ends TLS itself',
+      'the file of the certificate (PEM, with its chain) with which the server terminates TLS itself',
     example: '/run/secrets/tls.crt',
   },
   TLS_KEY_FILE: {
@@ -45,7 +45,7 @@ export const tlsVariables = {
   },
   MTLS_PORT: {
     form: z.coerce.number().int().min(0).max(65535).optional(),
-    expected: 'a second port, where clients may show a certificate; it needs TLS_CERT_FILE',
+    expected: 'a second port, where clients can present a certificate; requires TLS_CERT_FILE',
     example: '8443',
   },
   MTLS_HOST: {
@@ -53,30 +53,29 @@ export const tlsVariables = {
       .string()
       .regex(/^([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?$/i)
       .optional(),
-    expected:
-      'the host, and a port where it needs one, at which clients with a certificate reach us',
+    expected: 'the host, with a port if needed, to which clients with a certificate connect',
     example: 'mtls.id.example.com',
   },
   TLS_CLIENT_CA_FILE: {
     form: file.optional(),
     expected:
-      'the file of the authorities (PEM) whose certificates authenticate clients; for MTLS_PORT',
+      'the file of the certificate authorities (PEM) whose certificates authenticate clients on MTLS_PORT',
     example: '/run/secrets/client-ca.crt',
   },
   CLIENT_CERTIFICATE_HEADER: {
     form: header.optional(),
-    expected: "the header in which a proxy of yours passes on the client's certificate",
+    expected: "the header in which your proxy passes on the client's certificate",
     example: 'X-Client-Certificate',
   },
   CLIENT_CERTIFICATE_VERIFIED_HEADER: {
     form: header.optional(),
-    expected: 'the header in which that proxy says SUCCESS where it has verified the certificate',
+    expected: 'the header in which that proxy sends SUCCESS if it has verified the certificate',
     example: 'X-Client-Verify',
   },
   CLIENT_CERTIFICATE_PROXIES: {
     form: networks.optional(),
     expected:
-      'the addresses and networks of those proxies, with commas between; all others are not heard',
+      'the addresses and networks of those proxies, separated by commas; from all others, the headers are ignored',
     example: '10.0.0.5,fd00::/8',
   },
 } as const;

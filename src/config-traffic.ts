@@ -63,18 +63,19 @@ export const trafficVariables = {
   REQUEST_LIMITS: {
     form: limits.optional(),
     expected:
-      'requests a minute and process, by endpoint: from one address that proves nothing, and of one client that does, as endpoint=address/client with commas between; 0 for no limit, off for none at all',
+      'limits per minute and process, as endpoint=address/client, separated by commas: for requests without valid credentials from one address, and for one authenticated client; 0 for no limit, off for no limits at all',
     example: 'token=12000/600000,register=60',
   },
   MAX_REQUESTS: {
     form: z.coerce.number().int().min(10).max(1_000_000).default(2_000),
-    expected: 'how many requests may be under way in this process; more are refused at once',
+    expected:
+      'how many requests this process handles at the same time; it refuses further ones immediately',
     example: '2000',
   },
   SHUTDOWN_DELAY: {
     form: z.coerce.number().int().min(0).max(300).optional(),
     expected:
-      'for how many seconds after SIGTERM readiness fails while requests are still taken, so that load balancers notice',
+      'for how many seconds after SIGTERM readiness fails while requests are still accepted, so that load balancers notice',
     example: '10',
   },
 } as const;

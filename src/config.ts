@@ -67,41 +67,43 @@ const variables = {
   PORT: { form: port.default(3000), expected: 'a port number, 0 to 65535', example: '3000' },
   HOST: {
     form: z.string().min(1).optional(),
-    expected: 'the address to listen on; for a loopback issuer both 127.0.0.1 and ::1',
+    expected:
+      'the address to listen on; by default 127.0.0.1 and ::1 for a loopback issuer, otherwise every address',
     example: '0.0.0.0',
   },
   ISSUER: {
     form: issuerSchema.optional(),
-    expected: 'an https URL without query, fragment or trailing slash (http on localhost alone)',
+    expected: 'an https URL without query, fragment or trailing slash (http only on localhost)',
     example: 'https://id.example.com',
   },
   DATA_DIR: { form: z.string().min(1).default('./data'), expected: 'a folder', example: './data' },
   DATABASE_URL: {
     form: databaseUrl.optional(),
-    expected: 'a PostgreSQL connection URL; with several hosts, the primary among them is used',
+    expected: 'a PostgreSQL connection URL; with several hosts, the server uses the primary',
     example: 'postgres://vouchsafe:secret@db.internal:5432/vouchsafe',
     secret: true,
   },
   DATABASE_OWNER_URL: {
     form: databaseUrl.optional(),
     expected:
-      'the same database as DATABASE_URL, as the role that owns the tables; the server then needs fewer rights',
+      'the same database as DATABASE_URL, with the role that owns the tables; the server then needs fewer rights',
     example: 'postgres://vouchsafe_owner:secret@db.internal:5432/vouchsafe',
     secret: true,
   },
   DATABASE_POOL: {
     form: z.coerce.number().int().min(2).max(200).default(10),
-    expected: 'how many connections, 2 to 200',
+    expected: 'the number of connections in the pool, 2 to 200',
     example: '10',
   },
   DATABASE_PREPARED: {
     form: flag.default(true),
-    expected: 'true or false: false behind a PgBouncer that does not follow prepared statements',
+    expected: 'true or false: false behind a PgBouncer that does not support prepared statements',
     example: 'false',
   },
   MASTER_KEY: {
     form: masterKeys.optional(),
-    expected: '32 random bytes in base64; during a rotation the new key, a comma, and the old one',
+    expected:
+      '32 random bytes in base64; during a rotation two such keys, separated by a comma, of which the first encrypts',
     example: 'the output of: openssl rand -base64 32',
     secret: true,
   },
@@ -113,17 +115,17 @@ const variables = {
   },
   MAIL_FROM: {
     form: z.string().min(3).default('Vouchsafe <no-reply@localhost>'),
-    expected: 'the sender of mails',
+    expected: 'the sender of email',
     example: 'Example ID <id@example.com>',
   },
   METRICS_PORT: {
     form: port.optional(),
-    expected: 'a port number for metrics, on loopback unless METRICS_HOST says otherwise',
+    expected: 'a port number for metrics, on loopback unless METRICS_HOST is set',
     example: '9464',
   },
   METRICS_HOST: {
     form: z.string().min(1).default('127.0.0.1'),
-    expected: 'the address the metrics listen on',
+    expected: 'the address that the metrics port listens on',
     example: '0.0.0.0',
   },
   LOG_LEVEL: {
@@ -133,20 +135,20 @@ const variables = {
   },
   TRUST_PROXY: {
     form: z.coerce.number().int().min(0).max(10).default(0),
-    expected: 'how many proxies of yours stand before the server, 0 to 10',
+    expected: 'the number of your proxies in front of the server, 0 to 10',
     example: '1',
   },
   OUTBOUND_ALLOW: {
     form: hosts.optional(),
     expected:
-      'inside hosts that may be called all the same, as names, addresses or networks with commas between',
+      'internal hosts that the server may call, as names, addresses or networks, separated by commas',
     example: 'app.internal,10.1.2.0/24',
   },
   ...tlsVariables,
   ...trafficVariables,
   UV_THREADPOOL_SIZE: {
     form: z.coerce.number().int().min(1).max(1024).default(4),
-    expected: 'how many threads hash passwords and read files, 1 to 1024',
+    expected: 'the number of threads that hash passwords and read files, 1 to 1024',
     example: '8',
   },
   ...lifetimeVariables,
@@ -157,17 +159,19 @@ const variables = {
   },
   AUDIT_RETENTION_MONTHS: {
     form: z.coerce.number().int().min(0).max(1200).default(13),
-    expected: 'how many whole months of the audit are kept besides this one; 0 keeps all',
+    expected:
+      'how many full months of the audit are kept in addition to the current one; 0 keeps all',
     example: '13',
   },
   KEY_ROTATION_DAYS: {
     form: z.coerce.number().int().min(0).max(3650).default(90),
-    expected: 'after how many days signing and cookie keys are followed by new ones; 0 for never',
+    expected:
+      'after how many days new signing and cookie keys replace the current ones; 0 for never',
     example: '90',
   },
   REGISTRATION: {
     form: flag.default(true),
-    expected: 'true or false: whether people may create accounts',
+    expected: 'true or false: whether users can create accounts',
     example: 'true',
   },
   ...clientVariables,
