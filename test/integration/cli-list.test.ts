@@ -141,6 +141,7 @@ test('client show tells everything but the secrets', async () => {
       profile: 'none',
       authorization_details_types: [],
       id_token_claims: 'standard',
+      id_token_on_refresh: 'always',
       offline_access: 'asked',
       pkce: 'required',
       dpop_nonce: 'optional',
