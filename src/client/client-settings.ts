@@ -22,7 +22,7 @@ const settings = {
   familyTtl: seconds(300, 31_536_000),
   /**
    * How long a repeated refresh gets the same successor again while that one is unused; 0 takes every repetition for a
-   * replay. A public client without a bound key gets a tenth of its access token's lifetime at most (decision 31).
+   * replay. A public client without a bound key gets a tenth of its access token's lifetime at most (decision 25).
    */
   refreshGrace: seconds(0, 120),
   /**

@@ -11,7 +11,7 @@ import { successorId } from '../grants/successor.ts';
 
 /**
  * How long a used code or refresh token may be repeated by the client that used it, because the answer got lost; after that
- * it is a replay and ends the token family (docs/decisions/0031).
+ * it is a replay and ends the token family (docs/decisions/0025).
  */
 
 /** What a client that proves nothing gets: this share of its access token's lifetime. */
