@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ClientCredentials } from '../../src/client/client.service.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/process.ts';
 import { type Ask, ask, enterPassword, redeem } from '../support/relying-party.ts';
 import { startServer, type TestAccount, type TestServer } from '../support/server.ts';
 
@@ -516,13 +517,10 @@ test('taken back while the app gets its code: the code is worth nothing', async 
 });
 
 /** Until a statement waits for a lock that another transaction holds. */
-async function waitingForLock(): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+const waitingForLock = () =>
+  until(async () => {
     const { rows } = await t.db.pool.query(
       `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
     );
-    if (rows.length > 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error('nobody waits for a lock');
-}
+    return rows.length > 0;
+  });

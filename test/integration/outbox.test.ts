@@ -8,6 +8,7 @@ import type { Clockwork, OutboxHandler, OutboxWrite } from '../../src/outbox/out
 import { insertOutbox, openOutboxWrite, outboxWrite } from '../../src/outbox/outbox.service.ts';
 import { OutboxWorker } from '../../src/outbox/worker.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { until } from '../support/process.ts';
 
 let database: TestDatabase;
 const sealer = new Sealer([randomBytes(32)]);
@@ -75,14 +76,6 @@ const hurry = () =>
     .set({ due_at: sql<Date>`now()`, leased_until: null })
     .where('done_at', 'is', null)
     .execute();
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 500; i++) {
-    if (await condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  throw new Error('it never came');
-}
 
 describe('a delivery', () => {
   test('is sealed until it leaves, leaves once, and then holds nothing', async () => {

@@ -48,7 +48,7 @@ const db = new Database({
     end('before', ++statements);
     const counting = generation;
     return () => {
-      // One that was under way when the counters were set anew counts for nothing.
+      // One that was under way when the counters were reset is not counted.
       if (counting !== generation) return;
       inFlight--;
       end('after', ++answered);
@@ -73,7 +73,8 @@ process.on('message', (message: { arm?: KillAt | null; count?: 'waits' | 'statem
 
 /** With all connections open, what is sent together is under way together. */
 async function openConnections(): Promise<void> {
-  await Promise.all(Array.from({ length: poolSize }, () => db.pool.query('select pg_sleep(0.02)')));
+  const clients = await Promise.all(Array.from({ length: poolSize }, () => db.pool.connect()));
+  for (const client of clients) client.release();
 }
 
 function arm(at: KillAt | undefined): void {

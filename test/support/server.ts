@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { createServer as createProbe } from 'node:net';
 import { generate } from 'otplib';
 import { AccountService } from '../../src/account/account.service.ts';
 import type { Account } from '../../src/account/account.ts';
@@ -22,6 +21,7 @@ import { parseScopeWords } from '../../src/resource-server/resource-server.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { createServer } from '../../src/server.ts';
 import type { TestDatabase } from './database.ts';
+import { freePort, until } from './process.ts';
 import { testMasterKey } from './server-process.ts';
 
 export const testPassword = 'nine quiet herons over the quay';
@@ -107,13 +107,13 @@ export async function startServer(
     services,
     close: () => server.close(),
     async mails(to, atLeast = 1) {
-      // The worker delivers in its own time; what it delivers is shown at /dev/mail.
-      for (let tries = 0; ; tries++) {
-        const found = parseMails(await (await fetch(`${config.issuer}/dev/mail`)).text(), to);
-        if (found.length >= atLeast) return found;
-        if (tries === 100) throw new Error(`${found.length} mails to ${to}, and not ${atLeast}`);
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
+      // The worker sends them after the commit, and each one appears at /dev/mail.
+      let found: TestMail[] = [];
+      await until(async () => {
+        found = parseMails(await (await fetch(`${config.issuer}/dev/mail`)).text(), to);
+        return found.length >= atLeast;
+      });
+      return found;
     },
     async createAccount({
       email = `u${randomBytes(6).toString('hex')}@example.com`,
@@ -186,12 +186,4 @@ function parseMails(html: string, to: string): TestMail[] {
         code: /\b\d{4} \d{4}\b/.exec(text)?.[0],
       };
     });
-}
-
-async function freePort(): Promise<number> {
-  const probe = createProbe();
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }
