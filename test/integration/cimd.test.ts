@@ -5,14 +5,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { sql } from 'kysely';
 import type { Client } from '../../src/client/client.ts';
 import type { SelfRegistered } from '../../src/client/self-registered.service.ts';
-import { DocumentHosts } from '../../src/client-registration/document-hosts.ts';
-import { MetadataDocuments } from '../../src/client-registration/documents.service.ts';
-import { Outbound } from '../../src/outbound/outbound.service.ts';
-import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { createCleaning } from '../../src/outbox/cleaning.ts';
 import { Browser, type Page } from '../support/browser.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { type DocumentHost, startDocumentHost } from '../support/document-host.ts';
+import { type DocumentHost, documentsWith, startDocumentHost } from '../support/document-host.ts';
 import { until } from '../support/process.ts';
 import { exchange, isActive, post, refresh, revoke } from '../support/protocol.ts';
 import { ask, enterPassword } from '../support/relying-party.ts';
@@ -407,13 +403,7 @@ describe('caching', () => {
       last: undefined,
       updated: [],
     };
-    const service = new MetadataDocuments({
-      outbound: new Outbound({ allow: new OutboundAllow(['localhost']) }),
-      outboundAllow: new OutboundAllow(['localhost']),
-      resourceServers: server.services.resourceServers,
-      hosts: new DocumentHosts(['any']),
-      check: () => undefined,
-      count: async () => undefined,
+    const service = documentsWith(server.services.resourceServers, {
       update: async (_stored, { name }) => void seen.updated.push(name),
       lastSeen: async () => seen.last,
       clock: () => now,

@@ -11,14 +11,10 @@ import {
   type SelfRegistered,
   updateDocumentClient,
 } from '../../src/client/self-registered.service.ts';
-import { DocumentHosts } from '../../src/client-registration/document-hosts.ts';
-import { MetadataDocuments } from '../../src/client-registration/documents.service.ts';
-import { Outbound } from '../../src/outbound/outbound.service.ts';
-import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { certificate } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDetailType, payment } from '../support/detail-types.ts';
-import { type DocumentHost, startDocumentHost } from '../support/document-host.ts';
+import { type DocumentHost, documentsWith, startDocumentHost } from '../support/document-host.ts';
 import { jwksOf, newKey } from '../support/proofs.ts';
 import { Seed } from '../support/protocol.ts';
 import { manage, register } from '../support/self-registering.ts';
@@ -212,13 +208,7 @@ test('30: the same for a metadata document, in its row and in what is made of it
   const update = async (stored: Client, now: SelfRegistered) =>
     void (await updateDocumentClient(database.db, stored, now));
   let clock = 0;
-  const service = new MetadataDocuments({
-    outbound: new Outbound({ allow: new OutboundAllow(['localhost']) }),
-    outboundAllow: new OutboundAllow(['localhost']),
-    resourceServers: server.services.resourceServers,
-    hosts: new DocumentHosts(['any']),
-    check: () => undefined,
-    count: async () => undefined,
+  const service = documentsWith(server.services.resourceServers, {
     update,
     lastSeen: async () => undefined,
     clock: () => clock,

@@ -37,6 +37,16 @@ function startMain(env: Environment): MainProcess {
   return main;
 }
 
+/** A server with a database of its own that takes requests. */
+async function startOnFreePort(
+  env: Environment = {},
+): Promise<{ main: MainProcess; port: number }> {
+  const database = await freshDatabase();
+  const port = await freePort();
+  const own = { PORT: String(port), DATABASE_URL: database.url, MASTER_KEY: masterKey(1) };
+  return { main: await startMain({ ...own, ...env }).ready(), port };
+}
+
 afterEach(async () => {
   for (const main of running) main.signal('SIGKILL');
   await Promise.all([...running].map((main) => main.ended));
@@ -267,13 +277,7 @@ async function ask(agent: Agent, url: string): Promise<IncomingMessage & { text:
 }
 
 test('SIGTERM: what is under way is answered, nothing new is taken, and it ends with 0', async () => {
-  const database = await freshDatabase();
-  const port = await freePort();
-  const main = await startMain({
-    PORT: String(port),
-    DATABASE_URL: database.url,
-    MASTER_KEY: masterKey(1),
-  }).ready();
+  const { main, port } = await startOnFreePort();
   const agent = new Agent({ keepAlive: true });
   expect((await ask(agent, `http://127.0.0.1:${port}/livez`)).statusCode).toBe(200);
   const request = await openRequest(port);
@@ -298,14 +302,7 @@ test('SIGTERM: what is under way is answered, nothing new is taken, and it ends 
 }, 60_000);
 
 test('21: SIGTERM: readiness fails first, requests are still taken, and kept connections end with their answers', async () => {
-  const database = await freshDatabase();
-  const port = await freePort();
-  const main = await startMain({
-    PORT: String(port),
-    DATABASE_URL: database.url,
-    MASTER_KEY: masterKey(1),
-    SHUTDOWN_DELAY: '300',
-  }).ready();
+  const { main, port } = await startOnFreePort({ SHUTDOWN_DELAY: '300' });
   const url = `http://127.0.0.1:${port}`;
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   expect((await ask(agent, `${url}/jwks`)).headers.connection).toBe('keep-alive');
@@ -324,13 +321,7 @@ test('21: SIGTERM: readiness fails first, requests are still taken, and kept con
 }, 60_000);
 
 test('a second signal ends it at once; the echo that npm makes of the first one does not', async () => {
-  const database = await freshDatabase();
-  const port = await freePort();
-  const main = await startMain({
-    PORT: String(port),
-    DATABASE_URL: database.url,
-    MASTER_KEY: masterKey(1),
-  }).ready();
+  const { main, port } = await startOnFreePort();
   const { socket } = await openRequest(port);
   await until(async () => (await fetch(`http://127.0.0.1:${port}/livez`)).ok);
   const stopped = performance.now();

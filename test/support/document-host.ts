@@ -1,4 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { DocumentHosts } from '../../src/client-registration/document-hosts.ts';
+import {
+  type DocumentParts,
+  MetadataDocuments,
+} from '../../src/client-registration/documents.service.ts';
+import { Outbound } from '../../src/outbound/outbound.service.ts';
+import { OutboundAllow } from '../../src/outbound/outbound.ts';
+import type { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
 import { startTrustedHost, type TrustedHost } from './trusted-host.ts';
 
 /** A host that publishes client ID metadata documents. */
@@ -37,4 +45,21 @@ export async function startDocumentHost(): Promise<DocumentHost> {
       return `${host.origin}${path}`;
     },
   };
+}
+
+/** The metadata documents as the server has them, with a clock and a store of the test's. */
+export function documentsWith(
+  resourceServers: ResourceServerService,
+  parts: Pick<DocumentParts, 'update' | 'lastSeen' | 'clock'>,
+): MetadataDocuments {
+  const outboundAllow = new OutboundAllow(['localhost']);
+  return new MetadataDocuments({
+    outbound: new Outbound({ allow: outboundAllow }),
+    outboundAllow,
+    resourceServers,
+    hosts: new DocumentHosts(['any']),
+    check: () => undefined,
+    count: async () => undefined,
+    ...parts,
+  });
 }
