@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { type Config, variableHelp } from '../config.ts';
+import type { Config } from '../config.ts';
+import { variableHelp } from '../config-variables.ts';
 import { type Command, defineCommand, table } from './command.ts';
 
 export const configCommands: Command[] = [

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { noteAudit } from '../audit/audit.service.ts';
-import { issuerSchema } from '../config.ts';
+import { issuerSchema } from '../config-variables.ts';
 import { findIssuer, setIssuer } from '../instance.ts';
 import { type Command, defineCommand } from './command.ts';
 import { actor } from './session.ts';
