@@ -1,28 +1,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { CompiledQuery, type Transaction } from 'kysely';
+import { CompiledQuery } from 'kysely';
 import { type AuditEvent, type AuditOrigin, auditWrite } from '../audit/audit.ts';
 import type { Database } from '../db/database.ts';
-import type { Schema } from '../db/schema.ts';
 import { isReplay } from '../email/email.ts';
 import { AppError } from '../errors.ts';
-import { sha256 } from '../lib/hash.ts';
-import type { OutboxWrite } from '../outbox/outbox.ts';
 import { type CommitRow, commitStatement, isWon, LostRace } from './commit.ts';
-import { PolledUnit } from './polled-unit.ts';
-import { PushedRequests } from './pushed-ids.ts';
 import type { TokenRecord } from './records.ts';
-import { RequestReads } from './request-reads.ts';
-import type {
-  Consumed,
-  FamilyWrite,
-  InteractionWrite,
-  Outcome,
-  RevokedWrite,
-  SessionWrite,
-  Sources,
-  TokenWrite,
-  UsedConsent,
-} from './writes.ts';
+import { RequestWrites } from './request-writes.ts';
+import type { Outcome } from './writes.ts';
 
 /** What a lost race was about; who lost has written nothing of its outcome. */
 export type Loss = 'revoked' | 'used' | 'pushed' | 'session';
@@ -32,9 +17,6 @@ export interface CommitResult {
   /** The session id that this answer would set is the session's; if not, the answer sets no session cookie. */
   readonly sessionKept: boolean;
 }
-
-/** Work of a domain service that belongs into the request's commit. It does nothing but write. */
-export type Enlisted = (db: Transaction<Schema>) => Promise<void>;
 
 /** What others do for a unit. */
 export interface UnitHooks {
@@ -48,35 +30,16 @@ export interface UnitHooks {
  * One request, one transaction. Reads are answered from what the request has read or written; writes are held back
  * and committed once, before the answer leaves. What the client was told is on disk.
  */
-export class UnitOfWork extends RequestReads {
-  readonly #origin: AuditOrigin;
+export class UnitOfWork extends RequestWrites {
   readonly #onOutbox: () => void;
   readonly #isWritten: (event: AuditEvent) => boolean;
-  readonly pushed = new PushedRequests();
-  readonly polled: PolledUnit;
-  /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
-  readonly #repeated = new Set<string>();
-
-  readonly #consumed = new Map<string, Consumed>();
   /** The client that repeats a refresh within its grace. */
   repeatedRefresh: string | undefined;
-  readonly #closedInteractions: Buffer[] = [];
-  readonly #interactions = new Map<string, InteractionWrite>();
-  readonly #familyWrites = new Map<string, FamilyWrite>();
-  readonly #tokenWrites: TokenWrite[] = [];
-  readonly #deletedTokens: Buffer[] = [];
-  readonly #revokedTokens: RevokedWrite[] = [];
-  readonly #outcomeAudit: ReturnType<typeof auditWrite>[] = [];
+  /** Families of tokens that were presented again within their grace: dead if the repetition fails otherwise. */
+  readonly #repeated = new Set<string>();
   readonly #alwaysAudit: ReturnType<typeof auditWrite>[] = [];
   readonly #countedAudit: AuditEvent[] = [];
   readonly #killed = new Map<string, string>();
-  readonly #outbox: OutboxWrite[] = [];
-  readonly #enlisted: Enlisted[] = [];
-  readonly #alongside: (() => Promise<unknown>)[] = [];
-  #session: SessionWrite | undefined;
-  #endSession: Enlisted | undefined;
-  #sources: Sources | undefined;
-  #usedConsent: UsedConsent | undefined;
   #recorded: readonly AuditEvent[] = [];
 
   /**
@@ -87,101 +50,9 @@ export class UnitOfWork extends RequestReads {
     origin: AuditOrigin = {},
     { onOutbox = () => undefined, isWritten = () => true }: UnitHooks = {},
   ) {
-    super(db);
-    this.#origin = origin;
+    super(db, origin);
     this.#onOutbox = onOutbox;
     this.#isWritten = isWritten;
-    this.polled = new PolledUnit(db);
-  }
-
-  // Writes of the outcome
-
-  addToken({ id, ...write }: Omit<TokenWrite, 'idHash'> & { readonly id: string }): void {
-    this.#tokenWrites.push({ ...write, idHash: sha256(id) });
-  }
-
-  /** @param successor the hash of the refresh token that follows: once it was used, there is no grace. */
-  consumeToken(id: string, graceSeconds: number, successor?: Buffer): void {
-    this.#consumed.set(id, { idHash: sha256(id), graceSeconds, successor });
-  }
-
-  deleteToken(id: string): void {
-    this.#deletedTokens.push(sha256(id));
-  }
-
-  /** `id` is the `jti` of a JWT, which the revocation feed tells of, or an opaque token. */
-  revokeToken(id: string, expiresAt: Date, opaque: boolean): void {
-    this.#revokedTokens.push({ idHash: sha256(id), expiresAt, opaque });
-  }
-
-  /** Every token of this request is made from these: see `Sources`. */
-  makeFrom(sources: Sources): void {
-    this.#sources = sources;
-  }
-
-  /** Starts a family, or changes what a living one holds; seen by later reads of this request. */
-  saveFamily(write: FamilyWrite): void {
-    this.#familyWrites.set(write.id, write);
-    this.rememberFamily({
-      id: write.id,
-      accountId: write.accountId,
-      clientId: write.clientId,
-      sessionUid: write.sessionUid,
-      consentVersion: write.consentVersion,
-      keyId: write.keyId,
-      payload: write.payload,
-      createdAt: new Date(),
-      expiresAt: write.expiresAt,
-      expired: false,
-      revoked: false,
-    });
-  }
-
-  /** A change of id destroys the old id first: what is saved has not ended. */
-  saveSession({ id, ...write }: Omit<SessionWrite, 'idHash'> & { readonly id: string }): void {
-    this.#session = { ...write, idHash: sha256(id) };
-    this.#endSession = undefined;
-  }
-
-  /** Ends the session that the request came with, by `end` in the commit's transaction. */
-  endSession(end: Enlisted): void {
-    this.#endSession = end;
-    this.#session = undefined;
-  }
-
-  saveInteraction(id: string, payload: InteractionWrite['payload'], expiresAt: Date): void {
-    const exists = this.hasReadInteraction(id);
-    this.#interactions.set(id, { exists, idHash: sha256(id), payload, expiresAt });
-  }
-
-  closeInteraction(id: string): void {
-    const isStored = this.#interactions.get(id)?.exists ?? true;
-    this.#interactions.delete(id);
-    if (isStored) this.#closedInteractions.push(sha256(id));
-  }
-
-  /** What the request gives rests on this decision: if it was changed or taken back meanwhile, nothing is given. */
-  useConsent(consent: UsedConsent): void {
-    this.#usedConsent = consent;
-  }
-
-  audit(event: AuditEvent): void {
-    this.#outcomeAudit.push(auditWrite({ ...this.#origin, ...event }));
-  }
-
-  /** What leaves with the commit and not before. */
-  addOutbox(write: OutboxWrite): void {
-    this.#outbox.push(write);
-  }
-
-  /** Takes the writes of a domain service into the commit, which then is a transaction: three waits more. */
-  enlist(work: Enlisted): void {
-    this.#enlisted.push(work);
-  }
-
-  /** Small work in a commit of its own that is done at the same time as the request's: no wait more. Its failure is nobody's. */
-  alongside(work: () => Promise<unknown>): void {
-    this.#alongside.push(work);
   }
 
   // Writes that stand whatever comes of the request
@@ -203,7 +74,7 @@ export class UnitOfWork extends RequestReads {
 
   /** What anybody can cause without end is counted, and not written each time (src/audit/refusals.service.ts). */
   auditAlways(event: AuditEvent): void {
-    const whole = { ...this.#origin, ...event };
+    const whole = { ...this.origin, ...event };
     if (this.#isWritten(whole)) this.#alwaysAudit.push(auditWrite(whole));
     else this.#countedAudit.push(whole);
   }
@@ -223,14 +94,14 @@ export class UnitOfWork extends RequestReads {
     if (!succeeded) {
       for (const grantId of this.#repeated) this.killFamily(grantId, 'code_replayed');
     }
-    const outcome = succeeded ? this.#outcome() : undefined;
+    const outcome = succeeded ? this.outcome() : undefined;
     try {
-      const alongside = Promise.allSettled(this.#alongside.splice(0).map((work) => work()));
+      const alongside = this.startAlongside();
       const [row] = await Promise.all([this.#write(outcome), alongside]);
       this.#recorded = [
         ...this.#alwaysAudit,
         ...this.#countedAudit,
-        ...(outcome !== undefined && (row === undefined || isWon(row)) ? this.#outcomeAudit : []),
+        ...(outcome !== undefined && (row === undefined || isWon(row)) ? outcome.audit : []),
       ];
       return row === undefined ? { lost: undefined, sessionKept: true } : await this.#settle(row);
     } catch (error) {
@@ -241,7 +112,7 @@ export class UnitOfWork extends RequestReads {
       throw error;
     } finally {
       // Email to their owners: see `addReplayMail`.
-      if (this.#outbox.length > 0 || [...this.#killed.values()].some(isReplay)) this.#onOutbox();
+      if (this.hasOutbox || [...this.#killed.values()].some(isReplay)) this.#onOutbox();
     }
   }
 
@@ -255,10 +126,7 @@ export class UnitOfWork extends RequestReads {
       killed: [...this.#killed].map(([grantId, reason]) => ({ grantId, reason })),
       audit: this.#alwaysAudit,
     });
-    const enlisted = [
-      ...(this.#endSession === undefined ? [] : [this.#endSession]),
-      ...this.#enlisted,
-    ];
+    const enlisted = this.enlisted();
     if (outcome === undefined || enlisted.length === 0) {
       return statement && (await this.db.run<CommitRow>(statement))[0];
     }
@@ -279,26 +147,6 @@ export class UnitOfWork extends RequestReads {
     if (rolledBack) await this.#write(undefined);
     if (isWon(row)) return { lost: undefined, sessionKept: row.session_kept };
     return { lost: lossOf(row), sessionKept: false };
-  }
-
-  #outcome(): Outcome {
-    return {
-      consumed: [...this.#consumed.values()],
-      closedInteractions: this.#closedInteractions,
-      interactions: [...this.#interactions.values()],
-      session: this.#session,
-      families: [...this.#familyWrites.values()],
-      tokens: this.#tokenWrites,
-      sources: this.#tokenWrites.length === 0 ? undefined : this.#sources,
-      deletedTokens: this.#deletedTokens,
-      revokedTokens: this.#revokedTokens,
-      usedConsent: this.#usedConsent,
-      pushed: this.pushed.added,
-      usedPushed: this.pushed.used,
-      polled: this.polled.outcome,
-      outbox: this.#outbox,
-      audit: this.#outcomeAudit,
-    };
   }
 }
 
