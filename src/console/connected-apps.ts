@@ -1,6 +1,6 @@
 import type { ClientService } from '../client/client.service.ts';
 import type { Consent } from '../consent/consent.ts';
-import type { ConnectedApp } from '../pages/pages.ts';
+import type { ConnectedApp } from '../pages/page-parts.ts';
 import { toApp } from '../oidc/apps.ts';
 import { asAsked, identityClaims } from '../oidc/authorization/claims.ts';
 import { showScope } from '../oidc/shown.ts';

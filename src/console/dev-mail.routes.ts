@@ -1,6 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import { AppError } from '../errors.ts';
-import type { Mail } from '../pages/pages.ts';
+import type { Mail } from '../pages/page-parts.ts';
 import type { Renderer } from '../pages/render.ts';
 import { renderPage } from '../pages/render-page.ts';
 

@@ -5,8 +5,8 @@ import type {
   ConsentDetail,
   ConsentScope,
   ConsentStay,
-  Pages,
-} from '../pages/pages.ts';
+} from '../pages/page-parts.ts';
+import type { Pages } from '../pages/pages.ts';
 import { asAsked, claimsOf, identityClaims } from '../oidc/authorization/claims.ts';
 import { mayAskFor, readDetails } from '../oidc/authorization/details.ts';
 import { groupOf, type ShownScope, showScope, shownValue } from '../oidc/shown.ts';

@@ -3,7 +3,7 @@ import type Provider from 'oidc-provider';
 import type { Client } from '../client/client.ts';
 import { AppError } from '../errors.ts';
 import { askLanguage } from '../pages/language.ts';
-import type { App } from '../pages/pages.ts';
+import type { App } from '../pages/page-parts.ts';
 import { toApp } from '../oidc/apps.ts';
 import { hasInteractionCookie } from '../oidc/authorization/interaction-cookie.ts';
 import { currentUnit } from '../unit-of-work/unit-of-work.ts';

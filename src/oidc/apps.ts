@@ -1,5 +1,5 @@
 import { type Client, isLocalRedirect, isPublic } from '../client/client.ts';
-import type { App } from '../pages/pages.ts';
+import type { App } from '../pages/page-parts.ts';
 
 /** A client as the pages show it. */
 export function toApp(client: Client, redirectUri?: string): App {

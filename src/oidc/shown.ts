@@ -1,4 +1,4 @@
-import type { ConsentClaim, ConsentScope } from '../pages/pages.ts';
+import type { ConsentClaim, ConsentScope } from '../pages/page-parts.ts';
 import type { ResourceServer } from '../resource-server/resource-server.ts';
 import { type ClaimValue, identityClaims } from './authorization/claims.ts';
 

@@ -1,5 +1,5 @@
 import { Html, html, type Words } from './html.ts';
-import type { ConsentClaim } from './pages.ts';
+import type { ConsentClaim } from './page-parts.ts';
 import type { Kit } from './present-forms.ts';
 
 /** What an app would know about the user, in words: one claim, and several in a sentence. */

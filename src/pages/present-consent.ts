@@ -7,8 +7,8 @@ import type {
   ConsentClaim,
   ConsentDetail,
   ConsentScope,
-  Pages,
-} from './pages.ts';
+} from './page-parts.ts';
+import type { Pages } from './pages.ts';
 import { type ClaimName, claimLabel, claimsSentence, claimWithValue } from './present-claims.ts';
 import { spellOut } from './present-detail.ts';
 import type { Kit } from './present-forms.ts';

@@ -1,5 +1,5 @@
 import { Html, html, type Words } from './html.ts';
-import type { DetailShown } from './pages.ts';
+import type { DetailShown } from './page-parts.ts';
 import type { Kit } from './present-forms.ts';
 
 /** A detail (RFC 9396) in its API's words, with the values that the app has sent. Those may be anything. */

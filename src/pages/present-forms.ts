@@ -1,6 +1,12 @@
 import type { Html, Words } from './html.ts';
 import type { Messages } from './messages.ts';
-import type { EmailProblem, Limited, NameProblem, NewAccount, PasswordProblem } from './pages.ts';
+import type {
+  EmailProblem,
+  Limited,
+  NameProblem,
+  NewAccount,
+  PasswordProblem,
+} from './page-parts.ts';
 import { inSeconds } from './dates.ts';
 
 /** What a presenter needs besides the model. */

@@ -1,6 +1,7 @@
 import { cut } from './cut.ts';
 import type { Words } from './html.ts';
-import type { App, ConsentRequest, Pages } from './pages.ts';
+import type { App, ConsentRequest } from './page-parts.ts';
+import type { Pages } from './pages.ts';
 import { codeSummary, type Kit } from './present-forms.ts';
 import { ago } from './dates.ts';
 

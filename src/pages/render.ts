@@ -6,7 +6,8 @@ import { type Brand, brandStylesheet } from './brand.ts';
 import { token } from './cut.ts';
 import { escape } from './html.ts';
 import { messagesFor } from './messages.ts';
-import type { App, Pages } from './pages.ts';
+import type { App } from './page-parts.ts';
+import type { Pages } from './pages.ts';
 import { presenters } from './present.ts';
 
 export interface RendererOptions {

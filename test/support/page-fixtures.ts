@@ -4,9 +4,9 @@ import type {
   ConsentDetail,
   ConsentScope,
   Form,
-  Pages,
   SignedIn,
-} from '../../src/pages/pages.ts';
+} from '../../src/pages/page-parts.ts';
+import type { Pages } from '../../src/pages/pages.ts';
 import { requestStates } from './request-fixtures.ts';
 
 // Every page in every state that it can be in, with people, apps and words as they really come:

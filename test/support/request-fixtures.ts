@@ -1,4 +1,5 @@
-import type { App, Pages } from '../../src/pages/pages.ts';
+import type { App } from '../../src/pages/page-parts.ts';
+import type { Pages } from '../../src/pages/pages.ts';
 import type { PageState } from './page-fixtures.ts';
 
 // The pages of requests that a program makes and a person answers elsewhere, in every state.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { PasswordProblem as OurProblem } from '../../src/account/account.ts';
 import { findPasswordProblem } from '../../src/account/password-policy.ts';
-import type { PasswordProblem as PageProblem } from '../../src/pages/pages.ts';
+import type { PasswordProblem as PageProblem } from '../../src/pages/page-parts.ts';
 
 // The pages have words for exactly these.
 const same: [OurProblem] extends [PageProblem]
