@@ -1,16 +1,14 @@
-import { createHmac, randomBytes, randomInt } from 'node:crypto';
 import type { AuditOrigin } from '../audit/audit.ts';
 import { noteAudit, writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
-import { mailWrite } from '../email/email.service.ts';
 import { AppError } from '../errors.ts';
 import { equalBytes, randomToken, sha256 } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
-import { readTypedCode } from '../lib/typed-code.ts';
 import { insertOutbox } from '../outbox/outbox.service.ts';
 import type { Account, AccountInput } from './account.ts';
 import type { AccountService } from './account.service.ts';
 import { verifyEmail } from './account.store.ts';
+import { AddressProofs, type Pending } from './address-proofs.ts';
 import { readEmail } from './email-address.ts';
 import * as links from './link.store.ts';
 import type { Passwords } from './passwords.service.ts';
@@ -21,7 +19,6 @@ const LINK_TTL = 86_400;
 const RESEND_PAUSE = 60;
 /** Guesses at one code; a new mail brings a new code, and as many guesses again. */
 const CODE_ATTEMPTS = 5;
-const CODE_DIGITS = 8;
 
 /** What the page keeps that waits for the code: it says which verification is meant, and is worth nothing without the code. */
 export interface Waiting {
@@ -49,16 +46,6 @@ export type Verification =
   /** It is too old, was replaced by a newer mail, or never was. */
   | { readonly status: 'expired' };
 
-/** What is sealed until the address is proven. */
-interface Pending {
-  readonly email: string;
-  readonly key: string;
-  readonly name: string | null;
-  /** Rows of an older release have none. */
-  readonly locale?: string | undefined;
-  readonly passwordHash: string;
-}
-
 type FoundLink =
   | {
       readonly status: 'live';
@@ -77,13 +64,13 @@ export class RegistrationService {
   readonly #db: Database;
   readonly #accounts: AccountService;
   readonly #passwords: Passwords;
-  readonly #sealer: Sealer;
+  readonly #proofs: AddressProofs;
 
   constructor(db: Database, accounts: AccountService, passwords: Passwords, sealer: Sealer) {
     this.#db = db;
     this.#accounts = accounts;
     this.#passwords = passwords;
-    this.#sealer = sealer;
+    this.#proofs = new AddressProofs(sealer);
   }
 
   /**
@@ -104,14 +91,14 @@ export class RegistrationService {
     const idHash = sha256(ref);
     await this.#db.transaction(async (db) => {
       const owner = await this.#accounts.findByEmail(email, db);
-      const sent = this.#newMail(idHash, owner !== undefined);
-      const payloadSealed = this.#sealer.seal(JSON.stringify(pending), place(idHash));
+      const sent = this.#proofs.make(idHash, owner !== undefined);
+      const payloadSealed = this.#proofs.seal(pending, idHash);
       await links.saveLink(
         db,
         { ...sent, idHash, purpose: 'register', email, payloadSealed, ttlSeconds: LINK_TTL },
         0,
       );
-      await this.#mail(db, owner, { email, locale: input.locale }, sent);
+      await insertOutbox(db, this.#proofs.mail(owner, { email, locale: input.locale }, sent));
       const refused =
         owner === undefined ? undefined : { reason: 'email_taken', accountId: owner.id };
       await writeAudit(db, {
@@ -132,12 +119,9 @@ export class RegistrationService {
   async startVerification(account: Account, db?: Db): Promise<Waiting> {
     if (db === undefined)
       return this.#db.transaction((own) => this.startVerification(account, own));
-    const name = createHmac('sha256', this.#sealer.derive('verification')).update(
-      `${account.id} ${account.email}`,
-    );
-    const ref = name.digest('base64url');
+    const ref = this.#proofs.refOf(account);
     const idHash = sha256(ref);
-    const sent = this.#newMail(idHash, false);
+    const sent = this.#proofs.make(idHash, false);
     const link = {
       ...sent,
       idHash,
@@ -147,7 +131,7 @@ export class RegistrationService {
       ttlSeconds: LINK_TTL,
     } as const;
     if (await links.saveLink(db, link, RESEND_PAUSE)) {
-      await this.#mail(db, undefined, account, sent);
+      await insertOutbox(db, this.#proofs.mail(undefined, account, sent));
       return { ref, pausedFor: RESEND_PAUSE };
     }
     return {
@@ -173,7 +157,7 @@ export class RegistrationService {
     if (link === undefined || link.purpose !== 'register' || link.used || link.expired)
       return false;
     const typed = readEmail(email);
-    const pending = this.#pending(link);
+    const pending = this.#proofs.open(link);
     if (typeof typed === 'string' || typed.key !== pending.key) return false;
     return this.#passwords.verify(pending.passwordHash, password);
   }
@@ -188,7 +172,7 @@ export class RegistrationService {
       const known = await this.#accounts.findByEmail(email, db);
       const isNew = waiting.purpose === 'register';
       const owner = isNew ? known : undefined;
-      const sent = this.#newMail(idHash, owner !== undefined);
+      const sent = this.#proofs.make(idHash, owner !== undefined);
       const renewed = await links.renewLink(db, {
         ...sent,
         idHash,
@@ -196,8 +180,8 @@ export class RegistrationService {
         pauseSeconds: RESEND_PAUSE,
       });
       if (renewed === undefined) return false;
-      const { locale } = isNew ? this.#pending(waiting) : (known ?? {});
-      await this.#mail(db, owner, { email, locale }, sent);
+      const { locale } = isNew ? this.#proofs.open(waiting) : (known ?? {});
+      await insertOutbox(db, this.#proofs.mail(owner, { email, locale }, sent));
       return true;
     });
     if (done) return { sent: true, pausedFor: RESEND_PAUSE };
@@ -251,7 +235,7 @@ export class RegistrationService {
 
   /** Whether the password is the one that the registration was made with. */
   #isChosen(link: links.LinkState, password = ''): Promise<boolean> {
-    return this.#passwords.verify(this.#pending(link).passwordHash, password);
+    return this.#passwords.verify(this.#proofs.open(link).passwordHash, password);
   }
 
   /**
@@ -267,10 +251,7 @@ export class RegistrationService {
         return { status: 'expired' };
       return { status: state.used ? 'used' : 'spent' };
     }
-    const { code_mac: kept } = link;
-    const right =
-      kept !== null && this.#macs(idHash, readTypedCode(code)).some((mac) => equalBytes(kept, mac));
-    if (right) return this.#redeem(link.token_hash, origin);
+    if (this.#proofs.isCodeOf(link, code)) return this.#redeem(link.token_hash, origin);
     await noteAudit(this.#db, {
       type: 'account.email_verified',
       outcome: 'refused',
@@ -303,7 +284,7 @@ export class RegistrationService {
   /** The account whose address is proven now; undefined where its address has changed, or has got an account meanwhile. */
   async #confirm(db: Db, link: links.LinkRow, origin: AuditOrigin): Promise<Account | undefined> {
     if (link.account_id !== null) return verifyEmail(db, link.account_id, link.email ?? '');
-    const pending = this.#pending(link);
+    const pending = this.#proofs.open(link);
     try {
       return await this.#accounts.insert(
         db,
@@ -315,50 +296,6 @@ export class RegistrationService {
       throw error;
     }
   }
-
-  #pending(link: Pick<links.LinkRow, 'id_hash' | 'payload_sealed'>): Pending {
-    return JSON.parse(
-      this.#sealer.open(link.payload_sealed ?? Buffer.alloc(0), place(link.id_hash)).toString(),
-    ) as Pending;
-  }
-
-  /** A link and a code; for an address that has an account, ones that nobody is ever told. */
-  #newMail(
-    idHash: Buffer,
-    isTaken: boolean,
-  ): { token: string; tokenHash: Buffer; code: string; codeMac: Buffer } {
-    const token = randomToken();
-    const code = String(randomInt(10 ** CODE_DIGITS)).padStart(CODE_DIGITS, '0');
-    return {
-      token,
-      tokenHash: sha256(token),
-      code,
-      codeMac: isTaken ? randomBytes(32) : (this.#macs(idHash, code)[0] as Buffer),
-    };
-  }
-
-  /**
-   * Bound to its row; one for each master key, the current one's first. The key is in no table: eight digits would soon be
-   * found from a hash.
-   */
-  #macs(idHash: Buffer, code: string): Buffer[] {
-    return this.#sealer
-      .deriveEach('email code')
-      .map((key) => createHmac('sha256', key).update(idHash).update(code).digest());
-  }
-
-  async #mail(
-    db: Db,
-    owner: Account | undefined,
-    { email, locale }: { email: string; locale?: string | undefined },
-    { token, code }: { token: string; code: string },
-  ): Promise<void> {
-    const mail =
-      owner === undefined
-        ? ({ template: 'verify_email', to: email, locale, token, code } as const)
-        : ({ template: 'registration_attempt', to: owner.email, locale: owner.locale } as const);
-    await insertOutbox(db, mailWrite(this.#sealer, mail));
-  }
 }
 
 /** An account that is there already has a password that its address does not change: only registrations are bound. */
@@ -366,5 +303,3 @@ const isRegistration = ({ purpose }: Pick<links.LinkState, 'purpose'>) => purpos
 
 const isBegunBy = (link: Pick<links.LinkState, 'id_hash'>, ref: string | undefined) =>
   ref !== undefined && equalBytes(link.id_hash, sha256(ref));
-
-const place = (idHash: Buffer) => `action_links:${idHash.toString('hex')}`;
