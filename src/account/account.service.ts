@@ -7,52 +7,25 @@ import { randomToken } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import { insertOutbox } from '../outbox/outbox.service.ts';
 import { endSessions } from '../session/session.service.ts';
+import type { Account, AccountInput } from './account.ts';
 import {
-  type Account,
-  type AccountInput,
-  type AccountProblems,
-  AccountRefused,
-} from './account.ts';
+  checkAccount,
+  type CheckedAccount,
+  checkWithoutPassword,
+  type NewAccount,
+} from './account-input.ts';
 import * as store from './account.store.ts';
-import { type EmailAddress, readEmail, readName, readNewEmail } from './email-address.ts';
-import { findPasswordProblem } from './password-policy.ts';
+import { type EmailAddress, readEmail } from './email-address.ts';
+import { checkCredentials, type CredentialCheck } from './password-check.ts';
 import type { Passwords } from './passwords.service.ts';
+
+export type { CheckedAccount } from './account-input.ts';
 
 export interface AccountOptions {
   /** With a second factor for everyone 8 characters are enough, else 15 (NIST SP 800-63B-4, section 3.1.1.2). */
   readonly requireSecondFactor: 'everyone' | 'administrators';
   /** The brand's name: a word that passwords must not rest on. */
   readonly brandName: string;
-}
-
-/** What was chosen for an account, once it is checked. */
-export interface CheckedAccount extends EmailAddress {
-  readonly name: string | undefined;
-  readonly password: string;
-}
-
-export type CredentialCheck =
-  | {
-      readonly account: Account;
-      readonly hasSecondFactor: boolean;
-      readonly refusal?: undefined;
-    }
-  | {
-      readonly account?: undefined;
-      /** For the audit alone: the answer to the person is the same for all of them. */
-      readonly refusal: {
-        readonly reason: 'unknown_account' | 'wrong_password' | 'account_disabled';
-        readonly accountId: string | undefined;
-      };
-    };
-
-export interface NewAccount {
-  readonly email: string;
-  readonly name?: string | undefined;
-  /** None: the account can't sign in by password. */
-  readonly password?: string | undefined;
-  readonly verified: boolean;
-  readonly admin: boolean;
 }
 
 /** Accounts: found, made, disabled, and known by their password. */
@@ -121,21 +94,10 @@ export class AccountService {
    * @throws AccountRefused `account_refused` (400) with every problem, field by field.
    */
   check(input: AccountInput): CheckedAccount {
-    const address = readNewEmail(input.email);
-    const known = typeof address === 'object' ? address : undefined;
-    const named = readName(input.name, known?.key ?? '');
-    const problems: AccountProblems = {
-      email: typeof address === 'string' ? address : undefined,
-      name: typeof named === 'string' ? named : undefined,
-      password: findPasswordProblem(input.password, {
-        minimum: this.passwordMinimum,
-        personal: [known?.email ?? '', input.name ?? ''],
-        context: [this.#options.brandName],
-      }),
-    };
-    if (known === undefined || typeof named === 'string' || problems.password !== undefined)
-      throw new AccountRefused(problems);
-    return { ...known, name: named.name, password: input.password };
+    return checkAccount(input, {
+      minimum: this.passwordMinimum,
+      context: [this.#options.brandName],
+    });
   }
 
   /**
@@ -145,7 +107,7 @@ export class AccountService {
   async create(input: NewAccount, actor: Actor): Promise<Account> {
     const checked =
       input.password === undefined
-        ? this.#checkWithoutPassword(input)
+        ? checkWithoutPassword(input)
         : this.check({ ...input, password: input.password });
     const passwordHash =
       checked.password === undefined ? undefined : await this.#passwords.hash(checked.password);
@@ -205,30 +167,12 @@ export class AccountService {
    * @param counted the guess being counted, while the account is read: what it throws is thrown before the password is looked at.
    * @throws AppError `busy` (429)
    */
-  async checkCredentials(
+  checkCredentials(
     email: string,
     password: string,
     counted?: Promise<void>,
   ): Promise<CredentialCheck> {
-    const address = readEmail(email);
-    const [found] = await Promise.all([
-      typeof address === 'string'
-        ? undefined
-        : store.findAccount(this.#db.kysely, { emailKey: address.key }),
-      counted,
-    ]);
-    const hash = found?.passwordHash;
-    const right = await this.#passwords.verify(hash, password);
-    const refuse = (
-      reason: 'unknown_account' | 'wrong_password' | 'account_disabled',
-    ): CredentialCheck => ({
-      refusal: { reason, accountId: found?.account.id },
-    });
-    if (found === undefined) return refuse('unknown_account');
-    if (!right || hash === undefined) return refuse('wrong_password');
-    if (found.account.disabled) return refuse('account_disabled');
-    if (this.#passwords.isOutdated(hash)) await this.#renewHash(found.account.id, hash, password);
-    return { account: found.account, hasSecondFactor: found.hasSecondFactor };
+    return checkCredentials(this.#db, this.#passwords, { email, password, counted });
   }
 
   /**
@@ -237,10 +181,7 @@ export class AccountService {
    * @throws AppError `unknown_account` (404), `last_administrator` (409)
    */
   async setDisabled(emailOrId: string, disabled: boolean, actor: Actor): Promise<Account> {
-    const known = emailOrId.includes('@')
-      ? await this.findByEmail(emailOrId)
-      : await this.find(emailOrId);
-    if (known === undefined) throw unknownAccount(emailOrId);
+    const known = await this.get(emailOrId);
     return this.#db.transaction(async (db) => {
       // Held in the same order by everyone, so that two administrators can't disable each other at once.
       const administrators = known.admin ? await store.lockAdministrators(db) : [];
@@ -270,10 +211,7 @@ export class AccountService {
    * @throws AppError `unknown_account` (404)
    */
   async setRoles(emailOrId: string, roles: readonly string[], actor: Actor): Promise<Account> {
-    const known = emailOrId.includes('@')
-      ? await this.findByEmail(emailOrId)
-      : await this.find(emailOrId);
-    if (known === undefined) throw unknownAccount(emailOrId);
+    const known = await this.get(emailOrId);
     const distinct = [...new Set(roles)].sort();
     return this.#db.transaction(async (db) => {
       const account = await store.setRoles(db, known.id, distinct);
@@ -323,29 +261,6 @@ export class AccountService {
       : await this.find(emailOrId);
     if (account === undefined) throw unknownAccount(emailOrId);
     return account;
-  }
-
-  /** Where too many wait for a thread, the old hash stays until the next sign-in. */
-  async #renewHash(id: string, oldHash: string, password: string): Promise<void> {
-    try {
-      await store.replaceHash(this.#db.kysely, id, oldHash, await this.#passwords.hash(password));
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === 'busy')) throw error;
-    }
-  }
-
-  #checkWithoutPassword(
-    input: NewAccount,
-  ): EmailAddress & { name: string | undefined; password: undefined } {
-    const address = readNewEmail(input.email);
-    const named = readName(input.name, typeof address === 'object' ? address.key : '');
-    if (typeof address === 'string' || typeof named === 'string') {
-      throw new AccountRefused({
-        email: typeof address === 'string' ? address : undefined,
-        name: typeof named === 'string' ? named : undefined,
-      });
-    }
-    return { ...address, name: named.name, password: undefined };
   }
 
   async #tell(db: Db, mail: Mail): Promise<void> {
