@@ -1,16 +1,6 @@
 import type { Database } from '../db/database.ts';
 import type { AskedRequest, PolledKind, PolledRead } from './polled-requests.ts';
-import {
-  account,
-  boundSession,
-  family,
-  type RawAccount,
-  type RawFamily,
-  type RawSession,
-  toAccount,
-  toFamily,
-  toSession,
-} from './read-parts.ts';
+import { ownerColumns, type OwnerRow, toOwners } from './read-parts.ts';
 import type { Payload } from './records.ts';
 import { prepared } from './statement.ts';
 
@@ -28,7 +18,7 @@ const poll = prepared(`with polled as (
   select r.client_id, r.account_id, r.grant_id, r.payload, r.answer, r.created_at, r.expires_at, r.expires_at <= now() as expired,
     coalesce((select polled_early from polled), false) as early,
     extract(epoch from now() - r.consumed_at)::float8 as consumed_age,
-    ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
+    ${ownerColumns}
   from polled_requests r
   left join accounts a on a.id = r.account_id
   left join grants g on g.id = r.grant_id
@@ -50,7 +40,7 @@ const readByLink = prepared(
   `select ${askedColumns} from polled_requests r ${open} and r.link_hash = $1 and r.account_id is not null`,
 );
 
-interface PollRow {
+interface PollRow extends OwnerRow {
   client_id: string;
   account_id: string | null;
   grant_id: string | null;
@@ -61,9 +51,6 @@ interface PollRow {
   expired: boolean;
   early: boolean;
   consumed_age: number | null;
-  account: RawAccount | null;
-  family: RawFamily | null;
-  session: RawSession | null;
 }
 
 export interface Poll {
@@ -91,9 +78,7 @@ export async function pollRequest(
     expired: row.expired,
     isEarly: row.early,
     consumedAge: row.consumed_age ?? undefined,
-    account: toAccount(row.account),
-    family: toFamily(row.family),
-    session: toSession(row.session, Buffer.alloc(0), false),
+    ...toOwners(row),
   };
 }
 

@@ -108,3 +108,24 @@ export const toSession = (
         createdAt: date(raw.createdAt),
         expiresAt: date(raw.expiresAt),
       };
+
+/** The account, the family and the session that a token or a polled request belongs to, each in a column of its name. */
+export const ownerColumns = `${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}`;
+
+export interface OwnerRow {
+  account: RawAccount | null;
+  family: RawFamily | null;
+  session: RawSession | null;
+}
+
+export interface Owners {
+  readonly account: AccountRecord | undefined;
+  readonly family: FamilyRecord | undefined;
+  readonly session: SessionRecord | undefined;
+}
+
+export const toOwners = (row: OwnerRow): Owners => ({
+  account: toAccount(row.account),
+  family: toFamily(row.family),
+  session: toSession(row.session, Buffer.alloc(0), false),
+});

@@ -1,24 +1,7 @@
 import type { Database } from '../db/database.ts';
-import {
-  account,
-  boundSession,
-  family,
-  type RawAccount,
-  type RawFamily,
-  type RawSession,
-  toAccount,
-  toFamily,
-  toSession,
-} from './read-parts.ts';
+import { ownerColumns, type OwnerRow, type Owners, toOwners } from './read-parts.ts';
 import { prepared, preparedRows } from './statement.ts';
-import type {
-  AccountRecord,
-  FamilyRecord,
-  Payload,
-  SessionRecord,
-  TokenKind,
-  TokenWorth,
-} from './records.ts';
+import type { Payload, TokenKind, TokenWorth } from './records.ts';
 
 /** What tokens are worth: each read is one round trip, and brings along what the request will ask for next. */
 
@@ -66,7 +49,7 @@ const tokenJoins = `left join grants g on g.id = t.grant_id
 const readToken =
   prepared(`select ${tokenColumns}, ${standing} as standing, t.expires_at <= now() as expired,
   extract(epoch from now() - t.consumed_at)::float8 as consumed_age,
-  ${account('a', 'account')}, ${family('g', 'family')}, ${boundSession('s', 'session')}
+  ${ownerColumns}
   from tokens t ${tokenJoins} where t.id_hash = $1`);
 
 /** Of each of several tokens what it is worth, found one by one by primary key whatever the planner thinks of their number. */
@@ -81,16 +64,13 @@ const readMachineJwt = prepared(`select to_timestamp($4) <= now() as expired,
     and (tokens_since is null or to_timestamp($3) > tokens_since)) as client_live,
   exists (select from revoked_tokens where id_hash = $1) as revoked`);
 
-export interface TokenRead extends TokenWorth {
+export interface TokenRead extends TokenWorth, Owners {
   /** What it rests on is there: see `standing`. */
   readonly standing: boolean;
   /** By the database's clock. */
   readonly expired: boolean;
   /** Seconds since it was used up, by the database's clock; undefined while it was not. */
   readonly consumedAge: number | undefined;
-  readonly account: AccountRecord | undefined;
-  readonly family: FamilyRecord | undefined;
-  readonly session: SessionRecord | undefined;
 }
 
 interface TokenRow {
@@ -128,14 +108,7 @@ function toTokenWorth(row: TokenRow): TokenWorth {
 /** A token of any kind by the hash of its id, with its family, account, client status and session. */
 export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead | undefined> {
   const [row] = await db.read<
-    TokenRow & {
-      standing: boolean;
-      expired: boolean;
-      consumed_age: number | null;
-      account: RawAccount | null;
-      family: RawFamily | null;
-      session: RawSession | null;
-    }
+    TokenRow & OwnerRow & { standing: boolean; expired: boolean; consumed_age: number | null }
   >(readToken(idHash));
   if (row === undefined) return undefined;
   return {
@@ -143,9 +116,7 @@ export async function findToken(db: Database, idHash: Buffer): Promise<TokenRead
     standing: row.standing,
     expired: row.expired,
     consumedAge: row.consumed_age ?? undefined,
-    account: toAccount(row.account),
-    family: toFamily(row.family),
-    session: toSession(row.session, Buffer.alloc(0), false),
+    ...toOwners(row),
   };
 }
 
