@@ -1,5 +1,3 @@
-import { createHmac } from 'node:crypto';
-import { addressKey } from '../lib/client-address.ts';
 import type { AuditOrigin } from '../audit/audit.ts';
 import { writeAudit } from '../audit/audit.service.ts';
 import type { RefusalCounts } from '../audit/refusals.service.ts';
@@ -15,13 +13,13 @@ import {
   type SelfRegistered,
 } from '../client/self-registered.service.ts';
 import type { Database, Db } from '../db/database.ts';
-import { raiseVersion } from '../db/versions.ts';
 import { AppError } from '../errors.ts';
 import { endLeftClientFamilies } from '../grant/grant.service.ts';
 import { randomToken, sha256 } from '../lib/hash.ts';
 import type { Sealer } from '../lib/seal.ts';
 import type { OutboundAllow } from '../outbound/outbound.ts';
 import type { ResourceServerService } from '../resource-server/resource-server.service.ts';
+import { AddressQuota, type Quota } from './address-quota.ts';
 import { invalidToken, prefixes, type RegistrationMode } from './client-registration.ts';
 import * as store from './client-registration.store.ts';
 import { readMetadata } from './metadata.ts';
@@ -47,8 +45,7 @@ export interface RegistrationParts {
    */
   readonly count: (host: string, address: string) => Promise<void>;
   readonly refusals: Pick<RefusalCounts, 'note'>;
-  /** How many clients that were never used anybody may have: from one address, and in all. */
-  readonly quota: { readonly perAddress: number; readonly inAll: number };
+  readonly quota: Quota;
 }
 
 /** What a client is answered with, once; only hashes of the secret and the token are kept. */
@@ -61,11 +58,11 @@ export interface Registered {
 /** Registration by protocol, and its management by who has registered. */
 export class ClientRegistrationService {
   readonly #parts: RegistrationParts;
-  readonly #addressKey: Buffer;
+  readonly #quota: AddressQuota;
 
   constructor(parts: RegistrationParts) {
     this.#parts = parts;
-    this.#addressKey = parts.sealer.derive('registering addresses');
+    this.#quota = new AddressQuota(parts);
   }
 
   /**
@@ -76,12 +73,12 @@ export class ClientRegistrationService {
   async register(body: Body, token: string | undefined, origin: Origin): Promise<Registered> {
     const { db, mode } = this.#parts;
     if (token === undefined && mode !== 'open') throw invalidToken();
-    const from = this.#hashed(origin.address);
+    const from = this.#quota.keyOf(origin.address);
     if (token !== undefined && !(await store.isUsableToken(db.kysely, sha256(token))))
       throw invalidToken();
     if (token === undefined) {
       // Asked before anything is locked or called, since most of a flood ends here; the transaction asks again.
-      const full = await this.#findFull(db.kysely, from);
+      const full = await this.#quota.findFull(db.kysely, from);
       if (full !== undefined && !(await this.#hasTwin(from, body))) throw full;
     }
     const prepared = await this.#prepare(body, origin);
@@ -93,7 +90,7 @@ export class ClientRegistrationService {
       if (token !== undefined && initial === undefined) throw invalidToken();
       if (initial === undefined) {
         await store.lockAnybody(tx);
-        isReplaced = await this.#makeRoom(tx, from, prepared);
+        isReplaced = await this.#quota.makeRoom(tx, from, prepared);
       }
       const by = initial === undefined ? 'anybody' : 'token';
       const credentials = await insertSelfRegistered(tx, prepared, by);
@@ -228,20 +225,7 @@ export class ClientRegistrationService {
     return prepared;
   }
 
-  /**
-   * A program that registers again and again with the same metadata, as one that forgets its client does, replaces the oldest
-   * of its own that nobody has used: an address that many share is not locked out by it. Gives whether it did.
-   * @throws AppError `registration_full` (429)
-   */
-  async #makeRoom(db: Db, from: Buffer, prepared: SelfRegistered): Promise<boolean> {
-    const full = await this.#findFull(db, from);
-    if (full === undefined) return false;
-    if (!(await store.deleteOldestTwin(db, from, prepared))) throw full;
-    await raiseVersion(db, 'clients');
-    return true;
-  }
-
-  /** Whether `#makeRoom` would find room. A registration that makes us call a host replaces none. */
+  /** Whether `AddressQuota.makeRoom` would find room. A registration that makes us call a host replaces none. */
   async #hasTwin(from: Buffer, body: Body): Promise<boolean> {
     const { db, outboundAllow } = this.#parts;
     if (body.sector_identifier_uri !== undefined) return false;
@@ -249,20 +233,6 @@ export class ClientRegistrationService {
       inWordsOfProtocol,
     );
     return store.hasTwin(db.kysely, from, prepared);
-  }
-
-  /** Why the address can't register another client; undefined where it can. */
-  async #findFull(db: Db, from: Buffer): Promise<AppError | undefined> {
-    const { perAddress, inAll } = this.#parts.quota;
-    const { here, all } = await store.countUnused(db, from);
-    if (here < perAddress && all < inAll) return undefined;
-    return new AppError(
-      'registration_full',
-      here < perAddress
-        ? 'Too many registered clients are unused. Try again later.'
-        : 'Too many clients registered from this address are unused. Use one of them, or try again tomorrow.',
-      { status: 429, retryAfter: 3_600 },
-    );
   }
 
   /** An API may have gone, or changed its scopes, since the token was made: what is left of them is open. */
@@ -310,11 +280,6 @@ export class ClientRegistrationService {
       secret === undefined ||
       (typeof secret === 'string' && this.#parts.clients.verifySecret(client, secret));
     if (!isRight) refuseRepeated('The client_secret must be that of the client, or left out.');
-  }
-
-  /** A keyed hash: a dump does not tell who registered from where. */
-  #hashed(address: string): Buffer {
-    return createHmac('sha256', this.#addressKey).update(addressKey(address)).digest();
   }
 }
 
