@@ -72,4 +72,4 @@ test('the first steps work when they are pasted as one block', async () => {
   const browser = new Browser();
   const signedIn = await enterPassword(browser, await browser.get(page), { email, password });
   expect(signedIn.title).toContain('Your account');
-}, 120_000);
+}, 300_000);

@@ -97,7 +97,7 @@ test('registering clients: each command does what the page says', async () => {
   ]);
   const document = snippet('document.json');
   expect(readDocument('https://app.example.com/oauth.json', document).name).toBe('Quillet');
-}, 60_000);
+});
 
 test('registering clients: the table names every key that is read, and no other', async () => {
   const page = await readFile(join(root, 'docs/registering-clients.md'), 'utf8');
@@ -179,4 +179,4 @@ test('MCP: the server of the page is one that a client completes with', async ()
     content: [{ type: 'text', text: `Notes of ${account.id}` }],
   });
   await client.close();
-}, 60_000);
+});
