@@ -36,6 +36,14 @@ const topics: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
 const isHelp = (word: string | undefined) => word === '--help' || word === '-h' || word === 'help';
 const isOption = (word: string | undefined) => word === undefined || word.startsWith('-');
 
+/** Repeats only what looks like a command: an argument in the wrong place can be a secret. */
+function unknown(...words: readonly (string | undefined)[]): string {
+  const command = words.join(' ');
+  return /^[a-z][a-z -]{0,40}$/.test(command)
+    ? `Unknown command "${command}".`
+    : 'Unknown command.';
+}
+
 process.exitCode = await main(process.argv.slice(2));
 
 async function main(args: readonly string[]): Promise<number> {
@@ -45,7 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
   const load = Object.hasOwn(topics, topic) ? topics[topic] : undefined;
   if (load === undefined)
     return misuse(
-      args.length === 0 ? 'Which command?' : 'There is no such command.',
+      args.length === 0 ? 'No command was given.' : unknown(topic),
       await overview(Object.keys(topics)),
     );
   const commands = await load();
@@ -53,7 +61,7 @@ async function main(args: readonly string[]): Promise<number> {
   if (command !== undefined) return execute(command, args.slice(command.words.split(' ').length));
   if (isHelp(word)) return print(await overview([topic]));
   return misuse(
-    isOption(word) ? `Which command of ${topic}?` : `${topic} has no such command.`,
+    isOption(word) ? `Missing command after "${topic}".` : unknown(topic, word),
     await overview([topic]),
   );
 }
@@ -69,7 +77,7 @@ async function execute(command: Command, args: readonly string[]): Promise<numbe
     if (error instanceof UsageError)
       return misuse(
         error.message,
-        `Usage: ${usageLine(command)}\n\n${invocation} ${command.words} --help tells more.`,
+        `Usage: ${usageLine(command)}\n\nFor details, run: ${invocation} ${command.words} --help`,
       );
     return complain(describeError(error));
   } finally {
@@ -86,7 +94,8 @@ async function overview(names: readonly string[]): Promise<string> {
     '',
     ...table(commands.map(({ words, summary }) => [words, summary])),
     '',
-    `${invocation} <command> --help tells more; --json prints one JSON object.`,
+    `For details of a command, run: ${invocation} <command> --help`,
+    'Add --json for JSON output.',
   ].join('\n');
 }
 

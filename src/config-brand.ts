@@ -58,7 +58,7 @@ export function brandMistakes(values: Parsed): string[] {
   return ratio >= LEAST_CONTRAST
     ? []
     : [
-        `BRAND_ON_COLOR: expected a colour that can be read on BRAND_COLOR (a contrast of ${LEAST_CONTRAST}:1; this one has ${ratio.toFixed(2)}:1), or nothing, for white or black`,
+        `BRAND_ON_COLOR: expected a colour that is readable on BRAND_COLOR (a contrast of ${LEAST_CONTRAST}:1; this one has ${ratio.toFixed(2)}:1), or no value, for white or black`,
       ];
 }
 

@@ -31,7 +31,7 @@ export function findUnreadVariables(
     .filter((name) => env[name] && !known.has(name) && !foreign.has(name))
     .flatMap((name) => {
       const successor = Object.hasOwn(former, name) ? former[name] : undefined;
-      if (successor !== undefined) return [`${name} is not read any more: ${successor}`];
+      if (successor !== undefined) return [`${name} is no longer read: ${successor}`];
       if (name.endsWith('_FILE') && known.has(name.slice(0, -'_FILE'.length)))
         return [`${name} is not read: only secrets come from files. Set ${name.slice(0, -5)}.`];
       const meant = closest(name, read);

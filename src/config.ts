@@ -82,7 +82,7 @@ export function loadConfig(env: Record<string, string | undefined> = process.env
   if (mistakes.length > 0) {
     throw new AppError(
       'config_invalid',
-      `The configuration has mistakes:\n${mistakes.map((line) => `  ${line}`).join('\n')}`,
+      `The configuration is invalid:\n${mistakes.map((line) => `  ${line}`).join('\n')}`,
     );
   }
   return Object.freeze({

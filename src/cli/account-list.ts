@@ -5,11 +5,14 @@ const MOST = 500;
 
 export const accountList: Command = defineCommand({
   words: 'account list',
-  summary: 'Shows the accounts, in pages in the order of their email addresses',
+  summary: 'Lists the accounts, ordered by email address',
   options: {
-    email: { value: 'TEXT', help: 'only those with this text in their email, as in @example.com' },
-    limit: { value: 'N', help: `how many at once, 1 to ${MOST}; default: 50` },
-    after: { value: 'E', help: 'the page after this email: `next` of the page before' },
+    email: {
+      value: 'TEXT',
+      help: 'only accounts whose email address contains this text, such as @example.com',
+    },
+    limit: { value: 'N', help: `accounts per page, 1 to ${MOST} (default: 50)` },
+    after: { value: 'E', help: 'continue after this email address: `next` of the previous page' },
   },
   input: z.object({
     email: z.string().trim().min(1).optional(),
@@ -40,7 +43,7 @@ export const accountList: Command = defineCommand({
       },
       text:
         page.accounts.length === 0
-          ? 'No account fits.'
+          ? 'No accounts match.'
           : [
               ...table(
                 page.accounts.map(

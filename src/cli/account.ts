@@ -11,13 +11,13 @@ import { type Command, defineCommand, table } from './command.ts';
 import { accountRevocation } from './revocation.ts';
 import { actor } from './session.ts';
 
-const email = { value: 'E', required: true, help: 'the email of the account' } as const;
+const email = { value: 'E', required: true, help: 'the email address of the account' } as const;
 const byEmail = z.object({ email: z.string().min(1) });
 
-/** More than any password may have: what is longer is not read on. */
+/** Longer than any password can be: reading stops there. */
 const LONGEST_LINE = 65_536;
 
-/** The first line of standard input, without its end; typed at a terminal, it is not shown. */
+/** The first line of standard input, without its line end; what is typed in a terminal is not shown. */
 async function readFirstLine(input: NodeJS.ReadStream): Promise<string> {
   if (input.isTTY) return askUnseen(input);
   let text = '';
@@ -44,7 +44,7 @@ async function askUnseen(input: NodeJS.ReadStream): Promise<string> {
   }
 }
 
-/** @throws AppError `account_refused`, with what a password must have. */
+/** @throws AppError `account_refused`, with the requirements for a password. */
 function check(
   accounts: AccountService,
   input: Parameters<AccountService['check']>[0],
@@ -67,19 +67,19 @@ export const accountCommands: Command[] = [
     words: 'account create',
     summary: 'Creates an account',
     options: {
-      email: { value: 'E', required: true, help: 'the email to sign in with' },
+      email: { value: 'E', required: true, help: 'the email address to sign in with' },
       'password-stdin': {
         required: true,
-        help: 'the password is the first line of standard input',
+        help: 'read the password from the first line of standard input',
       },
       name: { value: 'N', help: 'the full name' },
       locale: {
         value: languageTags.join('|'),
-        help: 'the language of emails, and the claim locale',
+        help: 'the language of emails and the `locale` claim',
       },
-      verified: { help: 'the email is known to be theirs' },
-      admin: { help: 'an administrator' },
-      totp: { help: 'enrol an authenticator app, and print its key' },
+      verified: { help: 'mark the email address as verified' },
+      admin: { help: 'make the account an administrator' },
+      totp: { help: 'enrol an authenticator app and print its key' },
     },
     details:
       '  printf \'%s\\n\' "$PASSWORD" | npm run -s cli -- account create --email ann@example.com --password-stdin',
@@ -127,7 +127,7 @@ export const accountCommands: Command[] = [
       });
       const rows: [string, string][] = [['id', account.id]];
       if (totp !== undefined)
-        rows.push(['authenticator key', totp.secret], ['the same as a URI', totp.uri]);
+        rows.push(['authenticator key', totp.secret], ['the key as a URI', totp.uri]);
       return {
         json: {
           id: account.id,
@@ -140,7 +140,7 @@ export const accountCommands: Command[] = [
   }),
   defineCommand({
     words: 'account reset-factor',
-    summary: 'Takes every second factor of an account away, and ends its sessions and tokens',
+    summary: 'Removes every second factor of an account, and ends its sessions and tokens',
     options: { email },
     input: byEmail,
     async run(input, session) {
@@ -153,19 +153,19 @@ export const accountCommands: Command[] = [
       await authenticators.reset(account.id, actor);
       return {
         json: { id: account.id, email: account.email },
-        text: `${account.email} has no second factor any more; all its sessions and tokens have ended.`,
+        text: `Removed every second factor of ${account.email}. All its sessions and tokens have ended.`,
       };
     },
   }),
   defineCommand({
     words: 'account set-roles',
-    summary: "Gives an account the roles that gateways' rules ask for, and no others",
+    summary: 'Sets the roles of an account, which gateway rules can require',
     options: {
       email,
       role: {
         value: 'R',
         multiple: true,
-        help: 'a role, as in billing; none takes all of them away',
+        help: 'a role, such as billing; without this option, all roles are removed',
       },
     },
     input: z.object({ email: z.string().min(1), role: z.array(roleSchema).max(50).default([]) }),
@@ -177,7 +177,7 @@ export const accountCommands: Command[] = [
         json: { id: account.id, email: account.email, roles },
         text:
           roles.length === 0
-            ? `${account.email} has no role.`
+            ? `${account.email} has no roles.`
             : `${account.email} has the roles ${roles.join(', ')}.`,
       };
     },

@@ -7,10 +7,10 @@ import { actor } from './session.ts';
 export const apiDelete: Command = defineCommand({
   words: 'api delete',
   summary:
-    'Deletes an API and every token for it; without --name, only says what would stop working',
+    'Deletes an API and every token for it; without --name, only shows what would stop working',
   options: {
     identifier: { value: 'URI', required: true, help: 'the API' },
-    name: { value: 'N', help: 'its name, as a safeguard: deletes only the API that has it' },
+    name: { value: 'N', help: 'the name of the API, as a safeguard' },
   },
   input: z.object({ identifier: z.string().min(1), name: z.string().min(1).optional() }),
   async run({ identifier, name }, session) {

@@ -4,7 +4,7 @@ import { type Command, defineCommand, table } from './command.ts';
 
 export const apiList: Command = defineCommand({
   words: 'api list',
-  summary: 'Shows the APIs, how their tokens are made, and the client ids they introspect with',
+  summary: 'Lists the APIs, with their token settings and the client IDs that they introspect with',
   options: {},
   input: z.object({}),
   async run(_input, session) {

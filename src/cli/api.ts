@@ -18,7 +18,7 @@ const { identifier, name, scopes, openScopes, tokenFormat, tokenTyp, signingAlg 
   newResourceServerSchema.shape;
 const changed = resourceServerChangesSchema.shape;
 
-/** Scopes with spaces between them; none closes all. */
+/** Scopes separated by spaces; `none` empties the list. */
 const openWords = z
   .string()
   .optional()
@@ -76,20 +76,23 @@ const changesInput = z
     },
   }));
 
-/** How its tokens are made, and for whom. */
+/** The settings of its tokens. */
 const tokenOptions = {
   'open-scopes': {
     value: '"S S"',
-    help: 'those that clients may ask for which no operator has registered; none unless told',
+    help: 'scopes that self-registered clients can request; none for none (default)',
   },
-  'token-format': { value: 'opaque|jwt', help: 'opaque unless told' },
+  'token-format': {
+    value: 'opaque|jwt',
+    help: 'the format of its access tokens (default: opaque)',
+  },
   'token-typ': {
     value: 'at+jwt|JWT',
-    help: 'the typ of JWT access tokens; JWT for decoders that know no RFC 9068',
+    help: 'the typ of JWT access tokens; JWT is for decoders that do not support RFC 9068',
   },
   'signing-alg': {
     value: signingAlgs.join('|'),
-    help: 'what JWT access tokens are signed with; ES256 unless told',
+    help: 'the algorithm that signs JWT access tokens (default: ES256)',
   },
   'access-token-ttl': {
     value: 'SECONDS',
@@ -113,14 +116,14 @@ export const apiCommands: Command[] = [
   apiList,
   defineCommand({
     words: 'api create',
-    summary: 'Registers an API, and the credentials with which it introspects tokens',
+    summary: 'Registers an API, and creates its credentials for introspection',
     options: {
       identifier: {
         value: 'URI',
         required: true,
         help: 'the audience of its tokens; clients send it as `resource`',
       },
-      name: { value: 'N', required: true, help: 'the name that people see' },
+      name: { value: 'N', required: true, help: 'the name that users see' },
       scope: {
         value: 'S',
         required: true,
@@ -158,7 +161,7 @@ export const apiCommands: Command[] = [
             ['client secret', credentials.clientSecret],
           ]),
           '',
-          'The API introspects tokens with these credentials. The secret is shown only once: the server keeps its hash.',
+          'The API introspects tokens with these credentials. The secret is shown only once; only its hash is stored.',
           '',
           ...asRows(preview, input.name),
         ].join('\n'),
@@ -167,10 +170,10 @@ export const apiCommands: Command[] = [
   }),
   defineCommand({
     words: 'api update',
-    summary: 'Changes an API, its scopes, and how tokens for it are made',
+    summary: 'Changes an API, its scopes and its token settings',
     options: {
       identifier: { value: 'URI', required: true, help: 'the API' },
-      name: { value: 'N', help: 'the name that people see' },
+      name: { value: 'N', help: 'the name that users see' },
       scope: {
         value: 'S',
         multiple: true,

@@ -8,7 +8,7 @@ import { opensMasterKeyCheck } from '../master-key.ts';
 import { type Command, defineCommand } from './command.ts';
 import { actor } from './session.ts';
 
-const argument = { name: 'file', value: 'FILE', help: 'the file of the backup' } as const;
+const argument = { name: 'file', value: 'FILE', help: 'the backup file' } as const;
 const file = z
   .string()
   .min(1)
@@ -17,12 +17,12 @@ const file = z
 export const backupCommands: Command[] = [
   defineCommand({
     words: 'backup',
-    summary: 'Writes everything that the database holds to a file, while servers run',
+    summary: 'Writes the whole database to a file, while servers run',
     argument,
     options: {},
     details: [
-      'The master key is not in the file: keep it in another place. Without it the backup is of no use,',
-      'and with it the backup is as good as the database.',
+      'The file does not contain the master key: keep that in another place. Without the key, the backup is useless;',
+      'with it, the backup reveals everything in the database.',
     ].join('\n'),
     input: z.object({ file }),
     async run(input, session) {
@@ -38,7 +38,7 @@ export const backupCommands: Command[] = [
         });
         return {
           json: { file: input.file, rows },
-          text: `${rows} rows are in ${input.file}. Keep the master key in another place.`,
+          text: `Wrote ${rows} rows to ${input.file}. Keep the master key in another place.`,
         };
       } finally {
         await owner.close();
@@ -50,10 +50,9 @@ export const backupCommands: Command[] = [
 export const restoreCommands: Command[] = [
   defineCommand({
     words: 'restore',
-    summary:
-      'Puts back what a backup holds; the database is empty, or --replace says that all of it goes',
+    summary: 'Restores a backup into an empty database, or with --replace over the current data',
     argument,
-    options: { replace: { help: 'also where the database holds something: all of it goes' } },
+    options: { replace: { help: 'delete everything that the database holds first' } },
     input: z.object({ file, replace: z.boolean().optional() }),
     async run(input, session) {
       const opened = await session.opened();
@@ -71,7 +70,7 @@ export const restoreCommands: Command[] = [
         return {
           json: { file: input.file, rows, created_at: head.created_at },
           text: [
-            `${rows} rows of ${head.created_at} are back. Restart every server that runs.`,
+            `Restored ${rows} rows from ${head.created_at}. Restart every running server.`,
             'Codes and refresh tokens that were used since then can be used again until they expire.',
           ].join('\n'),
         };

@@ -4,14 +4,14 @@ import { type Command, defineCommand, type Output, table } from './command.ts';
 
 const yesNo = (value: boolean) => (value ? 'yes' : 'no');
 
-/** `accessTokenTtl` as it is written everywhere outside: `access_token_ttl`. */
+/** `accessTokenTtl` as its external name: `access_token_ttl`. */
 const outside = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 const written = (value: unknown) => (typeof value === 'string' ? value : JSON.stringify(value));
 
 export const clientList: Command = defineCommand({
   words: 'client list',
-  summary: 'Shows the clients; those of type resource_server are the credentials of APIs',
+  summary: 'Lists the clients; those of type resource_server are the credentials of APIs',
   options: {},
   input: z.object({}),
   async run(_input, session) {
@@ -50,8 +50,8 @@ export const clientList: Command = defineCommand({
 
 export const clientShow: Command = defineCommand({
   words: 'client show',
-  summary: 'Shows all of a client but its secrets, of which it shows the last four characters',
-  options: { 'client-id': { value: 'ID', required: true, help: 'the client id' } },
+  summary: 'Shows everything about a client; of its secrets, only the last four characters',
+  options: { 'client-id': { value: 'ID', required: true, help: 'the client ID' } },
   input: z.object({ 'client-id': z.string().min(1) }),
   async run(input, session) {
     const { client, secrets } = await (await session.clients()).show(input['client-id']);
@@ -109,7 +109,7 @@ function shown(client: Client, secrets: readonly ShownSecret[], api: string | un
         ...(api === undefined ? [] : [['introspects for', api]]),
       ]),
       ...part(
-        'It may ask for',
+        'APIs and scopes that it can request',
         allowed.map(([identifier, scopes]) => [identifier, scopes.join(' ')]),
       ),
       ...part(

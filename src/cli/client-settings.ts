@@ -21,24 +21,24 @@ import {
 
 const { shape } = clientChangesSchema;
 
-/** An option, what is read from it, and what the service calls that. */
+/** An option, its schema, and the service's name for it. */
 interface Setting extends Option {
   readonly field: string;
   readonly input: z.ZodType;
 }
 
-/** What `client create` and `client update` take alike. */
+/** The options of both `client create` and `client update`. */
 export const settingsOptions = {
   'access-token-ttl': {
     field: 'accessTokenTtl',
     value: 'SECONDS',
-    help: 'its access tokens live no longer, 60 to 86400; as long as the API says unless told',
+    help: 'the longest lifetime of its access tokens, 60 to 86400 (default: what the API sets)',
     input: seconds.pipe(shape.accessTokenTtl),
   },
   'family-ttl': {
     field: 'familyTtl',
     value: 'SECONDS',
-    help: 'the absolute end of what one sign-in gives it, 300 to 31536000; default: REFRESH_TOKEN_TTL',
+    help: 'the lifetime of a token family, however often it refreshes, 300 to 31536000 (default: REFRESH_TOKEN_TTL)',
     input: seconds.pipe(shape.familyTtl),
   },
   'refresh-grace': {
@@ -50,37 +50,37 @@ export const settingsOptions = {
   'refresh-rotation': {
     field: 'refreshRotation',
     value: 'rotate|keep',
-    help: 'keep gives the same refresh token again (clients that authenticate, or are bound, alone)',
+    help: 'keep returns the same refresh token again (only clients that authenticate or use bound tokens)',
     input: shape.refreshRotation,
   },
   'default-resource': {
     field: 'defaultResource',
     value: 'URI',
-    help: 'the API that its tokens are for where it sends no resource',
+    help: 'the API of its tokens if it sends no `resource`',
     input: shape.defaultResource,
   },
   'id-token-alg': {
     field: 'idTokenSigningAlg',
     value: signingAlgs.join('|'),
-    help: 'what its ID tokens are signed with; ES256 is recommended and quickest (default: RS256)',
+    help: 'the algorithm that signs its ID tokens; ES256 is recommended and fastest (default: RS256)',
     input: shape.idTokenSigningAlg,
   },
   'userinfo-signing-alg': {
     field: 'userinfoSigningAlg',
     value: signingAlgs.join('|'),
-    help: 'what userinfo is signed with, and told in a JWT then; it is JSON unless told',
+    help: 'makes userinfo a JWT that is signed with this algorithm (default: plain JSON)',
     input: shape.userinfoSigningAlg,
   },
   'introspection-signing-alg': {
     field: 'introspectionSigningAlg',
     value: signingAlgs.join('|'),
-    help: 'what introspection answers that it asks for as JWT are signed with; RS256 unless told',
+    help: 'the algorithm that signs introspection responses requested as JWT (default: RS256)',
     input: shape.introspectionSigningAlg,
   },
   'introspection-encryption-alg': {
     field: 'introspectionEncryptionAlg',
     value: 'RSA-OAEP-256|ECDH-ES',
-    help: 'encrypts those answers to a key in --jwks',
+    help: 'encrypts JWT introspection responses to a key in --jwks',
     input: shape.introspectionEncryptionAlg,
   },
   jwks: {
@@ -92,19 +92,19 @@ export const settingsOptions = {
   'jwks-uri': {
     field: 'jwksUri',
     value: 'U|none',
-    help: 'where it publishes its public keys, in place of --jwks',
+    help: 'the URL of its public keys, instead of --jwks',
     input: uriOrNone.pipe(shape.jwksUri),
   },
   'auth-method': {
     field: 'authMethod',
     value: clientAuthMethods.join('|'),
-    help: 'how it authenticates; client_secret_basic unless told',
+    help: 'how it authenticates (default: client_secret_basic)',
     input: shape.authMethod,
   },
   'auth-signing-alg': {
     field: 'authSigningAlg',
     value: signingAlgs.join('|'),
-    help: 'what it signs with for private_key_jwt; any of them unless told',
+    help: 'the only algorithm allowed for private_key_jwt (default: any of these)',
     input: shape.authSigningAlg,
   },
   certificate: {
@@ -122,79 +122,79 @@ export const settingsOptions = {
   bound: {
     field: 'bound',
     value: 'dpop|mtls|none',
-    help: 'it gets only tokens that are bound to a key of its own',
+    help: 'it gets only tokens that are bound to its key or certificate',
     input: shape.bound,
   },
   'dpop-nonce': {
     field: 'dpopNonce',
     value: 'optional|required',
-    help: 'whether its DPoP proofs need a nonce of the server; optional unless told',
+    help: 'whether its DPoP proofs need a nonce from the server (default: optional)',
     input: shape.dpopNonce,
   },
   profile: {
     field: 'profile',
     value: 'none|fapi2|fapi2-message-signing',
-    help: 'fapi2 holds it to the FAPI 2.0 Security Profile, the other one to Message Signing besides',
+    help: 'fapi2 enforces the FAPI 2.0 Security Profile, fapi2-message-signing also Message Signing',
     input: shape.profile,
   },
   'require-pushed': {
     field: 'requirePushed',
     value: 'true|false',
-    help: 'its authorization requests have to be pushed (RFC 9126); false unless told',
+    help: 'whether its authorization requests must be pushed (RFC 9126; default: false)',
     input: yesOrNo,
   },
   'require-signed-request': {
     field: 'requireSignedRequest',
     value: 'true|false',
-    help: 'its authorization requests have to be signed (RFC 9101); false unless told',
+    help: 'whether its authorization requests must be signed (RFC 9101; default: false)',
     input: yesOrNo,
   },
   'request-object-alg': {
     field: 'requestObjectSigningAlg',
     value: signingAlgs.join('|'),
-    help: 'what it signs them with; any of them unless told',
+    help: 'the only algorithm allowed for signed requests (default: any of these)',
     input: shape.requestObjectSigningAlg,
   },
   'response-modes': {
     field: 'responseModes',
     value: 'MODE,MODE',
-    help: `how it may be answered (${responseModes.join(', ')}); all but those with jwt unless told`,
+    help: `the response modes it can use: ${responseModes.join(', ')} (default: all without jwt)`,
     input: list.pipe(shape.responseModes),
   },
   'authorization-signing-alg': {
     field: 'authorizationSigningAlg',
     value: signingAlgs.join('|'),
-    help: 'what answers in a JWT are signed with; RS256 unless told',
+    help: 'the algorithm that signs JWT responses (default: RS256; ES256 with a FAPI profile)',
     input: shape.authorizationSigningAlg,
   },
   'grant-types': {
     field: 'grantTypes',
     value: 'TYPE,TYPE',
-    help: `how it may come by tokens (${grantTypes.join(', ')}); those of its type unless told`,
+    help: `grant types it can use: ${grantTypes.join(', ')} (default: those of its type)`,
     input: list.pipe(shape.grantTypes),
   },
   'ciba-delivery': {
     field: 'cibaDelivery',
     value: 'poll|ping',
-    help: 'how it learns that a person has answered (CIBA); poll unless told',
+    help: 'how it learns that the user has answered (CIBA; default: poll)',
     input: shape.cibaDelivery,
   },
   'ciba-notification-endpoint': {
     field: 'cibaNotificationEndpoint',
     value: 'U|none',
-    help: 'where a ping tells it so',
+    help: 'the URL that receives the ping (CIBA)',
     input: uriOrNone.pipe(shape.cibaNotificationEndpoint),
   },
   'ciba-signing-alg': {
     field: 'cibaSigningAlg',
     value: `${signingAlgs.join('|')}|none`,
-    help: 'what it signs such requests with; none unless told',
+    help: 'the algorithm that must sign its CIBA requests (default: none)',
     input: uriOrNone.pipe(shape.cibaSigningAlg),
   },
   'detail-types': {
     field: 'authorizationDetailsTypes',
     value: 'TYPE,TYPE|none',
-    help: 'the types of authorization details that it may ask for (api list-detail-types)',
+    help: 'the types of authorization details it can request (see api list-detail-types; default: none)',
     input: list
       .transform((types) => (types?.length === 1 && types[0] === 'none' ? [] : types))
       .pipe(shape.authorizationDetailsTypes),
@@ -202,49 +202,49 @@ export const settingsOptions = {
   'id-token-claims': {
     field: 'idTokenClaims',
     value: 'standard|identity',
-    help: 'identity puts name, email and the like into its ID tokens too, for clients that read them there',
+    help: 'identity also puts name, email and so on into ID tokens, for clients that read them there',
     input: shape.idTokenClaims,
   },
   'id-token-on-refresh': {
     field: 'idTokenOnRefresh',
     value: 'always|never',
-    help: 'never omits the ID token from refresh responses; default: always',
+    help: 'never omits the ID token from refresh responses (default: always)',
     input: shape.idTokenOnRefresh,
   },
   'offline-access': {
     field: 'offlineAccess',
     value: 'asked|always',
-    help: 'always offers users to keep access even if the client does not ask; default: always for self-registered clients',
+    help: 'always offers users to keep access even if the client does not ask (default: asked; always for self-registered clients)',
     input: shape.offlineAccess,
   },
   pkce: {
     field: 'pkce',
     value: 'required|optional',
-    help: 'optional lets a confidential client that knows no PKCE go without; required unless told',
+    help: 'optional allows a confidential client to omit PKCE (default: required)',
     input: shape.pkce,
   },
   'subject-type': {
     field: 'subjectType',
     value: 'public|pairwise',
-    help: 'pairwise gives it a sub for each person that no client of another sector has; public unless told',
+    help: 'pairwise gives each user a `sub` that clients of other sectors do not get (default: public)',
     input: shape.subjectType,
   },
   'sector-identifier-uri': {
     field: 'sectorIdentifierUri',
     value: 'U|none',
-    help: 'the JSON list of the redirect URIs of all clients of its sector',
+    help: 'the URL of a JSON list of the redirect URIs of all clients of its sector',
     input: uriOrNone.pipe(shape.sectorIdentifierUri),
   },
   'backchannel-logout-uri': {
     field: 'backchannelLogoutUri',
     value: 'U|none',
-    help: 'where it is told that somebody has signed out',
+    help: 'the URL to notify when a user has signed out',
     input: uriOrNone.pipe(shape.backchannelLogoutUri),
   },
   'backchannel-logout-session-required': {
     field: 'backchannelLogoutSessionRequired',
     value: 'true|false',
-    help: 'whether it needs to be told of which session; true unless told',
+    help: 'whether the notification must name the session (default: true)',
     input: yesOrNo,
   },
 } as const satisfies Record<string, Setting>;
@@ -261,8 +261,8 @@ type Said = { readonly [Name in keyof Options as Options[Name]['field']]: Input[
 type SettingName = Extract<keyof Said, keyof typeof givenSettingsSchema.shape>;
 
 /**
- * What was said, by the names of the service; what was not said is left out. Settings are policy of ours, and what else there
- * is becomes RFC 7591's metadata.
+ * The given options by the service's names, without those that were not given. Settings are the operator's policy; everything
+ * else becomes metadata (RFC 7591).
  */
 export function givenOf(input: Input): {
   readonly settings: Pick<Said, SettingName>;

@@ -20,7 +20,7 @@ const changed = clientChangesSchema.shape;
 
 const words = (text: string) => text.trim().split(/\s+/);
 
-/** The identifier, and behind it the scopes. */
+/** The identifier, then the scopes. */
 function readApi(text: string): { identifier: string; scopes: string[] } {
   const [identifier = '', ...scopes] = words(text);
   return { identifier, scopes };
@@ -56,7 +56,7 @@ const createInput = z
     ...givenOf(input).aspects,
   }));
 
-/** All of them, or the one word that takes them away. */
+/** The values, or `none` for an empty list. */
 const noneOr = z
   .array(z.string())
   .optional()
@@ -99,7 +99,7 @@ function credentials(said: string, { clientId, clientSecret }: ClientCredentials
   const once =
     clientSecret === undefined
       ? 'It has no secret.'
-      : 'The secret is shown this once: only its hash is kept.';
+      : 'The secret is shown only once; only its hash is stored.';
   return {
     json: {
       client_id: clientId,
@@ -109,7 +109,7 @@ function credentials(said: string, { clientId, clientSecret }: ClientCredentials
   };
 }
 
-const clientId = { value: 'ID', required: true, help: 'the client id' } as const;
+const clientId = { value: 'ID', required: true, help: 'the client ID' } as const;
 const byId = z.object({ 'client-id': z.string().min(1) });
 
 export const clientCommands: Command[] = [
@@ -119,36 +119,36 @@ export const clientCommands: Command[] = [
     words: 'client create',
     summary: 'Registers a client',
     options: {
-      name: { value: 'N', required: true, help: 'the name that people see' },
+      name: { value: 'N', required: true, help: 'the name that users see' },
       type: {
         value: clientTypes.join('|'),
         required: true,
-        help: 'what it is; web and machine get a secret',
+        help: 'the kind of app; web and machine get a secret',
       },
       'redirect-uri': {
         value: 'U',
         multiple: true,
-        help: 'where a browser may be sent back to, exactly',
+        help: 'a redirect URI, which requests must match exactly',
       },
       'post-logout-redirect-uri': {
         value: 'U',
         multiple: true,
-        help: 'the same after signing out',
+        help: 'a redirect URI after signing out',
       },
       scope: {
         value: `"${identityScopes.join(' ')}"`,
-        help: 'what it may ask of a person; all of it but groups unless told',
+        help: 'identity scopes it can request (default: all except groups)',
       },
       api: {
         value: '"URI scope scope"',
         multiple: true,
-        help: 'an API by its identifier, and the scopes it may ask for there',
+        help: 'an API by its identifier, and the scopes it can request there',
       },
       'first-party': {
-        help: 'it is ours: people are not asked for consent (confidential clients alone)',
+        help: 'your own app: users are not asked for consent (only confidential clients)',
       },
-      verified: { help: 'its name was looked into: the consent page does not warn' },
-      developer: { value: 'D', help: 'who is behind it' },
+      verified: { help: 'you have checked who is behind the name: the consent page does not warn' },
+      developer: { value: 'D', help: 'who makes it' },
       ...settingsOptions,
     },
     input: createInput,
@@ -161,7 +161,7 @@ export const clientCommands: Command[] = [
   }),
   defineCommand({
     words: 'client add-secret',
-    summary: 'Gives a client another secret; the one before it works on, older ones end',
+    summary: 'Gives a client a new secret; the previous one still works, older ones end',
     options: { 'client-id': clientId },
     input: byId,
     async run(input, session) {
@@ -176,36 +176,36 @@ export const clientCommands: Command[] = [
     summary: 'Changes a client: each option replaces what was there',
     options: {
       'client-id': clientId,
-      name: { value: 'N', help: 'the name that people see' },
+      name: { value: 'N', help: 'the name that users see' },
       'redirect-uri': {
         value: 'U',
         multiple: true,
-        help: 'where a browser may be sent back to: these, and no others any more',
+        help: 'its redirect URIs; replaces all earlier ones',
       },
       'post-logout-redirect-uri': {
         value: 'U|none',
         multiple: true,
-        help: 'the same after signing out',
+        help: 'its redirect URIs after signing out; replaces all earlier ones',
       },
       scope: {
         value: `"${identityScopes.join(' ')}"`,
-        help: 'what it may ask of a user: these, and no others any more',
+        help: 'identity scopes it can request; replaces all earlier ones',
       },
       api: {
         value: '"URI scope scope"|none',
         multiple: true,
-        help: 'APIs and the scopes it may ask for there: these, and no others any more',
+        help: 'APIs and the scopes it can request there; replaces all earlier ones',
       },
       verified: {
         value: 'true|false',
-        help: 'its name was checked: the consent page does not warn',
+        help: 'you have checked who is behind the name: the consent page does not warn',
       },
       developer: { value: 'D|none', help: 'who makes it' },
       'first-party': {
         value: 'true|false',
-        help: 'it is ours: users are not asked for consent (only confidential clients)',
+        help: 'your own app: users are not asked for consent (only confidential clients)',
       },
-      force: { help: 'also where its people get other subjects: all its tokens end' },
+      force: { help: 'change it even if its users get new subjects: all its tokens end' },
       ...settingsOptions,
     },
     input: changesInput,
@@ -222,17 +222,16 @@ export const clientCommands: Command[] = [
   }),
   defineCommand({
     words: 'client delete',
-    summary:
-      'Deletes a client for good: its tokens end at once, and what people allowed it is gone',
+    summary: 'Deletes a client permanently: its tokens end at once, and its consents are deleted',
     options: {
       'client-id': clientId,
-      name: { value: 'N', required: true, help: 'its name, so that it is no other one' },
+      name: { value: 'N', required: true, help: 'the name of the client, as a safeguard' },
     },
     input: z.object({ 'client-id': z.string().min(1), name: z.string().min(1) }),
     async run(input, session) {
       const id = input['client-id'];
       await (await session.clients()).delete(id, input.name, actor);
-      return { json: { client_id: id, deleted: true }, text: `The client ${id} is deleted.` };
+      return { json: { client_id: id, deleted: true }, text: `The client ${id} was deleted.` };
     },
   }),
   clientRevocation,

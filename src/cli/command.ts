@@ -5,14 +5,14 @@ import type { Session } from './session.ts';
 
 /** One option of a command, as it is parsed and as the help shows it. */
 export interface Option {
-  /** What stands for the value in the help; without one the option is a switch. */
+  /** The placeholder of the value in the help; an option without one is a switch. */
   readonly value?: string;
   readonly required?: true;
   readonly multiple?: true;
   readonly help: string;
 }
 
-/** What a command says: `--json` prints the one, a person reads the other. */
+/** The result of a command: for `--json`, and as text for a person. */
 export interface Output {
   readonly json: Record<string, unknown>;
   readonly text: string;
@@ -20,11 +20,11 @@ export interface Output {
 
 /** A command: its words, its options, and what it does with them. */
 export interface Command {
-  /** How it is called: `account create`. */
+  /** The words that call it: `account create`. */
   readonly words: string;
   readonly summary: string;
   readonly options: Readonly<Record<string, Option>>;
-  /** A value without a name, which comes to `run` by this one. */
+  /** A value without an option, which `run` gets under this name. */
   readonly argument?: { readonly name: string; readonly value: string; readonly help: string };
   /** Further lines of the help. */
   readonly details?: string;
@@ -32,7 +32,7 @@ export interface Command {
   run(values: Readonly<Record<string, unknown>>, session: Session): Promise<Output>;
 }
 
-/** The command was called wrongly; the message says what is wrong, and never what was written. */
+/** The command was called incorrectly. The message names the mistake, and never repeats a value. */
 export class UsageError extends Error {
   constructor(message: string) {
     super(message);
@@ -46,7 +46,7 @@ export interface CommandDefinition<Input> extends Omit<Command, 'run'> {
   readonly run: (input: Input, session: Session) => Promise<Output>;
 }
 
-/** For what a schema has no words of its own: zod's are made for programmers. */
+/** Messages where a schema has none of its own: zod's are written for programmers. */
 const inWords: z.core.$ZodErrorMap = (issue) => {
   if (issue.code === 'invalid_value') return `expected one of ${issue.values.join(', ')}`;
   const unit = issue.origin === 'string' ? ' characters' : '';
@@ -74,15 +74,15 @@ export function defineCommand<Input>({ input, run, ...rest }: CommandDefinition<
   };
 }
 
-/** @throws UsageError where none of the changes was named */
+/** @throws UsageError if no change was given */
 export function somethingToChange(changes: Readonly<Record<string, unknown>>): void {
   if (Object.values(changes).every((change) => change === undefined))
-    throw new UsageError('There is nothing to change: name what, by one of the options.');
+    throw new UsageError('There is nothing to change. Add an option for what to change.');
 }
 
 const everywhere: Readonly<Record<string, Option>> = {
-  json: { help: 'print one JSON object' },
-  help: { help: 'show this' },
+  json: { help: 'print the result as one JSON object' },
+  help: { help: 'show this help' },
 };
 
 /**
@@ -134,17 +134,17 @@ function parse(
     // The argument itself may be a password that should have come from standard input.
     if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
       throw new UsageError(
-        `There is an argument too many: a value stands after its option, in quotes where it has spaces, and all of them after "${invocation}".`,
+        `Unexpected argument. Write each value after its option, in quotes if it contains spaces, and everything after "${invocation}".`,
       );
     throw new UsageError(message.split('. ', 1)[0] ?? '');
   }
 }
 
-/** So much fits a line of a terminal, and so much of it is for options where their help stands beside them. */
+/** The width of a line, and of the options' column when their help is next to them. */
 const LINE = 100;
 const BESIDE = 34;
 
-/** How a command is called; what does not fit one line goes on below, indented. */
+/** The usage of a command; what does not fit on one line continues below, indented. */
 export function usageLine({ words, options, argument }: Command): string {
   const parts = Object.entries(options).map(([name, { value, required, multiple }]) => {
     const written = value === undefined ? `--${name}` : `--${name} ${value}`;
@@ -179,23 +179,23 @@ export function helpOf(command: Command): string {
   ].join('\n');
 }
 
-/** What a terminal acts on instead of showing it, and what forges lines or turns their order around. */
+/** Characters that a terminal acts on instead of showing, and those that forge lines or reverse their order. */
 const active = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
 
 const escaped = (character: string) =>
   `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
 
-/** One line that a terminal only shows: others gave the names of clients, and the text of their metadata. */
+/** One line that is safe to show in a terminal: names and metadata of clients come from other people. */
 function inert(text: string): string {
   return text.replace(active, escaped);
 }
 
-/** The object as JSON on one line; what a terminal would act on is escaped, and parses to the same. */
+/** The object as JSON on one line. Characters that a terminal would act on are escaped, and parse to the same value. */
 export function printedJson(json: Record<string, unknown>): string {
   return inert(JSON.stringify(json));
 }
 
-/** Rows of columns, indented and aligned, with nothing in them that a terminal acts on. */
+/** Rows of columns, indented and aligned, without characters that a terminal acts on. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const cells = rows.map((row) => row.map(inert));
   const widths: number[] = [];

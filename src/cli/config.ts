@@ -7,7 +7,7 @@ import { type Command, defineCommand, table } from './command.ts';
 export const configCommands: Command[] = [
   defineCommand({
     words: 'config check',
-    summary: 'Says whether the configuration is right, and what follows from it; opens nothing',
+    summary: 'Checks the configuration and shows its effect; opens nothing',
     options: {},
     details: variables(),
     input: z.object({}),
@@ -15,29 +15,29 @@ export const configCommands: Command[] = [
       return {
         json: { ok: true, issuer: config.issuer, warnings: config.warnings },
         text: [
-          'The configuration is right.',
+          'The configuration is valid.',
           ...config.warnings,
           '',
           ...table([
             ['issuer', config.issuer],
             [
               'listens on',
-              `${config.hosts.join(' and ')}, port ${config.port}${config.tls === undefined ? '' : ', by TLS'}`,
+              `${config.hosts.join(' and ')}, port ${config.port}${config.tls === undefined ? '' : ', with TLS'}`,
             ],
-            ['certificates', certificates(config.clientCertificates)],
+            ['client certificates', certificates(config.clientCertificates)],
             [
               'database',
               config.databaseUrl === undefined
                 ? `embedded, in ${config.dataDir}`
-                : 'the one DATABASE_URL names',
+                : 'from DATABASE_URL',
             ],
             [
               'master key',
               config.masterKeys === undefined
                 ? join(config.dataDir, 'master.key')
-                : 'the one MASTER_KEY gives',
+                : 'from MASTER_KEY',
             ],
-            ['mails', mails(config)],
+            ['email', email(config)],
             [
               'metrics',
               config.metricsPort === undefined
@@ -51,16 +51,16 @@ export const configCommands: Command[] = [
   }),
 ];
 
-/** Where clients may show theirs. */
+/** Where clients can present certificates. */
 function certificates({ port, proxy }: Config['clientCertificates']): string {
   const places = [
     ...(port === undefined ? [] : [`on port ${port}`]),
-    ...(proxy === undefined ? [] : [`told by ${proxy.peers.join(', ')}`]),
+    ...(proxy === undefined ? [] : [`from the proxies ${proxy.peers.join(', ')}`]),
   ];
-  return places.length === 0 ? 'of clients are not asked for' : `of clients: ${places.join(', ')}`;
+  return places.length === 0 ? 'not accepted' : places.join(', ');
 }
 
-function mails({
+function email({
   smtpUrl,
   devMail,
   issuer,
@@ -69,15 +69,15 @@ function mails({
   devMail: boolean;
   issuer: string;
 }): string {
-  if (smtpUrl !== undefined) return 'by SMTP';
-  return devMail ? `shown at ${issuer}/dev/mail` : 'not sent: set SMTP_URL';
+  if (smtpUrl !== undefined) return 'sent by SMTP';
+  return devMail ? `shown at ${issuer}/dev/mail` : 'queued, not sent: set SMTP_URL';
 }
 
-/** Everything that can be set. */
+/** Every variable. */
 function variables(): string {
   const rows = variableHelp.map(
     ({ name, expected, default: value }) =>
-      [name, value === undefined ? expected : `${expected} (${value} unless set)`] as const,
+      [name, value === undefined ? expected : `${expected} (default: ${value})`] as const,
   );
   const secret = variableHelp.filter((one) => one.secret).map(({ name }) => name);
   return [
@@ -85,6 +85,6 @@ function variables(): string {
     '',
     ...table(rows),
     '',
-    `${secret.join(', ')} can come from files: ${secret[0]}_FILE names one.`,
+    `${secret.join(', ')} can be read from files: set ${secret[0]}_FILE to the path, and so on.`,
   ].join('\n');
 }

@@ -12,10 +12,10 @@ import { jsonFile, yesOrNo } from './values.ts';
 const added = newDetailTypeSchema.shape;
 const changed = detailTypeChangesSchema.shape;
 
-const type = { value: 'TYPE', required: true, help: 'its name, as clients send it' } as const;
+const type = { value: 'TYPE', required: true, help: 'the name that clients send' } as const;
 const files = {
-  schema: { value: 'FILE', help: 'what a detail looks like, as JSON Schema (2020-12)' },
-  words: { value: 'FILE', help: 'what people read of it, as JSON' },
+  schema: { value: 'FILE', help: 'the JSON Schema (2020-12) of a detail' },
+  words: { value: 'FILE', help: 'the words that users read, as JSON' },
 } as const;
 
 const typesOf = async (session: Session) => new DetailTypes(await session.db());
@@ -31,9 +31,9 @@ export const detailTypeCommands: Command[] = [
       schema: { ...files.schema, required: true },
       words: { ...files.words, required: true },
       remember: {
-        help: 'what a person has allowed is not asked again for exactly the same; never for a payment',
+        help: 'do not ask users again for exactly the same detail; never use it for payments',
       },
-      machines: { help: 'machines may ask for it on their own behalf, without a person' },
+      machines: { help: 'machines can request it on their own behalf, without a user' },
     },
     input: z.object({
       api: z.string().min(1),
@@ -47,18 +47,24 @@ export const detailTypeCommands: Command[] = [
       await (await typesOf(session)).add(api, input, actor);
       return {
         json: { type: input.type },
-        text: `The type ${input.type} was added. Clients ask for it once they may: client update --detail-types.`,
+        text: `The type ${input.type} was added. Allow clients to request it: client update --detail-types.`,
       };
     },
   }),
   defineCommand({
     words: 'api update-detail-type',
-    summary: 'Changes a type of authorization details, for what is asked for from now on',
+    summary: 'Changes a type of authorization details, for future requests',
     options: {
       type,
       ...files,
-      remember: { value: 'true|false', help: 'whether the same is asked only once' },
-      machines: { value: 'true|false', help: 'whether machines may ask for it by themselves' },
+      remember: {
+        value: 'true|false',
+        help: 'whether users are asked only once for the same detail',
+      },
+      machines: {
+        value: 'true|false',
+        help: 'whether machines can request it on their own behalf',
+      },
     },
     input: z.object({
       type: z.string().min(1),
@@ -75,7 +81,7 @@ export const detailTypeCommands: Command[] = [
   }),
   defineCommand({
     words: 'api list-detail-types',
-    summary: 'Shows the types of authorization details, of all APIs or of one',
+    summary: 'Lists the types of authorization details, of all APIs or of one',
     options: { api: { value: 'URI', help: 'the identifier of the API' } },
     input: z.object({ api: z.string().optional() }),
     async run({ api }, session) {
@@ -107,7 +113,7 @@ export const detailTypeCommands: Command[] = [
   }),
   defineCommand({
     words: 'api remove-detail-type',
-    summary: 'Removes a type of authorization details: tokens made from now on hold none of it',
+    summary: 'Removes a type of authorization details: tokens that carry it end at once',
     options: { type },
     input: z.object({ type: z.string().min(1) }),
     async run(input, session) {

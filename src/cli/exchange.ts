@@ -29,7 +29,7 @@ const shown = ({ clientId: client, ...rule }: ExchangeRule) => ({
   can_widen: canWiden(rule),
 });
 
-/** What a rule lets tokens grow to, said when it is made. */
+/** What a rule allows beyond the first token's scopes; printed when it is created. */
 function extent({ source, target, scopes }: Pick<ExchangeRule, 'scopes' | 'source' | 'target'>) {
   if (!canWiden({ source, target }))
     return 'The new token never has a scope that the first one lacks.';
@@ -55,27 +55,27 @@ export const exchangeCommands: Command[] = [
     summary: 'Lets a client exchange tokens for one API into tokens for another (RFC 8693)',
     options: {
       'client-id': { value: 'ID', required: true, help: 'the client that exchanges' },
-      from: { value: 'URI', required: true, help: 'the API that the tokens are for' },
-      to: { value: 'URI', required: true, help: 'the API that the new tokens are for' },
+      from: { value: 'URI', required: true, help: 'the API of the tokens to exchange' },
+      to: { value: 'URI', required: true, help: 'the API of the new tokens' },
       scope: {
         value: 'S',
         required: true,
         multiple: true,
-        help: 'a scope of that API; no new token has others',
+        help: 'a scope of the target API that a new token can have',
       },
       impersonate: {
-        help: 'new tokens need not say who acts; without it, each names the client in `act`',
+        help: 'new tokens need not name the actor; without it, each names the client in `act`',
       },
       actor: {
         value: 'ID',
         multiple: true,
-        help: 'another client, whose own token may be given along as that of who acts',
+        help: 'another client whose own token can be sent as the actor token',
       },
     },
     details:
       '  exchange allow --client-id c_… --from https://orders.example.com --to https://stock.example.com --scope read\n\n' +
-      'It replaces a rule that the client has for the same two APIs. Between two APIs, the rule alone decides which scopes\n' +
-      'the new token may have; within one API, it never has a scope that the first token lacks.',
+      'It replaces the rule of the client for the same two APIs. Between two APIs, only the rule decides which scopes\n' +
+      'the new token can have; within one API, it never has a scope that the first token lacks.',
     input: allowInput,
     async run(input, session) {
       const id = await (await session.exchangeRules()).allow(input, actor);
@@ -87,8 +87,8 @@ export const exchangeCommands: Command[] = [
   }),
   defineCommand({
     words: 'exchange list',
-    summary: 'Shows which client may exchange which tokens',
-    options: { 'client-id': { value: 'ID', help: 'the rules of this client alone' } },
+    summary: 'Lists which client can exchange which tokens',
+    options: { 'client-id': { value: 'ID', help: 'only the rules of this client' } },
     input: z.object({ 'client-id': clientId.optional() }),
     async run(input, session) {
       const rules = await (await session.exchangeRules()).list(input['client-id']);
@@ -96,16 +96,16 @@ export const exchangeCommands: Command[] = [
         json: { rules: rules.map(shown) },
         text:
           rules.length === 0
-            ? 'There are no rules: nobody exchanges tokens.'
+            ? 'There are no rules: no client can exchange tokens.'
             : table(rules.map(said)).join('\n'),
       };
     },
   }),
   defineCommand({
     words: 'exchange remove',
-    summary: 'Removes a rule; tokens that were exchanged by it live on until they end',
+    summary: 'Removes a rule; tokens that were exchanged by it live until they expire',
     options: {
-      rule: { value: 'ID', required: true, help: 'its id, which exchange list shows' },
+      rule: { value: 'ID', required: true, help: 'its ID, from exchange list' },
     },
     input: z.object({ rule: z.string().min(1) }),
     async run(input, session) {

@@ -31,7 +31,7 @@ const addInput = z
   })
   .refine((rule) => !rule.public || rule.scope.length + rule.role.length === 0, {
     path: ['public'],
-    message: 'a public rule asks for no scopes and no roles',
+    message: 'a public rule can require no scopes and no roles',
   });
 
 const methodsOf = (rule: GatewayRule) =>
@@ -49,28 +49,28 @@ function asks(rule: GatewayRule): string {
 export const gatewayCommands: Command[] = [
   defineCommand({
     words: 'gateway add-rule',
-    summary: 'Lets requests to an API pass its gateway; the first rule that fits decides',
+    summary: 'Lets requests to an API pass its gateway; the first rule that matches decides',
     options: {
       api,
       method: {
         value: 'M',
         required: true,
         multiple: true,
-        help: 'a method, as in GET (which stands for HEAD too), or any',
+        help: 'a method, such as GET (which includes HEAD), or any',
       },
       path: {
         value: 'P',
         required: true,
-        help: 'as in /invoices/:id/**: segments, * or :name for any one, ** for all that follow',
+        help: 'such as /invoices/:id/**: segments, * or :name for any one segment, ** for the rest',
       },
       scope: {
         value: 'S',
         multiple: true,
-        help: 'a scope that the token must have; all are needed',
+        help: 'a scope; the token must have all of them',
       },
-      role: { value: 'R', multiple: true, help: 'a role that the account may have; one is needed' },
-      public: { help: 'it passes without a token' },
-      place: { value: 'N', help: 'its place among the rules, from 1; the last one unless told' },
+      role: { value: 'R', multiple: true, help: 'a role; the account must have one of them' },
+      public: { help: 'let requests pass without a token' },
+      place: { value: 'N', help: 'its position among the rules, from 1 (default: the last)' },
     },
     details:
       '  gateway add-rule --api https://api.example.com --method GET --path "/invoices/**" --scope read',
@@ -78,12 +78,15 @@ export const gatewayCommands: Command[] = [
     async run({ api: identifier, method, scope, role, ...rest }, session) {
       const rule = { methods: method, scopes: scope, roles: role, ...rest };
       const id = await (await rulesOf(session)).add(identifier, rule, actor);
-      return { json: { id }, text: `The rule ${id} was added. It holds within two seconds.` };
+      return {
+        json: { id },
+        text: `The rule ${id} was added. It takes effect within two seconds.`,
+      };
     },
   }),
   defineCommand({
     words: 'gateway list-rules',
-    summary: 'Shows the rules of an API in their order; what none of them fits is refused',
+    summary: 'Lists the rules of an API in order; a request that no rule matches is refused',
     options: { api },
     input: z.object({ api: z.string().min(1) }),
     async run(input, session) {
@@ -105,7 +108,7 @@ export const gatewayCommands: Command[] = [
     words: 'gateway remove-rule',
     summary: 'Removes a rule of an API',
     options: {
-      rule: { value: 'ID', required: true, help: 'its id, which gateway list-rules shows' },
+      rule: { value: 'ID', required: true, help: 'its ID, from gateway list-rules' },
     },
     input: z.object({ rule: z.string().min(1) }),
     async run(input, session) {

@@ -15,23 +15,23 @@ export const instanceCommands: Command[] = [
       const issuer = await findIssuer(await session.db());
       return {
         json: { issuer: issuer ?? null },
-        text: issuer ?? 'None yet: the first server that starts stores its own.',
+        text: issuer ?? 'None yet: the first server that starts stores its issuer.',
       };
     },
   }),
   defineCommand({
     words: 'instance set-issuer',
-    summary: 'Moves the database to another issuer; start the servers with it afterwards',
+    summary: 'Moves the database to another issuer; restart the servers with it afterwards',
     options: {
       issuer: {
         value: 'URL',
         required: true,
-        help: 'the new ISSUER, as in https://id.example.com',
+        help: 'the new ISSUER, such as https://id.example.com',
       },
     },
     details: [
-      'What a move ends: every client and API must be configured with the new issuer, APIs that check',
-      'signatures refuse tokens of the old one, and people sign in again where the host changes.',
+      'After a move, every client and API must be configured with the new issuer, APIs that check',
+      'signatures refuse tokens of the old one, and users sign in again if the host changes.',
     ].join('\n'),
     input: z.object({ issuer: issuerSchema }),
     async run({ issuer }, session) {
@@ -50,8 +50,8 @@ export const instanceCommands: Command[] = [
         json: { issuer, before: before ?? null },
         text:
           before === issuer
-            ? `The issuer is ${issuer} already.`
-            : `The issuer is ${issuer} from the next start of each server on. Set ISSUER=${issuer} there, and configure every client and API with it.`,
+            ? `The issuer is already ${issuer}.`
+            : `The issuer is now ${issuer}. Restart each server with ISSUER=${issuer}, and configure every client and API with it.`,
       };
     },
   }),

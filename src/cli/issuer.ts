@@ -10,7 +10,7 @@ import { type Command, defineCommand, table } from './command.ts';
 import { actor } from './session.ts';
 import { jsonFile, seconds } from './values.ts';
 
-const name = { value: 'URI', required: true, help: 'the issuer, as it stands in `iss`' } as const;
+const name = { value: 'URI', required: true, help: 'the issuer, as in `iss`' } as const;
 const { subject, clientId, api, scopes, public: isPublic } = newSubjectSchema.shape;
 
 const fields = newIssuerSchema.shape;
@@ -34,7 +34,7 @@ const addInput = z
   }))
   .refine(hasKeysOnce, {
     path: ['jwks'],
-    message: 'its keys stand in one file or at one --jwks-uri',
+    message: 'give either --jwks or --jwks-uri',
   });
 
 const allowInput = z
@@ -86,22 +86,23 @@ const rowsOf = (one: TrustedIssuer) => [
 export const issuerCommands: Command[] = [
   defineCommand({
     words: 'issuer add',
-    summary: 'Trusts an issuer of assertions (RFC 7523); that alone lets nobody in',
+    summary:
+      'Trusts an issuer of assertions (RFC 7523); use issuer allow to give its subjects access',
     options: {
       issuer: name,
       jwks: { value: 'FILE', help: 'its public keys, as a JWK Set' },
-      'jwks-uri': { value: 'U', help: 'where its keys are, instead' },
+      'jwks-uri': { value: 'U', help: 'the URL of its public keys, instead of --jwks' },
       alg: {
         value: issuerAlgs.join('|'),
         multiple: true,
-        help: 'what it signs with; ES256 and RS256 unless told',
+        help: 'an algorithm that it signs with (default: ES256 and RS256)',
       },
       'max-life': {
         value: 'SECONDS',
-        help: 'how long an assertion may live from its issue, 60 to 86400; 3600 unless told',
+        help: 'the longest lifetime of an assertion, 60 to 86400 (default: 3600)',
       },
       reusable: {
-        help: 'an assertion may be shown again until it ends, as those that lie in a file; without it, once',
+        help: 'an assertion can be used until it expires, such as one in a file (default: only once)',
       },
     },
     details:
@@ -112,37 +113,40 @@ export const issuerCommands: Command[] = [
       const id = await (await session.trustedIssuers()).add(input, actor);
       return {
         json: { id },
-        text: `${input.issuer} is trusted. Say which of its subjects may have what: issuer allow.`,
+        text: `${input.issuer} is trusted. Give its subjects access with issuer allow.`,
       };
     },
   }),
   defineCommand({
     words: 'issuer allow',
-    summary: 'Lets a subject of a trusted issuer get tokens as a client of ours, for one API',
+    summary: 'Lets a subject of a trusted issuer get tokens as one of your clients, for one API',
     options: {
       issuer: name,
       subject: {
         value: 'S',
         required: true,
-        help: 'as it stands in `sub`; with * at its end every one that begins so',
+        help: 'the subject, as in `sub`; with * at the end, every subject that starts like this',
       },
-      'client-id': { value: 'ID', required: true, help: 'the client whose tokens it gets' },
-      api: { value: 'URI', required: true, help: 'the API that they are for' },
+      'client-id': { value: 'ID', required: true, help: 'the client that it gets tokens as' },
+      api: { value: 'URI', required: true, help: 'the API of these tokens' },
       scope: { value: 'S', required: true, multiple: true, help: 'a scope of that API' },
       public: {
-        help: 'the assertion is enough, where the client has nothing to authenticate with',
+        help: 'for a client that cannot authenticate: the assertion is enough',
       },
     },
     input: allowInput,
     async run({ issuer, allowed }, session) {
       const id = await (await session.trustedIssuers()).allow(issuer, allowed, actor);
-      return { json: { id }, text: `The rule ${id} was added. It holds within two seconds.` };
+      return {
+        json: { id },
+        text: `The rule ${id} was added. It takes effect within two seconds.`,
+      };
     },
   }),
   defineCommand({
     words: 'issuer disallow',
-    summary: 'Removes such a rule; tokens that came by it live on until they end',
-    options: { rule: { value: 'ID', required: true, help: 'its id, which issuer list shows' } },
+    summary: 'Removes a rule of issuer allow; tokens that were issued by it live until they expire',
+    options: { rule: { value: 'ID', required: true, help: 'its ID, from issuer list' } },
     input: z.object({ rule: z.string().min(1) }),
     async run(input, session) {
       await (await session.trustedIssuers()).disallow(input.rule, actor);
@@ -151,7 +155,7 @@ export const issuerCommands: Command[] = [
   }),
   defineCommand({
     words: 'issuer list',
-    summary: 'Shows whose assertions are taken, and what for',
+    summary: 'Lists the trusted issuers, and what their subjects can get',
     options: {},
     input: z.object({}),
     async run(_input, session) {
@@ -159,20 +163,23 @@ export const issuerCommands: Command[] = [
       return {
         json: { issuers: issuers.map(shown) },
         text:
-          issuers.length === 0 ? 'Nobody is trusted.' : table(issuers.flatMap(rowsOf)).join('\n'),
+          issuers.length === 0
+            ? 'There are no trusted issuers.'
+            : table(issuers.flatMap(rowsOf)).join('\n'),
       };
     },
   }),
   defineCommand({
     words: 'issuer remove',
-    summary: 'Trusts an issuer no more; tokens that came by it live on until they end',
+    summary:
+      'Stops trusting an issuer; tokens that were issued for its assertions live until they expire',
     options: { issuer: name },
     input: z.object({ issuer: z.string().min(1) }),
     async run(input, session) {
       await (await session.trustedIssuers()).remove(input.issuer, actor);
       return {
         json: { issuer: input.issuer },
-        text: `${input.issuer} is trusted no more.`,
+        text: `${input.issuer} is no longer trusted.`,
       };
     },
   }),

@@ -35,7 +35,7 @@ function listed(all: readonly KeyInfo[]): Output {
     },
     text:
       all.length === 0
-        ? 'There are no keys yet: the server makes them at its first start.'
+        ? 'There are no keys yet: the server creates them at its first start.'
         : table(
             all.map((key) => [
               `${key.alg.padEnd(6)}  ${key.state.padEnd(8)}  ${key.kid}`,
@@ -47,26 +47,27 @@ function listed(all: readonly KeyInfo[]): Output {
 
 function timesOf({ activeAt, retiredAt, removedAt }: KeyInfo): string {
   const until = retiredAt === undefined ? '' : ` until ${retiredAt.toISOString()}`;
-  const stays = removedAt === undefined ? '' : `, stays until ${removedAt.toISOString()}`;
+  const stays = removedAt === undefined ? '' : `, published until ${removedAt.toISOString()}`;
   return `signs from ${activeAt.toISOString()}${until}${stays}`;
 }
 
-/** What stops working, in words. */
+/** What stops working. */
 function consequences({ removed, successor }: RemovedKey): string {
-  const instead = successor === undefined ? '' : ` ${successor} signs in its place from now on.`;
+  const instead = successor === undefined ? '' : ` ${successor} signs instead from now on.`;
   if (removed.alg === 'cookie') {
     return removed.state === 'next'
-      ? 'It had signed nothing yet.'
-      : `Whoever is signed in by a cookie that it signed has to sign in again.${instead}`;
+      ? 'It had not signed anything yet.'
+      : `Users whose session cookie it signed have to sign in again.${instead}`;
   }
-  if (removed.state === 'next') return 'It had signed nothing yet; what signs now goes on.';
+  if (removed.state === 'next')
+    return 'It had not signed anything yet; the current key continues to sign.';
   const minutes = JWKS_MAX_AGE / 60;
   return [
-    `This server refuses every ${removed.alg} token that it signed from now on, APIs that verify signatures do once they have fetched the keys again (within ${minutes} minutes, if they heed Cache-Control; restart those that don't).`,
+    `From now on, the server refuses every ${removed.alg} token that this key signed. APIs that verify signatures refuse them once they fetch the keys again (within ${minutes} minutes if they respect Cache-Control; restart those that don't).`,
     ...(successor === undefined
       ? []
       : [
-          `${instead.trim()} For as long, an API that does not ask again for a key that it doesn't know refuses new tokens as well.`,
+          `${instead.trim()} Until then, an API that does not fetch the keys again for an unknown kid also refuses new tokens.`,
         ]),
   ].join(' ');
 }
@@ -74,20 +75,19 @@ function consequences({ removed, successor }: RemovedKey): string {
 export const keyCommands: Command[] = [
   defineCommand({
     words: 'keys list',
-    summary: 'Shows the signing keys and the cookie keys, and what each is for now',
+    summary: 'Lists the signing keys and cookie keys, with their states',
     options: {},
     input: z.object({}),
     run: async (_input, session) => listed(await (await keysOf(session)).list()),
   }),
   defineCommand({
     words: 'keys rotate',
-    summary:
-      'Makes the next keys; they are published at once, and sign an hour later, when everybody knows them',
+    summary: 'Creates the next keys, which are published at once and sign an hour later',
     options: {
       alg: {
         value: kinds.join('|'),
         multiple: true,
-        help: 'only the key of this algorithm, or the key that signs cookies; every signing key unless told',
+        help: 'only the key of this algorithm, or the cookie key (default: every signing key)',
       },
     },
     input: z.object({ alg: z.array(z.enum(kinds)).optional() }),
@@ -99,11 +99,11 @@ export const keyCommands: Command[] = [
   }),
   defineCommand({
     words: 'keys remove',
-    summary: 'Takes a key away at once, with everything that it signed: for one that has leaked',
+    summary: 'Removes a key at once, with everything that it signed: for a key that has leaked',
     options: {
-      kid: { value: 'KID', required: true, help: 'which one; keys list shows them' },
+      kid: { value: 'KID', required: true, help: 'the key, from keys list' },
       now: {
-        help: 'also where it is the one that signs: its successor then signs from this moment',
+        help: 'remove it even if it is the current key; its successor then signs at once',
       },
     },
     input: z.object({ kid: z.string(), now: z.boolean().optional() }),
@@ -116,13 +116,14 @@ export const keyCommands: Command[] = [
           removed: { kid: removed.kid, alg: removed.alg, state: removed.state },
           successor: successor ?? null,
         },
-        text: `The key ${removed.kid} is gone. ${consequences(outcome)}`,
+        text: `The key ${removed.kid} was removed. ${consequences(outcome)}`,
       };
     },
   }),
   defineCommand({
     words: 'keys reseal',
-    summary: 'Seals everything under the first key of MASTER_KEY, so that the other one can go',
+    summary:
+      'Re-encrypts everything with the first key of MASTER_KEY, so that you can drop the other one',
     options: {},
     input: z.object({}),
     async run(_input, session) {
@@ -139,10 +140,10 @@ export const keyCommands: Command[] = [
       const until = earlierKeysUntil?.toISOString() ?? null;
       return {
         json: { resealed: count, earlier_keys_until: until },
-        text: `${count} values were sealed anew. ${
+        text: `Re-encrypted ${count} values. ${
           until === null
-            ? 'Keep the earlier master key for a day, for sign-ins that are under way and codes that were mailed.'
-            : `Keep the earlier master key until ${until}, for refresh tokens that were given out under it.`
+            ? 'Keep the old master key for a day, for sign-ins in progress and codes in emails.'
+            : `Keep the old master key until ${until}, for refresh tokens that were issued with it.`
         }`,
       };
     },

@@ -5,7 +5,7 @@ import { type Command, defineCommand, table } from './command.ts';
 export const migrateCommands: Command[] = [
   defineCommand({
     words: 'migrate up',
-    summary: 'Brings the database to this release; does nothing where it is already',
+    summary: 'Migrates the database to this release, if it is older',
     options: {},
     input: z.object({}),
     async run(_input, session) {
@@ -15,15 +15,13 @@ export const migrateCommands: Command[] = [
         text:
           applied.length === 0
             ? 'The database is up to date.'
-            : ['The database was brought up to date:', ...applied.map((name) => `  ${name}`)].join(
-                '\n',
-              ),
+            : ['Applied these migrations:', ...applied.map((name) => `  ${name}`)].join('\n'),
       };
     },
   }),
   defineCommand({
     words: 'migrate status',
-    summary: 'Shows which migrations the database has',
+    summary: 'Lists the migrations, and which the database has',
     options: {},
     input: z.object({}),
     async run(_input, session) {
@@ -38,7 +36,7 @@ export const migrateCommands: Command[] = [
         text: table(
           migrations.map(({ name, appliedAt }) => [
             name,
-            appliedAt === undefined ? 'to be run' : `applied ${appliedAt.toISOString()}`,
+            appliedAt === undefined ? 'pending' : `applied ${appliedAt.toISOString()}`,
           ]),
         ).join('\n'),
       };

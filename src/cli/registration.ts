@@ -6,7 +6,7 @@ import {
 import { type Command, defineCommand, table } from './command.ts';
 import { actor, type Session } from './session.ts';
 
-/** Initial access tokens: with one, clients register themselves by protocol, for what it says. */
+/** Initial access tokens, with which clients register themselves by protocol. */
 
 const { name, uses, days, apis } = newInitialTokenSchema.shape;
 
@@ -16,7 +16,7 @@ const number = z
   .transform(Number)
   .optional();
 
-/** The identifier, and behind it the scopes. */
+/** The identifier, then the scopes. */
 function readApi(text: string): { identifier: string; scopes: string[] } {
   const [identifier = '', ...scopes] = text.trim().split(/\s+/);
   return { identifier, scopes };
@@ -28,15 +28,15 @@ const tokensOf = async (session: Session) =>
 export const registrationCommands: Command[] = [
   defineCommand({
     words: 'registration create-token',
-    summary: 'Makes an initial access token, with which clients register themselves',
+    summary: 'Creates an initial access token, with which clients register themselves',
     options: {
-      name: { value: 'N', required: true, help: 'for whom it is; only operators see it' },
-      uses: { value: 'N', help: 'how many clients it registers, 1 to 1000; one unless told' },
-      days: { value: 'N', help: 'for how many days it is good, 1 to 365; 7 unless told' },
+      name: { value: 'N', required: true, help: 'who it is for; only operators see this' },
+      uses: { value: 'N', help: 'how many clients it can register, 1 to 1000 (default: 1)' },
+      days: { value: 'N', help: 'how many days it is valid, 1 to 365 (default: 7)' },
       api: {
         value: '"URI scope scope"',
         multiple: true,
-        help: 'what its clients may ask for besides what is open to all',
+        help: 'scopes that its clients can request in addition to open scopes',
       },
     },
     input: z
@@ -52,22 +52,22 @@ export const registrationCommands: Command[] = [
       return {
         json: { id, token, expires_at: expiresAt.toISOString() },
         text: [
-          'The token was made.',
+          'The token was created.',
           '',
           ...table([
             ['id', id],
             ['token', token],
-            ['good until', expiresAt.toISOString()],
+            ['valid until', expiresAt.toISOString()],
           ]),
           '',
-          'It is shown this once: only its hash is kept.',
+          'The token is shown only once; only its hash is stored.',
         ].join('\n'),
       };
     },
   }),
   defineCommand({
     words: 'registration list-tokens',
-    summary: 'Shows the initial access tokens that are good for something',
+    summary: 'Lists the initial access tokens that can still be used',
     options: {},
     input: z.object({}),
     async run(_input, session) {
@@ -84,7 +84,7 @@ export const registrationCommands: Command[] = [
         },
         text:
           tokens.length === 0
-            ? 'There are none.'
+            ? 'There are no tokens.'
             : table(
                 tokens.map(({ id, name, usesLeft, expiresAt }) => [
                   id,
@@ -98,14 +98,14 @@ export const registrationCommands: Command[] = [
   }),
   defineCommand({
     words: 'registration revoke-token',
-    summary: 'Ends an initial access token; the clients that it has registered stay',
+    summary: 'Revokes an initial access token; the clients that it registered stay',
     options: {
-      id: { value: 'ID', required: true, help: 'as `registration list-tokens` shows it' },
+      id: { value: 'ID', required: true, help: 'its ID, from registration list-tokens' },
     },
     input: z.object({ id: z.string().min(1) }),
     async run({ id }, session) {
       await (await tokensOf(session)).revoke(id, actor);
-      return { json: { id, revoked: true }, text: `The token ${id} is good for nothing any more.` };
+      return { json: { id, revoked: true }, text: `The token ${id} was revoked.` };
     },
   }),
 ];

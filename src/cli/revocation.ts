@@ -8,10 +8,10 @@ import { revokeToken } from '../revocation/token.service.ts';
 import { type Command, defineCommand, table } from './command.ts';
 import { actor } from './session.ts';
 
-/** What ends tokens without ending who they are of: docs/revocation.md says when to take which. */
+/** Commands that end tokens but keep their owner: docs/revocation.md explains when to use which. */
 
-const email = { value: 'E', required: true, help: 'the email of the account' } as const;
-const clientId = { value: 'ID', required: true, help: 'the client id' } as const;
+const email = { value: 'E', required: true, help: 'the email address of the account' } as const;
+const clientId = { value: 'ID', required: true, help: 'the client ID' } as const;
 
 const families = (count: number) => (count === 1 ? '1 token family' : `${count} token families`);
 
@@ -26,14 +26,14 @@ export const accountRevocation: Command = defineCommand({
     const { id, email } = ended.account;
     return {
       json: { id, email, sessions: ended.sessions, families: ended.families },
-      text: `${email} is signed out: ${ended.sessions} of its sessions and ${families(ended.families)} have ended.`,
+      text: `${email} is signed out. Ended: ${ended.sessions === 1 ? '1 session' : `${ended.sessions} sessions`}, ${families(ended.families)}.`,
     };
   },
 });
 
 export const clientRevocation: Command = defineCommand({
   words: 'client revoke-tokens',
-  summary: 'Ends every token of a client at once; the client goes on, and may get new ones',
+  summary: 'Ends every token of a client at once; the client can get new ones',
   options: { 'client-id': clientId },
   input: z.object({ 'client-id': z.string().min(1) }),
   async run(input, session) {
@@ -42,8 +42,8 @@ export const clientRevocation: Command = defineCommand({
     return {
       json: { client_id: id, families: ended.families, until: ended.until.toISOString() },
       text: [
-        `Every token of ${id} has ended, and ${families(ended.families)} with them.`,
-        `What it is given before ${ended.until.toISOString()} is worth nothing either: clocks may be a little apart.`,
+        `Ended every token of ${id}, in ${families(ended.families)}.`,
+        `Tokens issued before ${ended.until.toISOString()} are also invalid, because clocks can differ a little.`,
       ].join('\n'),
     };
   },
@@ -52,7 +52,7 @@ export const clientRevocation: Command = defineCommand({
 export const consentCommands: Command[] = [
   defineCommand({
     words: 'consent remove',
-    summary: 'Takes back what an account has allowed a client: every token of it ends at once',
+    summary: 'Removes the consent of an account to a client: its tokens there end at once',
     options: { email, 'client-id': clientId },
     input: z.object({ email: z.string().min(1), 'client-id': z.string().min(1) }),
     async run(input, session) {
@@ -63,12 +63,12 @@ export const consentCommands: Command[] = [
         actor,
       });
       if (taken === undefined)
-        throw new AppError('no_consent', `${account.email} has allowed ${id} nothing.`, {
+        throw new AppError('no_consent', `${account.email} has given ${id} no consent.`, {
           status: 404,
         });
       return {
         json: { id: account.id, client_id: id, ...taken },
-        text: `What ${account.email} allowed ${id} is taken back; ${families(taken.families)} of it have ended.`,
+        text: `Removed the consent of ${account.email} to ${id}. Ended: ${families(taken.families)}.`,
       };
     },
   }),
@@ -86,7 +86,7 @@ const described = (family: Family) => ({
 export const familyCommands: Command[] = [
   defineCommand({
     words: 'family list',
-    summary: 'The live token families of an account: what each of its sign-ins gave a client',
+    summary: 'Lists the live token families of an account: one for each sign-in to a client',
     options: { email },
     input: z.object({ email: z.string().min(1) }),
     async run(input, session) {
@@ -97,11 +97,11 @@ export const familyCommands: Command[] = [
         json: { families: found },
         text:
           found.length === 0
-            ? `${account.email} has no live token family.`
+            ? `${account.email} has no live token families.`
             : table(
                 found.map(({ family_id: id, client_id: client, created_at: since, offline }) => [
                   id,
-                  `${client}  since ${since}${offline ? ', stays when the browser signs out' : ''}`,
+                  `${client}  since ${since}${offline ? ', survives a sign-out in the browser' : ''}`,
                 ]),
               ).join('\n'),
       };
@@ -109,8 +109,8 @@ export const familyCommands: Command[] = [
   }),
   defineCommand({
     words: 'family revoke',
-    summary: 'Ends one token family: its tokens end at once, and the consent stays',
-    options: { 'family-id': { value: 'ID', required: true, help: 'as `family list` shows it' } },
+    summary: 'Ends one token family and its tokens at once; the consent stays',
+    options: { 'family-id': { value: 'ID', required: true, help: 'its ID, from family list' } },
     input: z.object({ 'family-id': z.string().min(1) }),
     async run(input, session) {
       const family = await revokeFamily(await session.db(), input['family-id'], actor);
@@ -125,12 +125,12 @@ export const familyCommands: Command[] = [
 export const tokenCommands: Command[] = [
   defineCommand({
     words: 'token revoke',
-    summary: 'Ends a token that was found somewhere: a refresh token and a code with their family',
+    summary: 'Ends a token of any kind; a refresh token or a code ends with its token family',
     options: {
-      'token-stdin': { required: true, help: 'the token is what standard input holds' },
+      'token-stdin': { required: true, help: 'read the token from standard input' },
     },
     details:
-      '  printf %s "$TOKEN" | npm run -s cli -- token revoke --token-stdin\n\nISSUER must be the one of the server.',
+      '  printf %s "$TOKEN" | npm run -s cli -- token revoke --token-stdin\n\nISSUER must be that of the server.',
     input: z.object({}),
     async run(_, session) {
       const db = await session.db();
@@ -145,7 +145,7 @@ export const tokenCommands: Command[] = [
           ...(found.accountId === undefined ? {} : { account_id: found.accountId }),
           ...(found.grantId === undefined ? {} : { family_id: found.grantId }),
         },
-        text: `The ${found.ended === 'family' ? 'token and its whole family' : 'token'} of the client ${found.clientId}${of} ended.`,
+        text: `Ended the ${found.ended === 'family' ? 'token and its whole token family' : 'token'} of the client ${found.clientId}${of}.`,
       };
     },
   }),

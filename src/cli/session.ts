@@ -16,10 +16,10 @@ import { OutboundAllow } from '../outbound/outbound.ts';
 import { ResourceServerService } from '../resource-server/resource-server.service.ts';
 import { invocation } from './invocation.ts';
 
-/** Who the audit names for what is done here. */
+/** The actor in the audit for everything done here. */
 export const actor = 'cli';
 
-/** What a command works with: opened when it first asks, and closed at the end. */
+/** What a command works with: opened on first use, and closed at the end. */
 export class Session {
   readonly #warn: (message: string) => void;
   #config: Config | undefined;
@@ -36,15 +36,15 @@ export class Session {
     return this.#config;
   }
 
-  /** The database as it is, migrated or not. */
+  /** The database in its current state, migrated or not. */
   async opened(): Promise<OpenedDatabase> {
     this.#opened ??= await openDatabase({ ...this.config, databasePool: 2 });
     return this.#opened;
   }
 
   /**
-   * The database with every migration applied. On the embedded one, which is this release's own, the missing ones are
-   * run; a database that others may be serving from is not changed unless somebody says so.
+   * The database with every migration applied. The embedded one, which belongs to this release, is migrated here; a database
+   * that other processes may be using is changed only by `migrate up`.
    * @throws AppError `migrations_pending`
    */
   async db(): Promise<Database> {
@@ -57,7 +57,7 @@ export class Session {
     if (pending.length > 0) {
       throw new AppError(
         'migrations_pending',
-        `The database is not at this release yet: ${pending.join(', ')} ${pending.length === 1 ? 'is' : 'are'} missing. Run: ${invocation} migrate up`,
+        `The database is older than this release: ${pending.join(', ')} ${pending.length === 1 ? 'is' : 'are'} missing. Run: ${invocation} migrate up`,
       );
     }
     return opened.db;
@@ -104,7 +104,7 @@ export class Session {
     });
   }
 
-  /** Accounts, and what stands around them. */
+  /** Accounts, and the services around them. */
   async people() {
     const db = await this.db();
     const sealer = await this.sealer();

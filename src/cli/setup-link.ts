@@ -6,7 +6,7 @@ export const setupLinkCommands: Command[] = [
   defineCommand({
     words: 'setup-link',
     summary:
-      'Prints a new link that makes the first administrator, good for an hour; earlier ones end',
+      'Prints a new link that creates the first administrator, valid for an hour; earlier links end',
     options: {},
     input: z.object({}),
     async run(_input, session) {

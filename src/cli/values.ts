@@ -2,22 +2,20 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 
-/** How values are written on the command line. */
-
-/** A number of seconds, as it is written on the command line. */
+/** A number of seconds. */
 export const seconds = z
   .string()
   .regex(/^\d{1,9}$/, 'expected a number of seconds')
   .transform(Number)
   .optional();
 
-/** Values with commas between them. */
+/** Values separated by commas. */
 export const list = z
   .string()
   .optional()
   .transform((text) => text?.split(',').map((one) => one.trim()));
 
-/** The JSON in a file that is named. */
+/** The JSON in the named file. */
 export const jsonFile = z
   .string()
   .optional()
@@ -26,12 +24,12 @@ export const jsonFile = z
     try {
       return JSON.parse(readFileSync(path, 'utf8')) as unknown;
     } catch {
-      context.addIssue({ code: 'custom', message: 'expected a file that holds JSON' });
+      context.addIssue({ code: 'custom', message: 'expected a file that contains JSON' });
       return z.NEVER;
     }
   });
 
-/** The certificate in a file, as a JWK Set that holds its key and itself. */
+/** The certificate in a file, as a JWK Set with its key and the certificate itself. */
 export const certificateFile = z
   .string()
   .optional()
@@ -45,12 +43,12 @@ export const certificateFile = z
       };
       return { keys: [key] };
     } catch {
-      context.addIssue({ code: 'custom', message: 'expected a file that holds a certificate' });
+      context.addIssue({ code: 'custom', message: 'expected a file that contains a certificate' });
       return z.NEVER;
     }
   });
 
-/** What stands before the first `=` is the kind of name. */
+/** The part before the first `=` is the kind of name. */
 export const certificateName = z
   .string()
   .optional()
@@ -61,7 +59,7 @@ export const certificateName = z
     context.addIssue({
       code: 'custom',
       message:
-        'expected KIND=NAME, its kind one of subject-dn, san-dns, san-uri, san-ip, san-email',
+        'expected KIND=NAME, where KIND is one of subject-dn, san-dns, san-uri, san-ip, san-email',
     });
     return z.NEVER;
   });

@@ -119,10 +119,14 @@ describe('how it is called', () => {
   test('wrong usage ends with 2, and the right usage on standard error', async () => {
     expect.hasAssertions();
     expectMisuse(await cli([]), /account create/);
-    expectMisuse(await cli(['nonsense']), /no such command/, /account create/);
-    expectMisuse(await cli(['constructor']), /no such command/);
-    expectMisuse(await cli(['client']), /client create/);
-    expectMisuse(await cli(['client', 'destroy']), /client create/);
+    expectMisuse(await cli(['nonsense']), /^Unknown command "nonsense"\.$/m, /account create/);
+    expectMisuse(await cli(['constructor']), /^Unknown command "constructor"\.$/m);
+    expectMisuse(await cli(['client']), /^Missing command after "client"\.$/m, /client create/);
+    expectMisuse(
+      await cli(['client', 'destroy']),
+      /^Unknown command "client destroy"\.$/m,
+      /client create/,
+    );
     expectMisuse(await cli(['client', 'create', '--name', 'A', '--json']), /Missing: --type/);
     expectMisuse(
       await cli(['client', 'update', '--client-id', 'c_1']),
@@ -132,7 +136,10 @@ describe('how it is called', () => {
       await cli(['api', 'update', '--identifier', 'https://api.example.com']),
       /There is nothing to change/,
     );
-    expectMisuse(await cli(['account', 'sign-out', 'ann@example.com']), /stands after its option/);
+    expectMisuse(
+      await cli(['account', 'sign-out', 'ann@example.com']),
+      /Write each value after its option/,
+    );
     expectMisuse(
       await cli(['client', 'create', '--name', 'A', '--type', 'toaster']),
       /--type: expected one of web, spa, native, machine, device$/m,
@@ -209,6 +216,9 @@ describe('how it is called', () => {
     ]);
     expectMisuse(result);
     expect(result.stderr).not.toContain('hunter2');
+    const misplaced = await cli(['account', 'hunter2hunter2']);
+    expectMisuse(misplaced, /^Unknown command\.$/m, /account create/);
+    expect(misplaced.stderr).not.toContain('hunter2');
   });
 });
 
@@ -577,7 +587,7 @@ describe('APIs and clients', () => {
     ]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     expect(stdout).toMatch(
-      /The client Words was created\.[^]*client id +c_\S+\n[^]*client secret +vs_cs_\S+\n[^]*shown this once/,
+      /The client Words was created\.[^]*client id +c_\S+\n[^]*client secret +vs_cs_\S+\n[^]*shown only once/,
     );
   });
 });
@@ -591,7 +601,7 @@ describe('operating', () => {
     expect(right).toMatchObject({ status: 0, stderr: '' });
     expect(right.stdout).not.toContain('hunter2');
     expect(right.stdout).not.toContain(masterKey);
-    expect(right.stdout).toMatch(/^ {2}certificates +of clients are not asked for$/m);
+    expect(right.stdout).toMatch(/^ {2}client certificates +not accepted$/m);
     const wrong = await runCli(['config', 'check', '--json'], { PORT: 'x', MASTER_KEY: 'hunter2' });
     expectRefused(wrong, /PORT: expected[^]*MASTER_KEY: expected/);
     expect(wrong.stderr).not.toContain('hunter2');

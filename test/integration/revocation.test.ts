@@ -452,7 +452,7 @@ describe('what an operator ends', () => {
       [['account', 'sign-out', '--email', 'nobody@example.com'], /There is no account nobody@/],
       [
         ['consent', 'remove', '--email', held.email, '--client-id', other.clientId],
-        /has allowed c_\S+ nothing/,
+        /has given c_\S+ no consent/,
       ],
     ] as const) {
       const { status, stdout, stderr } = await runCli(args, environment());

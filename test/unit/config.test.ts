@@ -221,7 +221,7 @@ describe('26: settings', () => {
   test('the name of an earlier release gives a warning that says what took its place', () => {
     const known = [{ name: 'MAIL_FROM', secret: false }];
     expect(findUnreadVariables({ SENDER: 'x' }, known, { SENDER: 'set MAIL_FROM.' })).toEqual([
-      'SENDER is not read any more: set MAIL_FROM.',
+      'SENDER is no longer read: set MAIL_FROM.',
     ]);
     expect(findUnreadVariables({ MAIL_FROM: 'x' }, known, { SENDER: 'set MAIL_FROM.' })).toEqual(
       [],
