@@ -9,21 +9,19 @@ import {
   lstat,
   mkdir,
   readdir,
-  readlink,
   realpath,
   rm,
   rmdir,
   stat,
-  symlink,
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { AppError } from '../errors.ts';
+import { findCluster, unless, userOf } from './embedded-cluster.ts';
+import { ownUid, type ServerUser, userName } from './embedded-user.ts';
 
 const run = promisify(execFile);
 
-/** The user that PostgreSQL, which refuses root, runs as when we are root: "nobody". */
-const nobody = { uid: 65534, gid: 65534 };
 const systemFolder = '/var/lib/vouchsafe';
 /** The port only names the socket file: there is no TCP. */
 export const port = 5432;
@@ -48,7 +46,8 @@ export interface Place {
     readonly gid?: number;
   };
   readonly serverUid: number;
-  readonly notice: string | undefined;
+  /** A sentence each for the operator, where something is unusual. */
+  readonly notices: readonly string[];
 }
 
 /**
@@ -94,101 +93,80 @@ function unusable(dataDir: string, code: string | undefined, cause?: unknown): A
 }
 
 async function settle(dataDir: string): Promise<Place> {
-  const asRoot = ownUid() === 0;
-  const serverUid = asRoot ? nobody.uid : ownUid();
-  const spawnOptions = {
-    cwd: '/',
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
-    ...(asRoot ? nobody : {}),
-  };
   await mkdir(dirname(dataDir), { recursive: true });
   await mkdir(dataDir, { mode: 0o700 }).catch(unless('EEXIST'));
   const dataFolder = await realpath(dataDir);
   if (!(await stat(dataFolder)).isDirectory()) throw unusable(dataDir, 'ENOTDIR');
-  const reachable = async (folder: string) => !asRoot || (await canEnter(folder, spawnOptions));
-  await letServerThrough(dataFolder, reachable);
 
-  const existing = await findCluster(dataFolder, serverUid);
+  const existing = await findCluster(dataFolder);
+  const user = await userOf(existing, dataFolder);
+  const asRoot = user.gid !== undefined;
+  const spawnOptions = {
+    cwd: '/',
+    env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+    ...(user.gid === undefined ? {} : { uid: user.uid, gid: user.gid }),
+  };
+  const reachable = async (folder: string) => !asRoot || (await canEnter(folder, spawnOptions));
+  await letServerThrough(dataFolder, user, reachable);
+  if (existing !== undefined) await letServerThrough(dirname(existing), user, reachable);
   // Whose database is there says more than that nothing can be written beside it.
   await access(dataFolder, constants.W_OK | constants.X_OK);
   if (existing !== undefined && !(await reachable(existing))) {
     throw new AppError(
       'embedded_owner',
-      `PostgreSQL's user (${userName(serverUid)}) can't reach the database in ${existing}.`,
+      `PostgreSQL's user, ${userName(user.uid)}, can't reach the database in ${existing}.`,
     );
   }
   const elsewhere = async () =>
-    existing === undefined ? await makeSystemHome(dataFolder) : dirname(existing);
+    existing === undefined ? await makeSystemHome(dataFolder, user) : dirname(existing);
   const home = (await reachable(dataFolder)) ? dataFolder : await elsewhere();
   const cluster = existing ?? join(home, 'postgres');
+  const notices = user.notice === undefined ? [] : [user.notice];
+  if (home !== dataFolder) {
+    notices.push(
+      `The database is in ${cluster}, because PostgreSQL does not run as root and its user can't reach ${dataFolder}.`,
+    );
+  }
   return {
     dataFolder,
     home,
     cluster,
-    socketFolder: socketFolderOf(cluster, serverUid),
+    socketFolder: socketFolderOf(cluster, user.uid),
     logFile: join(home, 'postgres.log'),
     spawnOptions,
-    serverUid,
-    notice:
-      home === dataFolder
-        ? undefined
-        : `The database lies in ${cluster}, because PostgreSQL does not run as root and its user can't reach ${dataFolder}.`,
+    serverUid: user.uid,
+    notices,
   };
-}
-
-/** The cluster that the data folder holds or, by a symbolic link, points to. */
-async function findCluster(dataFolder: string, serverUid: number): Promise<string | undefined> {
-  const entry = join(dataFolder, 'postgres');
-  if ((await lstat(entry).catch(unless('ENOENT'))) === undefined) return undefined;
-  const cluster = await realpath(entry).catch(unless('ENOENT'));
-  // A new, empty database in its stead would look like a loss of all accounts.
-  if (cluster === undefined) {
-    throw new AppError(
-      'embedded_gone',
-      `The database of ${dataFolder} lay in ${await readlink(entry)}, which is gone. Put it back, or remove ${entry} to begin anew.`,
-    );
-  }
-  const { uid } = await stat(cluster);
-  if (uid === serverUid) return cluster;
-  throw new AppError(
-    'embedded_owner',
-    `The database in ${cluster} belongs to ${userName(uid)}, and this process runs as ${userName(ownUid())}. Start it as the user who made the database${uid === nobody.uid ? ' (root)' : ''}, or choose another data folder.`,
-  );
-}
-
-/**
- * Points from the data folder to a cluster that lies elsewhere: it shows people where their data is, keeps a data folder
- * that is moved together with its database, and keeps another user from making a second database beside it.
- */
-export async function pointToCluster({ dataFolder, cluster }: Place): Promise<void> {
-  const entry = join(dataFolder, 'postgres');
-  if (cluster !== entry) await symlink(cluster, entry).catch(unless('EEXIST'));
 }
 
 /** What a data folder holds of ours: its database, log and links, and the key that seals. */
 const ours = /^(postgres|\.?master\.key|\.)/;
 
 /**
- * A data folder that root made for itself alone is opened just so far that the server's group may pass through; one that
- * holds anything else is somebody's for other things, and stays as it is.
+ * A data folder that root made for itself alone, or that was opened to nobody or an earlier user of the server, is opened just
+ * so far that the server's group may pass through; one that holds anything else is somebody's for other things, and stays
+ * as it is.
  */
 async function letServerThrough(
   folder: string,
+  user: ServerUser,
   reachable: (folder: string) => Promise<boolean>,
 ): Promise<void> {
   if ((await reachable(folder)) || !(await reachable(dirname(folder)))) return;
-  const { uid, gid } = await stat(folder);
-  if (uid !== 0 || gid !== 0) return;
+  const { uid, gid, mode } = await stat(folder);
+  if (uid !== 0 || (gid !== 0 && (mode & 0o7777) !== opened)) return;
   if (!(await readdir(folder)).every((name) => ours.test(name))) return;
-  await chown(folder, 0, nobody.gid);
-  await chmod(folder, 0o710);
+  await chown(folder, 0, user.gid as number);
+  await chmod(folder, opened);
 }
 
-async function makeSystemHome(dataFolder: string): Promise<string> {
+const opened = 0o710;
+
+async function makeSystemHome(dataFolder: string, user: ServerUser): Promise<string> {
   const home = join(systemFolder, shortHash(dataFolder));
   for (const [folder, gid, mode] of [
     [systemFolder, 0, 0o711],
-    [home, nobody.gid, 0o710],
+    [home, user.gid as number, opened],
   ] as const) {
     await mkdir(folder, { mode }).catch(unless('EEXIST'));
     const found = await lstat(folder);
@@ -216,13 +194,13 @@ function socketFolderOf(cluster: string, serverUid: number): string {
  * @throws AppError `embedded_owner` if somebody else was there before.
  */
 export async function makeSocketFolder(place: Place): Promise<void> {
-  const { socketFolder, cluster, serverUid } = place;
+  const { socketFolder, cluster, serverUid, spawnOptions } = place;
   if (socketFolder !== cluster) {
     await mkdir(socketFolder, { mode: 0o700 }).catch(unless('EEXIST'));
     // Only a folder that is root's own is handed over, never what another user planted.
     const found = await lstat(socketFolder);
-    if (ownUid() === 0 && found.uid === 0 && found.isDirectory())
-      await lchown(socketFolder, serverUid, nobody.gid);
+    if (spawnOptions.gid !== undefined && found.uid === 0 && found.isDirectory())
+      await lchown(socketFolder, serverUid, spawnOptions.gid);
   }
   await isSocketFolderPrivate(place);
 }
@@ -274,27 +252,10 @@ async function canEnter(folder: string, spawnOptions: Place['spawnOptions']): Pr
     if (typeof (error as { code?: unknown }).code === 'number') return false;
     throw new AppError(
       'embedded_failed',
-      `PostgreSQL does not run as root, and this process can't start it as ${userName(nobody.uid)}. Start as an ordinary user, or set DATABASE_URL.`,
+      `PostgreSQL does not run as root, and this process can't start it as ${userName(spawnOptions.uid ?? ownUid())}. Start as an ordinary user, or set DATABASE_URL.`,
       { cause: error },
     );
   }
-}
-
-/** For `catch`: gives undefined for one expected code, throws the rest. */
-const unless =
-  (code: string) =>
-  (error: NodeJS.ErrnoException): undefined => {
-    if (error.code !== code) throw error;
-  };
-
-function ownUid(): number {
-  // Windows alone has no uids, and no embedded PostgreSQL either.
-  return process.getuid?.() ?? -1;
-}
-
-function userName(uid: number): string {
-  if (uid === 0) return 'root';
-  return uid === nobody.uid ? `nobody (uid ${uid})` : `uid ${uid}`;
 }
 
 function shortHash(path: string): string {

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { findBinaryPackage, prepareBinaries } from './embedded-binaries.ts';
-import { findPlace, type Place, pointToCluster, port, sweepUnfinished } from './embedded-place.ts';
+import { pointToCluster } from './embedded-cluster.ts';
+import { findPlace, type Place, port, sweepUnfinished } from './embedded-place.ts';
 import { database, join, leave } from './embedded-presence.ts';
 import { letIn, type Passwords, readPasswords, roles } from './embedded-roles.ts';
 import { clusterVersion, makeCluster, startServer } from './embedded-server.ts';
@@ -20,8 +21,8 @@ export interface EmbeddedDatabase {
   readonly connection: EmbeddedConnection;
   /** The same of the role that owns the database. */
   readonly owner: EmbeddedConnection;
-  /** A sentence for the operator where something is unusual. */
-  readonly notice: string | undefined;
+  /** A sentence each for the operator, where something is unusual. */
+  readonly notices: readonly string[];
   /** Leaves, and stops the server if nobody else is connected; end the pools before. Can be called again. */
   close(): Promise<void>;
 }
@@ -38,7 +39,7 @@ export async function openEmbedded(
   { settings = {} }: { settings?: Record<string, string> } = {},
 ): Promise<EmbeddedDatabase> {
   const binaries = await findBinaryPackage();
-  const place = await findPlace(dataDir);
+  let place = await findPlace(dataDir);
   let programs: Promise<string> | undefined;
   const prepared = () => (programs ??= prepareBinaries(binaries, place));
   const start = async () => {
@@ -61,6 +62,8 @@ export async function openEmbedded(
   const restore = async () => {
     while (!leaving.signal.aborted) {
       try {
+        // The cluster may have been given to another user meanwhile.
+        place = await findPlace(dataDir);
         presence = await join(place, start, leaving.signal);
         watch();
         return;
@@ -83,7 +86,7 @@ export async function openEmbedded(
   return {
     connection: { ...shared, user: roles.server, password: server },
     owner: { ...shared, user: roles.owner, password: owner },
-    notice: place.notice,
+    notices: place.notices,
     close: () => (closed ??= close()),
   };
 }

@@ -136,11 +136,11 @@ async function locate({ databaseUrl, databaseOwnerUrl, dataDir }: Settings): Pro
   // Production images leave it out.
   const { openEmbedded } = await import('./embedded.ts');
   const embedded = await openEmbedded(dataDir);
-  const { connection, owner, notice } = embedded;
+  const { connection, owner, notices } = embedded;
   return {
     connection,
     owner,
-    notices: notice === undefined ? [] : [notice],
+    notices: [...notices],
     close: () => embedded.close(),
   };
 }

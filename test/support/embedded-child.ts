@@ -15,7 +15,7 @@ export type ChildMessage =
       readonly event: 'open';
       readonly connection: EmbeddedDatabase['connection'];
       readonly owner: EmbeddedDatabase['owner'];
-      readonly notice: string | undefined;
+      readonly notices: readonly string[];
     }
   | { readonly event: 'failed'; readonly code: string; readonly message: string }
   | { readonly event: 'closed' };
@@ -33,7 +33,12 @@ if (uid !== undefined) {
 const { openEmbedded } = (await import(module)) as { openEmbedded: typeof Open };
 try {
   const opened = await openEmbedded(dataDir, { settings });
-  say({ event: 'open', connection: opened.connection, owner: opened.owner, notice: opened.notice });
+  say({
+    event: 'open',
+    connection: opened.connection,
+    owner: opened.owner,
+    notices: opened.notices,
+  });
   process.once('message', () => {
     void opened.close().then(() => {
       say({ event: 'closed' });
