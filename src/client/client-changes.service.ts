@@ -36,9 +36,6 @@ export async function changeClient(
   forced: boolean,
 ): Promise<void> {
   await checkChangedSector(db.kysely, id, changes, outboundAllow);
-  const apis = await resourceServers.list();
-  const apiOf = (type: string) =>
-    apis.find(({ detailTypes }) => detailTypes.some((one) => one.type === type))?.identifier;
   const ended = await db.transaction(async (tx) => {
     const stored = await store.lockClient(tx, id);
     const client = stored && (await store.findClient(tx, id));
@@ -59,7 +56,9 @@ export async function changeClient(
       settings: clientSettingsSchema.parse(settings),
       firstParty: firstParty ?? client.firstParty,
     };
-    const narrowed = await endNarrowed(tx, id, findNarrowing(id, client, after, apiOf));
+    const apiOf = await resourceServers.findDetailTypeApis(tx);
+    const narrowing = findNarrowing(id, client, after, (type) => apiOf.get(type));
+    const narrowed = await endNarrowed(tx, id, narrowing);
     await writeAudit(tx, {
       type: 'client.changed',
       outcome: 'success',

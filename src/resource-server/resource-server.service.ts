@@ -95,6 +95,15 @@ export class ResourceServerService {
       );
   }
 
+  /** The API of each type of authorization details, read in the transaction: a copy may be older than the type. */
+  async findDetailTypeApis(db: Db): Promise<ReadonlyMap<string, string>> {
+    return new Map(
+      (await listResourceServers(db)).flatMap(({ identifier, detailTypes }) =>
+        detailTypes.map(({ type }) => [type, identifier] as const),
+      ),
+    );
+  }
+
   /**
    * The API, read in the transaction, with every one of `scopes` its own.
    * @throws AppError `unknown_api`, `unknown_scope`

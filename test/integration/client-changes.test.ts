@@ -1,8 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { randomUUID } from 'node:crypto';
+import { decodeJwt } from 'jose';
 import { sql } from 'kysely';
 import { createIntrospectionClient } from '../../src/client/client.service.ts';
 import type { ClientChanges } from '../../src/client/client-settings.ts';
-import type { NewClient } from '../../src/client/client.ts';
+import { JWT_BEARER, type NewClient, TOKEN_EXCHANGE } from '../../src/client/client.ts';
+import { newIssuerSchema } from '../../src/issuer/issuer.ts';
 import {
   newResourceServerSchema,
   type ResourceServerChanges,
@@ -10,12 +13,14 @@ import {
 import { Browser } from '../support/browser.ts';
 import { raiseVersion } from '../../src/db/versions.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDetailType, payment, statements } from '../support/detail-types.ts';
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts';
+import { allow, exchangeGrant, exchangeToken, trustedIssuers } from '../support/exchange.ts';
 import { Feed } from '../support/feed.ts';
 import { until } from '../support/process.ts';
-import { jwksOf, newKey } from '../support/proofs.ts';
+import { jwksOf, newKey, now, sign } from '../support/proofs.ts';
 import { type Credentials, exchange, isActive, post, refresh, Seed } from '../support/protocol.ts';
-import { ask, enterPassword } from '../support/relying-party.ts';
+import { ask, enterPassword, redeem } from '../support/relying-party.ts';
 import {
   manage,
   plainApp,
@@ -285,6 +290,138 @@ describe('31: narrowing ends what was given beyond it', () => {
     expect(await feedTakes(tokens.access_token)).toBe(true);
   });
 
+  test('token exchange: what the client exchanged ends, and what others made from that', async () => {
+    const exchanging = { type: 'machine', apis: both, ...exchangeGrant } as const;
+    const [mover, second] = [await seed.client(exchanging), await seed.client(exchanging)];
+    for (const [client, source, target] of [
+      [mover, api, other],
+      [second, other, api],
+    ] as const)
+      await allow(database, { clientId: client.clientId, source, target, scopes: ['read'] });
+    const { tokens } = await signedIn();
+    const take = (client: Credentials, token: string, target: string) =>
+      exchangeToken(server.issuer, client, token, target);
+    let moved = await take(mover, tokens.access_token, other);
+    await until(async () => {
+      moved = await take(mover, tokens.access_token, other);
+      return moved.status === 200;
+    });
+    const made = (await take(second, moved.body.access_token, api)).body.access_token;
+    expect([await active(moved.body.access_token, askerOf(other)), await active(made)]).toEqual([
+      true,
+      true,
+    ]);
+    await change(mover.clientId, { grantTypes: ['client_credentials'] });
+    await eventuallyDead(moved.body.access_token, askerOf(other));
+    await eventuallyDead(made);
+    await feedRefuses(moved.body.access_token);
+    await feedRefuses(made);
+    expect((await take(mover, tokens.access_token, other)).body.error).toBe('unauthorized_client');
+    expect((await take(second, moved.body.access_token, api)).status).toBe(400);
+    // What it was made from is another client's.
+    expect(await active(tokens.access_token)).toBe(true);
+    expect(await feedTakes(tokens.access_token)).toBe(true);
+    // Given back, it revives no token.
+    await change(mover.clientId, { grantTypes: exchangeGrant.grantTypes });
+    expect(await active(moved.body.access_token, askerOf(other))).toBe(false);
+  });
+
+  test('JWT bearer: tokens from assertions end, and what others made from them', async () => {
+    const ci = 'https://ci.example.com';
+    const key = await newKey();
+    const [jwk] = jwksOf(key).keys;
+    const job = await seed.client({ type: 'machine', apis: both, grantTypes: [JWT_BEARER] });
+    const mover = await seed.client({ type: 'machine', apis: both, ...exchangeGrant });
+    const rule = { source: api, target: other, scopes: ['read'] };
+    await allow(database, { clientId: mover.clientId, ...rule });
+    const issuers = trustedIssuers(database);
+    const trusted = newIssuerSchema.parse({
+      issuer: ci,
+      jwks: { keys: [{ ...jwk, kid: 'key-0' }] },
+    });
+    await issuers.add(trusted, 'test');
+    const subject = { subject: 'job', clientId: job.clientId, api, scopes: ['read'] };
+    await issuers.allow(ci, { ...subject, public: false }, 'test');
+    const take = async () => {
+      const claims = { iss: ci, sub: 'job', aud: server.issuer, jti: randomUUID() };
+      const times = { iat: now(), nbf: now(), exp: now() + 300 };
+      const assertion = await sign(key, { ...claims, ...times }, { kid: 'key-0', typ: 'JWT' });
+      const fields = { grant_type: JWT_BEARER, assertion, resource: api, scope: 'read' };
+      return post(server.issuer, '/token', job, fields);
+    };
+    await until(async () => (await take()).status === 200);
+    const token = (await take()).body.access_token;
+    const exchanged = () => exchangeToken(server.issuer, mover, token, other);
+    await until(async () => (await exchanged()).status === 200);
+    const made = (await exchanged()).body.access_token;
+    expect([await active(token), await active(made, askerOf(other))]).toEqual([true, true]);
+    await change(job.clientId, { grantTypes: ['client_credentials'] });
+    await eventuallyDead(token);
+    await eventuallyDead(made, askerOf(other));
+    await feedRefuses(token);
+    await feedRefuses(made);
+    expect((await take()).body.error).toBe('unauthorized_client');
+    expect((await exchanged()).status).toBe(400);
+  });
+
+  test('a type of authorization details: tokens that carry it end, and a refresh gives less', async () => {
+    await addDetailType(database.db, api, payment);
+    await addDetailType(database.db, api, statements);
+    const isKnown = async () => {
+      const answer = await fetch(`${server.issuer}/.well-known/openid-configuration`);
+      return (await answer.text()).includes(statements.type);
+    };
+    await until(isKnown);
+    const settings = { authorizationDetailsTypes: [payment.type, statements.type] };
+    const client = await server.createClient({ apis: both, settings });
+    const mover = await seed.client({ type: 'machine', apis: both, ...exchangeGrant });
+    const rule = { source: api, target: other, scopes: ['read'] };
+    await allow(database, { clientId: mover.clientId, ...rule });
+    const account = await server.createAccount();
+    const browser = new Browser();
+    const details = [
+      {
+        type: payment.type,
+        instructedAmount: { amount: '123.50', currency: 'EUR' },
+        creditorName: 'Merchant A',
+      },
+      { type: statements.type, account: 'DE40100100103307118608' },
+    ];
+    const asked = ask(server, client, {
+      scope: 'openid offline_access read',
+      resource: api,
+      authorization_details: JSON.stringify(details),
+    });
+    const page = await enterPassword(browser, await browser.get(asked.url), account);
+    const given = await redeem(server, client, asked, await browser.submit(page, {}, 'allow'));
+    const narrowed = { authorization_details: JSON.stringify([details[1]]) };
+    const kept = (await refresh(server.issuer, client, given.refresh_token as string, narrowed))
+      .body;
+    expect(decodeJwt(given.access_token).authorization_details).toEqual(details);
+    expect(decodeJwt(kept.access_token).authorization_details).toEqual([details[1]]);
+    const exchanged = (token: string) => exchangeToken(server.issuer, mover, token, other);
+    await until(async () => (await exchanged(given.access_token)).status === 200);
+    const made = (await exchanged(given.access_token)).body.access_token;
+
+    await change(client.clientId, { authorizationDetailsTypes: [statements.type] });
+    await eventuallyDead(given.access_token);
+    await eventuallyDead(made, askerOf(other));
+    await feedRefuses(given.access_token);
+    await feedRefuses(made);
+    expect((await exchanged(given.access_token)).status).toBe(400);
+    expect(await active(kept.access_token)).toBe(true);
+    expect(await feedTakes(kept.access_token)).toBe(true);
+    expect((await exchanged(kept.access_token)).status).toBe(200);
+    const again = await refresh(server.issuer, client, kept.refresh_token);
+    expect(again.body.authorization_details).toEqual([details[1]]);
+    expect(decodeJwt(again.body.access_token).authorization_details).toEqual([details[1]]);
+    expect(await active(again.body.access_token)).toBe(true);
+    expect(await revokedFamilies(client.clientId)).toEqual([]);
+    // Given back, it revives no token.
+    await change(client.clientId, settings);
+    expect(await active(given.access_token)).toBe(false);
+  });
+
   test('authorization_code: every family of the client ends', async () => {
     const { client, tokens } = await signedIn({
       grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
@@ -501,6 +638,66 @@ describe('5: a client is changed', () => {
 });
 
 let documents = 0;
+
+describe('31: what a client that registered itself gives up by PUT', () => {
+  /** With an API and a detail type from an operator, and a person who allowed it the API. */
+  async function registered() {
+    const answer = await register(server.issuer);
+    const { client_id: clientId, client_secret: clientSecret } = answer.body;
+    const client: Credentials = { clientId, clientSecret };
+    await change(clientId, { apis: both });
+    let signed: Awaited<ReturnType<typeof tokensOf>> | undefined;
+    await until(async () => {
+      signed = await tokensOf(client, 'openid email offline_access read').catch(() => undefined);
+      return signed !== undefined;
+    });
+    return { answer, client, tokens: (signed as NonNullable<typeof signed>).tokens };
+  }
+
+  test.each<[name: string, said: Record<string, unknown>]>([
+    ['the grant type refresh_token', { grant_types: ['authorization_code'] }],
+    ['offline_access', { scope: 'openid email' }],
+  ])('%s: refresh, exchange and introspection end, and the feed says so', async (_, said) => {
+    const { answer, client, tokens } = await registered();
+    const mover = await seed.client({ type: 'machine', apis: both, ...exchangeGrant });
+    const rule = { source: api, target: other, scopes: ['read'] };
+    await allow(database, { clientId: mover.clientId, ...rule });
+    const exchanged = () => exchangeToken(server.issuer, mover, tokens.access_token, other);
+    await until(async () => (await exchanged()).status === 200);
+    const made = (await exchanged()).body.access_token;
+    await readEnded();
+    const put = { ...plainApp, client_id: client.clientId, ...said };
+    expect((await manage(answer, 'PUT', put)).status).toBe(200);
+    await eventuallyDead(tokens.access_token);
+    await eventuallyDead(made, askerOf(other));
+    await feedRefuses(tokens.access_token);
+    await feedRefuses(made);
+    expect((await refresh(server.issuer, client, tokens.refresh_token)).status).toBe(400);
+    expect((await exchanged()).status).toBe(400);
+    expect(await revokedFamilies(client.clientId)).toEqual(['client_narrowed']);
+  });
+
+  test('and not what an operator gave it: that stays', async () => {
+    const { answer, client, tokens } = await registered();
+    const type = 'kept_by_operator';
+    await addDetailType(database.db, api, { ...payment, type });
+    const grantTypes = ['authorization_code', 'refresh_token', TOKEN_EXCHANGE] as const;
+    const settings = { authorizationDetailsTypes: [type] };
+    await change(client.clientId, { grantTypes: [...grantTypes], ...settings });
+    const put = {
+      ...plainApp,
+      client_id: client.clientId,
+      grant_types: ['authorization_code'],
+    };
+    expect((await manage(answer, 'PUT', put)).status).toBe(200);
+    const { client: stored } = await server.services.clients.show(client.clientId);
+    expect(stored.metadata.grant_types).toEqual(grantTypes);
+    expect(stored.settings).toMatchObject(settings);
+    expect([...stored.allowed.keys()]).toEqual(expect.arrayContaining([api, other]));
+    expect(await active(tokens.access_token)).toBe(true);
+    expect((await refresh(server.issuer, client, tokens.refresh_token)).status).toBe(200);
+  });
+});
 
 describe('29: an app that changes itself is asked about again', () => {
   const own = 'https://app.example.com/callback';
