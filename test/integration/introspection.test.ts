@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -6,16 +7,22 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { sql } from 'kysely';
 import { ClientService } from '../../src/client/client.service.ts';
+import { JWT_BEARER } from '../../src/client/client.ts';
 import { VersionWatch } from '../../src/db/versions.ts';
 import { IntrospectionService } from '../../src/introspection/introspection.service.ts';
+import { newIssuerSchema } from '../../src/issuer/issuer.ts';
 import { Subjects } from '../../src/unit-of-work/subjects.ts';
 import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { EndedPermissions } from '../../src/permission/permission.service.ts';
 import { ResourceServerService } from '../../src/resource-server/resource-server.service.ts';
+import { certificateHeader } from '../support/bound-tokens.ts';
+import { type Certificate, selfSigned } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { addDetailType, files } from '../support/detail-types.ts';
+import { allow, exchangeForm, exchangeGrant, trustedIssuers } from '../support/exchange.ts';
 import { type Pair, startPair } from '../support/fast-path.ts';
 import { until } from '../support/process.ts';
-import { type ClientKey, newKey, proof } from '../support/proofs.ts';
+import { type ClientKey, jwksOf, newKey, now, proof, sign } from '../support/proofs.ts';
 import { type Credentials, post, redirectUri, Seed } from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
 import { answered, authorizationFields, basic, form, query, send } from '../support/wire.ts';
@@ -35,7 +42,7 @@ beforeAll(async () => {
   seed = new Seed(database.db);
   reader = await seed.api(api);
   jwtReader = await seed.api(jwtApi, 'jwt');
-  pair = await startPair(database, issuer);
+  pair = await startPair(database, issuer, undefined, certificateHeader);
 });
 
 afterAll(async () => {
@@ -45,28 +52,34 @@ afterAll(async () => {
 
 const apis = [{ identifier: api, scopes: ['read'] }];
 
-/** What the token endpoint answers the client with; with a key, it proves that it has it. */
-async function ask(client: Credentials, fields: Record<string, string>, key?: ClientKey) {
+/** What tokens are bound to: a key that proves are made with, or a certificate. */
+type Bound = ClientKey | Certificate | undefined;
+
+async function proving(bound: Bound): Promise<Record<string, string>> {
+  if (bound === undefined) return {};
+  if ('cert' in bound) return { 'x-client-certificate': encodeURIComponent(bound.cert) };
+  return { dpop: await proof(bound, { htu: `${issuer}/token` }) };
+}
+
+/** What the token endpoint answers the client with. */
+async function ask(client: Credentials, fields: Record<string, string>, bound?: Bound) {
   const answer = await send(pair.url, '/token', {
     method: 'POST',
-    headers: {
-      ...basic(client),
-      ...(key === undefined ? {} : { dpop: await proof(key, { htu: `${issuer}/token` }) }),
-    },
+    headers: { ...basic(client), ...(await proving(bound)) },
     body: form(fields),
   });
   if (answer.status !== 200) throw new Error(answer.text);
   return answer.json as { access_token: string; refresh_token: string };
 }
 
-const refreshed = (client: Credentials, token: string, resource: string, key?: ClientKey) =>
-  ask(client, { grant_type: 'refresh_token', refresh_token: token, resource }, key);
+const refreshed = (client: Credentials, token: string, resource: string, bound?: Bound) =>
+  ask(client, { grant_type: 'refresh_token', refresh_token: token, resource }, bound);
 
 async function tokenOf(
   client: Credentials,
   scope = 'openid read',
   resources: readonly string[] = [api],
-  key?: ClientKey,
+  bound?: Bound,
 ) {
   const accountId = await seed.account();
   const allowed = Object.fromEntries(resources.map((one) => [one, ['read']]));
@@ -85,7 +98,7 @@ async function tokenOf(
       redirect_uri: redirectUri,
       ...(resources[0] === undefined ? {} : { resource: resources[0] }),
     },
-    key,
+    bound,
   );
   return { accountId, token: body.access_token, refreshToken: body.refresh_token };
 }
@@ -157,6 +170,17 @@ describe('what is told of a live token', () => {
     /** What only introspection says. */
     const ofIntrospection = ['active', 'token_type', 'username'];
 
+    /** A type of authorization details belongs to one API. */
+    const withoutTypes = (told: unknown) => {
+      const all = told as Record<string, number> & { authorization_details?: object[] };
+      return {
+        ...all,
+        ...(all.authorization_details && {
+          authorization_details: all.authorization_details.map((one) => ({ ...one, type: '' })),
+        }),
+      } as Record<string, number>;
+    };
+
     async function expectSame(opaque: string, jwt: string, more: readonly string[]) {
       const claims = decodeJwt(jwt);
       const [ofOpaque, opaqueByEngine] = await both(reader, opaque);
@@ -168,14 +192,8 @@ describe('what is told of a live token', () => {
       );
       expect(told).toEqual(claims);
       expect(Object.keys(ofOpaque ?? {})).toEqual(Object.keys(ofJwt ?? {}));
-      const { aud, jti, iat, exp, ...rest } = ofOpaque as unknown as Record<string, number>;
-      const {
-        aud: aud2,
-        jti: jti2,
-        iat: iat2,
-        exp: exp2,
-        ...rest2
-      } = ofJwt as unknown as Record<string, number>;
+      const { aud, jti, iat, exp, ...rest } = withoutTypes(ofOpaque);
+      const { aud: aud2, jti: jti2, iat: iat2, exp: exp2, ...rest2 } = withoutTypes(ofJwt);
       expect(rest).toEqual(rest2);
       expect([aud, aud2]).toEqual([api, jwtApi]);
       expect(jti).not.toBe(jti2);
@@ -212,33 +230,138 @@ describe('what is told of a live token', () => {
       await expectSame(opaque.access_token, jwt.access_token, ['acr', 'auth_time', 'sid']);
     });
 
-    test('of a person, bound to a key', async () => {
-      const key = await newKey();
-      const client = await seed.client({ apis: bothApis });
-      const { refreshToken } = await tokenOf(
-        client,
-        'openid read offline_access',
-        [api, jwtApi],
-        key,
-      );
-      const opaque = await refreshed(client, refreshToken, api, key);
-      const jwt = await refreshed(client, opaque.refresh_token, jwtApi, key);
+    const bindings = [
+      ['a key', async () => ({ bound: await newKey(), how: 'dpop' as const, by: 'jkt' })],
+      [
+        'a certificate',
+        async () => ({ bound: selfSigned(), how: 'mtls' as const, by: 'x5t#S256' }),
+      ],
+    ] as const;
+
+    test.each(bindings)('of a person, bound to %s', async (_name, make) => {
+      const { bound, how, by } = await make();
+      const client = await seed.client({ apis: bothApis, bound: how });
+      const scope = 'openid read offline_access';
+      const { refreshToken } = await tokenOf(client, scope, [api, jwtApi], bound);
+      const opaque = await refreshed(client, refreshToken, api, bound);
+      const jwt = await refreshed(client, opaque.refresh_token, jwtApi, bound);
       await expectSame(opaque.access_token, jwt.access_token, ['acr', 'auth_time', 'cnf']);
+      expect(decodeJwt(jwt.access_token).cnf).toEqual({ [by]: expect.any(String) });
     });
 
-    test.each([false, true])('of a machine, bound to a key: %s', async (isBound) => {
+    /** What a machine gets for each API by the same request. */
+    async function forBoth(
+      client: Credentials,
+      fields: Record<string, string> | ((resource: string) => Promise<Record<string, string>>),
+      bound?: Bound,
+    ): Promise<[opaque: string, jwt: string]> {
+      const one = async (resource: string) => {
+        const asked = typeof fields === 'function' ? await fields(resource) : fields;
+        const all = { grant_type: 'client_credentials', resource, scope: 'read', ...asked };
+        return (await ask(client, all, bound)).access_token;
+      };
+      return [await one(api), await one(jwtApi)];
+    }
+
+    test('of a machine', async () => {
       const client = await seed.client({ type: 'machine', apis: bothApis });
-      const key = isBound ? await newKey() : undefined;
-      const [opaque, jwt] = await Promise.all(
-        [api, jwtApi].map((resource) =>
-          ask(client, { grant_type: 'client_credentials', resource, scope: 'read' }, key),
+      await expectSame(...(await forBoth(client, {})), []);
+    });
+
+    test.each(bindings)('of a machine, bound to %s', async (_name, make) => {
+      const { bound, how, by } = await make();
+      const client = await seed.client({ type: 'machine', apis: bothApis, bound: how });
+      const [opaque, jwt] = await forBoth(client, {}, bound);
+      await expectSame(opaque, jwt, ['cnf']);
+      expect(decodeJwt(jwt).cnf).toEqual({ [by]: expect.any(String) });
+    });
+
+    test('of a person and of a machine, with authorization details', async () => {
+      const [here, there] = ['files_here', 'files_there'] as const;
+      await addDetailType(database.db, api, { ...files, type: here });
+      await addDetailType(database.db, jwtApi, { ...files, type: there });
+      const details = (...types: string[]) =>
+        JSON.stringify(types.map((type) => ({ type, path: '/photos', actions: ['list'] })));
+      const settings = { authorizationDetailsTypes: [here, there] };
+      const machine = await seed.client({ type: 'machine', apis: bothApis });
+      const client = await seed.client({ apis: bothApis });
+      for (const { clientId } of [machine, client]) await seed.updateClient(clientId, settings);
+      const asked = async (resource: string) => ({
+        authorization_details: details(resource === api ? here : there),
+      });
+      await until(() =>
+        forBoth(machine, asked).then(
+          () => true,
+          () => false,
         ),
       );
-      await expectSame(
-        opaque?.access_token as string,
-        jwt?.access_token as string,
-        isBound ? ['cnf'] : [],
+      await expectSame(...(await forBoth(machine, asked)), ['authorization_details']);
+
+      const scope = 'openid read offline_access';
+      const { refreshToken } = await tokenOf(client, scope, [api, jwtApi]);
+      // As if the page had asked for them too.
+      await sql`update tokens set payload = jsonb_set(payload, '{rar}', ${details(here, there)}::jsonb)
+        where client_id = ${client.clientId} and kind = 'refresh'`.execute(database.db.kysely);
+      const opaque = await refreshed(client, refreshToken, api);
+      const jwt = await refreshed(client, opaque.refresh_token, jwtApi);
+      const more = ['acr', 'auth_time', 'authorization_details'];
+      await expectSame(opaque.access_token, jwt.access_token, more);
+    });
+
+    test('of a person and of a machine, exchanged by somebody who acts for them', async () => {
+      const source = 'https://source.example.com';
+      await seed.api(source, 'opaque', ['read'], { accessTokenTtl: 86_400 });
+      const all = [...bothApis, { identifier: source, scopes: ['read'] }];
+      const mover = await seed.client({ type: 'machine', apis: all, ...exchangeGrant });
+      for (const target of [api, jwtApi])
+        await allow(database, { clientId: mover.clientId, source, target, scopes: ['read'] });
+      const client = await seed.client({ apis: all, subjectType: 'pairwise' });
+      const machine = await seed.client({ type: 'machine', apis: all });
+      const wanted = { grant_type: 'client_credentials', resource: source, scope: 'read' };
+      const taken = async () => (await ask(machine, wanted)).access_token;
+      await until(() =>
+        taken().then(
+          () => true,
+          () => false,
+        ),
       );
+      for (const [subject, more] of [
+        [(await tokenOf(client, 'openid read', [source])).token, ['acr', 'auth_time']],
+        [await taken(), []],
+      ] as const) {
+        const exchanged = async (resource: string) => exchangeForm(subject, resource);
+        const [opaque, jwt] = await forBoth(mover, exchanged);
+        await expectSame(opaque, jwt, [...more, 'act']);
+        expect(decodeJwt(jwt).act).toEqual({ sub: mover.clientId });
+      }
+    });
+
+    test('of a machine, from an assertion that names who may act', async () => {
+      const key = await newKey();
+      const ci = 'https://ci.example.com';
+      const grantTypes: [typeof JWT_BEARER] = [JWT_BEARER];
+      const client = await seed.client({ type: 'machine', apis: bothApis, grantTypes });
+      const issuers = trustedIssuers(database);
+      const [jwk] = jwksOf(key).keys;
+      const jwks = { keys: [{ ...jwk, kid: 'key-0' }] };
+      await issuers.add(newIssuerSchema.parse({ issuer: ci, jwks }), 'test');
+      for (const one of [api, jwtApi]) {
+        const rule = { subject: 'job', clientId: client.clientId, scopes: ['read'] };
+        await issuers.allow(ci, { ...rule, api: one, public: false }, 'test');
+      }
+      const asserted = async () => {
+        const claims = { iss: ci, sub: 'job', aud: issuer, may_act: { sub: 'm_other' } };
+        const times = { jti: randomUUID(), iat: now(), nbf: now(), exp: now() + 300 };
+        const assertion = await sign(key, { ...claims, ...times }, { kid: 'key-0', typ: 'JWT' });
+        return { grant_type: JWT_BEARER, assertion };
+      };
+      await until(() =>
+        forBoth(client, asserted).then(
+          () => true,
+          () => false,
+        ),
+      );
+      await expectSame(...(await forBoth(client, asserted)), ['may_act']);
     });
   });
 

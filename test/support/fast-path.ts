@@ -40,10 +40,11 @@ export async function startPair(
   database: TestDatabase,
   issuer: string,
   log?: { write(line: string): void },
+  env: Record<string, string> = {},
 ): Promise<Pair> {
   const start = async (fastPaths: boolean) => {
     const server = await createServer({
-      config: loadConfig({ PORT: '0', ISSUER: issuer }),
+      config: loadConfig({ PORT: '0', ISSUER: issuer, ...env }),
       db: database.db,
       sealer: new Sealer([testMasterKey]),
       logger: log === undefined ? createLogger('silent') : createLogger('info', log),
