@@ -44,6 +44,16 @@ export const clientAccessSchema = z.object({
 });
 export type ClientAccess = z.output<typeof clientAccessSchema>;
 
+/**
+ * The metadata with the usual identity scopes where users sign in and none are listed, as with a client that was a machine
+ * before. The engine lets a client without a list ask for every scope.
+ */
+export function withUsualScopes(metadata: Metadata): Metadata {
+  return metadata.scope === undefined && !isForMachines(metadata.grant_types as GrantType[])
+    ? { ...metadata, scope: usualScopes.join(' ') }
+    : metadata;
+}
+
 /** The metadata with the identity scopes. */
 export function withScopes(
   metadata: Metadata,

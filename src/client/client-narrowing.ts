@@ -1,9 +1,11 @@
 import type { EndedPermission } from '../permission/permission.ts';
+import { identityScopes } from './client-access.ts';
 import {
   CIBA,
   DEVICE_CODE,
   type GrantType,
   hasGrantType,
+  isForMachines,
   JWT_BEARER,
   TOKEN_EXCHANGE,
 } from './client-grants.ts';
@@ -90,8 +92,12 @@ function lostAt(
 const lostOf = <T>(before: readonly T[], after: readonly T[]) =>
   before.filter((one) => !after.includes(one));
 
-const scopesOf = ({ metadata: { scope } }: Reach) =>
-  typeof scope === 'string' ? scope.split(' ').filter((one) => one !== '') : [];
+/** A client that users sign in to and that has no list of its own may ask for every identity scope. */
+const scopesOf = ({ metadata }: Reach): readonly string[] => {
+  if (typeof metadata.scope === 'string')
+    return metadata.scope.split(' ').filter((one) => one !== '');
+  return isForMachines(metadata.grant_types as GrantType[]) ? [] : identityScopes;
+};
 
 const grantTypesOf = ({ metadata }: Reach): GrantType[] =>
   (

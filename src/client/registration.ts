@@ -1,6 +1,6 @@
 import type { OutboundAllow } from '../outbound/outbound.ts';
 import { type Client, type ClientType, checkRedirectUri, type NewClient } from './client.ts';
-import { usualScopes, withScopes } from './client-access.ts';
+import { usualScopes, withScopes, withUsualScopes } from './client-access.ts';
 import { withAuthentication } from './client-authentication.ts';
 import { checkCiba, checkCibaEndpoint, withCiba } from './client-ciba.ts';
 import { checkFapi, completed } from './client-fapi.ts';
@@ -144,7 +144,7 @@ const heldElsewhere = new Set(['apis', 'developer', 'firstParty', 'verified']);
 
 /** The metadata with all that an operator changes. */
 export function laidOver(metadata: Metadata, changes: ClientChanges): Metadata {
-  return withScopes(withAspects(metadata, changes), changes);
+  return withUsualScopes(withScopes(withAspects(metadata, changes), changes));
 }
 
 /**

@@ -19,7 +19,15 @@ import { allow, exchangeGrant, exchangeToken, trustedIssuers } from '../support/
 import { Feed } from '../support/feed.ts';
 import { until } from '../support/process.ts';
 import { jwksOf, newKey, now, sign } from '../support/proofs.ts';
-import { type Credentials, exchange, isActive, post, refresh, Seed } from '../support/protocol.ts';
+import {
+  type Credentials,
+  exchange,
+  isActive,
+  post,
+  redirectUri,
+  refresh,
+  Seed,
+} from '../support/protocol.ts';
 import { ask, enterPassword, redeem } from '../support/relying-party.ts';
 import {
   manage,
@@ -450,6 +458,64 @@ describe('31: narrowing ends what was given beyond it', () => {
     const [next] = [await machineToken(machine)];
     expect(await active(next.access_token)).toBe(true);
     expect(await feedTakes(next.access_token)).toBe(true);
+  });
+});
+
+describe('31: a machine that users sign in to from now on', () => {
+  const grantTypes = ['client_credentials', 'authorization_code', 'refresh_token'] as const;
+  const becomesApp: ClientChanges = { grantTypes: [...grantTypes], redirectUris: [redirectUri] };
+  const scopeOf = async (id: string) =>
+    (await server.services.clients.show(id)).client.metadata.scope;
+  const endedOf = async (id: string) =>
+    (
+      await database.db.kysely
+        .selectFrom('ended_permissions')
+        .select('permission')
+        .where('permission', 'like', `${id}\n%`)
+        .orderBy('permission')
+        .execute()
+    ).map(({ permission }) => permission.split('\n').at(-1));
+
+  test('may ask for the usual scopes and not for groups, and has lost nothing', async () => {
+    const machine = await seed.client({ type: 'machine' });
+    await change(machine.clientId, becomesApp);
+    expect(await scopeOf(machine.clientId)).toBe('openid profile email offline_access');
+    expect(await endedOf(machine.clientId)).toEqual([]);
+    await until(async () => {
+      const { tokens } = await tokensOf(machine, 'openid email groups', null).catch(() => ({
+        tokens: undefined,
+      }));
+      if (tokens !== undefined) expect(tokens.scope).toBe('openid email');
+      return tokens !== undefined;
+    });
+  });
+
+  test('has those that come with the change', async () => {
+    const machine = await seed.client({ type: 'machine' });
+    await change(machine.clientId, { ...becomesApp, scopes: ['openid', 'groups'] });
+    expect(await scopeOf(machine.clientId)).toBe('openid groups');
+  });
+
+  test('and that has no list from an earlier release: any change gives it one, and ends the rest', async () => {
+    const client = await seed.client();
+    const withoutList = () =>
+      sql`update clients set metadata = metadata - 'scope' where id = ${client.clientId}`.execute(
+        database.db.kysely,
+      );
+    await withoutList();
+    await change(client.clientId, { name: 'Quillet 2' });
+    expect(await scopeOf(client.clientId)).toBe('openid profile email offline_access');
+    expect(await endedOf(client.clientId)).toEqual(['groups']);
+    await withoutList();
+    await change(client.clientId, { scopes: ['openid', 'email'] });
+    expect(await endedOf(client.clientId)).toEqual(['groups', 'offline_access', 'profile']);
+  });
+
+  test('and a machine that stays one has no list', async () => {
+    const machine = await seed.client({ type: 'machine' });
+    await change(machine.clientId, { name: 'Nightly' });
+    expect(await scopeOf(machine.clientId)).toBeUndefined();
+    expect(await endedOf(machine.clientId)).toEqual([]);
   });
 });
 
