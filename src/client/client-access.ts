@@ -59,8 +59,18 @@ export function withScopes(
   metadata: Metadata,
   { scopes: given }: Pick<ClientAccess, 'scopes'>,
 ): Metadata {
-  if (given === undefined) return metadata;
-  if (isForMachines(metadata.grant_types as GrantType[]))
+  return given === undefined ? metadata : { ...metadata, scope: [...new Set(given)].join(' ') };
+}
+
+/**
+ * Whether the client has a use for the identity scopes that it is given. Those that it has already may stay without one: they
+ * count again once users sign in.
+ * @throws AppError `invalid_client`
+ */
+export function checkScopes(
+  metadata: Metadata,
+  { scopes: given }: Pick<ClientAccess, 'scopes'>,
+): void {
+  if (given !== undefined && isForMachines(metadata.grant_types as GrantType[]))
     refuse('Nobody signs in to this client: there are no scopes of a user that it could ask for.');
-  return { ...metadata, scope: [...new Set(given)].join(' ') };
 }

@@ -1,8 +1,9 @@
 import type { OutboundAllow } from '../outbound/outbound.ts';
 import { type Client, type ClientType, checkRedirectUri, type NewClient } from './client.ts';
-import { usualScopes, withScopes, withUsualScopes } from './client-access.ts';
+import { checkScopes, usualScopes, withScopes, withUsualScopes } from './client-access.ts';
 import { withAuthentication } from './client-authentication.ts';
 import { checkCiba, checkCibaEndpoint, withCiba } from './client-ciba.ts';
+import { mergeDemands } from './client-demands.ts';
 import { checkFapi, completed } from './client-fapi.ts';
 import {
   checkGrants,
@@ -117,19 +118,16 @@ export function changedRegistration(
   const isOwn = client.registeredBy === undefined;
   const demanded = isOwn
     ? {}
-    : {
-        ...stored.demanded,
-        ...Object.fromEntries(given.filter((one) => !isSetting(one) && !heldElsewhere.has(one[0]))),
-      };
-  const said = isOwn ? changes : demanded;
-  const registration = checked(
-    {
-      metadata: laidOver(isOwn ? stored.metadata : (stored.said ?? stored).metadata, said),
-      settings: { ...stored.settings, ...Object.fromEntries(given.filter(isSetting)) },
-    },
-    client.allowed,
-    said,
-  );
+    : mergeDemands(
+        stored.demanded,
+        Object.fromEntries(given.filter((one) => !isSetting(one) && !heldElsewhere.has(one[0]))),
+      );
+  const metadata = isOwn
+    ? laidOver(stored.metadata, changes)
+    : laidOver((stored.said ?? stored).metadata, demanded);
+  const settings = { ...stored.settings, ...Object.fromEntries(given.filter(isSetting)) };
+  const registration = checked({ metadata, settings }, client.allowed, changes);
+  checkScopes(metadata, changes);
   checkChangedRedirects(client, changes);
   // What the operator lists may have changed since: that is seen with each delivery.
   if (saysLogout(changes)) checkLogout(registration.metadata, outboundAllow);

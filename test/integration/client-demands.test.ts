@@ -2,15 +2,25 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { givenOf, settingsInput, settingsOptions } from '../../src/cli/client-settings.ts';
 import type { Client } from '../../src/client/client.ts';
+import { selfRegistration } from '../../src/client/client-dynamic.ts';
 import type { ClientChanges } from '../../src/client/client-settings.ts';
+import {
+  type ChangedClient,
+  changedRegistration,
+  laidOver,
+} from '../../src/client/registration.ts';
 import {
   keepDocumentClient,
   type SelfRegistered,
   updateDocumentClient,
 } from '../../src/client/self-registered.service.ts';
+import type { Metadata } from '../../src/client/metadata.ts';
+import { readMetadata } from '../../src/client-registration/metadata.ts';
+import { OutboundAllow } from '../../src/outbound/outbound.ts';
 import { certificate } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { addDetailType, payment } from '../support/detail-types.ts';
@@ -234,4 +244,132 @@ test('30: the same for a metadata document, in its row and in what is made of it
     expect([name, counted(await rowOf(url))]).toEqual([name, demanded]);
     expect([name, counted(made as Client)]).toEqual([name, demanded]);
   }
+});
+
+/** As `changedRegistration` takes it: an operator's own client, or one that registered itself, without its row. */
+type Stored = Omit<ChangedClient, 'allowed' | 'type'>;
+
+test('30: a demand is taken back or replaced as freely as what an operator says of an own client', async () => {
+  const allow = new OutboundAllow(['localhost']);
+  const described = selfRegistration(readMetadata(said), allow);
+  const { token_endpoint_auth_signing_alg: _, ...rest } = described.metadata;
+  const basic: Metadata = { ...rest, token_endpoint_auth_method: 'client_secret_basic' };
+  const registered = { ...described, metadata: basic };
+  const start = (registeredBy: Stored['registeredBy']): Stored => ({
+    registeredBy,
+    stored: {
+      ...registered,
+      said: registeredBy && { metadata: registered.metadata },
+      demanded: {},
+    },
+  });
+  const after = ({ stored, registeredBy }: Stored, changes: ClientChanges): Stored | string => {
+    const client = {
+      registeredBy,
+      type: 'web',
+      allowed: new Map([[api, new Set<string>()]]),
+    } as const;
+    try {
+      // As it comes back from its row.
+      const next = JSON.parse(
+        JSON.stringify(changedRegistration({ ...client, stored }, changes, allow)),
+      );
+      return { registeredBy, stored: { ...stored, ...next } };
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const key = jwksOf(await newKey('ES256'), await newKey('RS256'));
+  const signing = { authMethod: 'private_key_jwt', authSigningAlg: 'ES256', jwks: key } as const;
+  const byName = { kind: 'san_dns', name: 'client.example.com' } as const;
+  const pings = {
+    grantTypes: ['authorization_code', 'refresh_token', CIBA],
+    cibaDelivery: 'ping',
+    cibaNotificationEndpoint: 'https://app.example.com/ping',
+  } as const;
+  const changes: [string, ClientChanges][] = [
+    ...everyDemand(),
+    ['signing', signing],
+    ['own keys', { jwks: key }],
+    ['secret in the body', { authMethod: 'client_secret_post' }],
+    ['by name', { authMethod: 'tls_client_auth', certificateName: byName }],
+    ['no keys elsewhere', { jwksUri: null }],
+    ['logout', { backchannelLogoutUri: 'https://app.example.com/out' }],
+    ['session', { backchannelLogoutSessionRequired: true }],
+    ['no logout', { backchannelLogoutUri: null }],
+    ['pings', pings as unknown as ClientChanges],
+    ['polls', { cibaDelivery: 'poll', cibaNotificationEndpoint: null }],
+    ['no decoupled', { grantTypes: ['authorization_code', 'refresh_token'] }],
+    ['machine', { grantTypes: ['client_credentials'], redirectUris: [] }],
+    ['subjects', { subjectType: 'public', sectorIdentifierUri: null }],
+    ['unbound', { bound: 'none' }],
+  ];
+  const wrong: string[] = [];
+  let count = 0;
+  for (const [first, one] of changes)
+    for (const [second, two] of changes) {
+      const [own, demanded] = ([undefined, 'anybody'] as const).map((by) => {
+        const before = after(start(by), one);
+        return typeof before === 'string' ? before : after(before, two);
+      }) as [Stored | string, Stored | string];
+      if (typeof own === 'string') continue;
+      count++;
+      if (typeof demanded === 'string') {
+        wrong.push(`${first}, ${second}: ${demanded}`);
+        continue;
+      }
+      // The last word holds, and so does what it leaves of the first one.
+      const { metadata } = demanded.stored;
+      const again = JSON.parse(JSON.stringify(laidOver(metadata, two)));
+      if (!isDeepStrictEqual(metadata, again)) wrong.push(`${first}, ${second}: is not in force`);
+      for (const [member, value] of Object.entries(own.stored.metadata))
+        if (
+          !isDeepStrictEqual(value, registered.metadata[member]) &&
+          !isDeepStrictEqual(value, metadata[member])
+        )
+          wrong.push(`${first}, ${second}: ${member} is ${JSON.stringify(metadata[member])}`);
+    }
+  expect(wrong).toEqual([]);
+  expect(count).toBeGreaterThan(1_000);
+});
+
+test('30: a demand that another one displaced does not come back, in the row or with the next change', async () => {
+  const answer = await register(server.issuer, said);
+  const id = answer.body.client_id;
+  const rowOf = () =>
+    database.db.kysely
+      .selectFrom('clients')
+      .select(['demanded', 'metadata'])
+      .where('id', '=', id)
+      .executeTakeFirstOrThrow();
+  const keys = jwksOf(await newKey('ES256'), await newKey('RS256'));
+  await seed.updateClient(id, {
+    authMethod: 'private_key_jwt',
+    authSigningAlg: 'ES256',
+    jwks: keys,
+  });
+  await seed.updateClient(id, { jwksUri: 'https://keys.example.com/jwks' });
+  await seed.updateClient(id, { authMethod: 'client_secret_basic', backchannelLogoutUri: null });
+  await seed.updateClient(id, { name: 'By the operator' });
+  const { demanded, metadata } = await rowOf();
+  expect(demanded).toEqual({
+    authMethod: 'client_secret_basic',
+    backchannelLogoutUri: null,
+    jwksUri: 'https://keys.example.com/jwks',
+    name: 'By the operator',
+  });
+  expect(metadata).toMatchObject({
+    token_endpoint_auth_method: 'client_secret_basic',
+    jwks_uri: 'https://keys.example.com/jwks',
+  });
+  for (const gone of ['jwks', 'token_endpoint_auth_signing_alg', 'backchannel_logout_uri'])
+    expect(metadata).not.toHaveProperty(gone);
+  // What contradicts itself, or what holds, is refused as before, and changes nothing.
+  for (const wrong of [
+    { authSigningAlg: 'ES256' },
+    { jwks: keys, jwksUri: 'https://keys.example.com/jwks' },
+    { backchannelLogoutSessionRequired: true },
+  ] as ClientChanges[])
+    await expect(seed.updateClient(id, wrong)).rejects.toMatchObject({ code: 'invalid_client' });
+  expect(await rowOf()).toEqual({ demanded, metadata });
 });
