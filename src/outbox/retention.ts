@@ -1,3 +1,4 @@
+import { isDecided } from '../db/decided-clients.ts';
 import type { Schema } from '../db/schema.ts';
 import type { Topic } from '../db/versions.ts';
 
@@ -59,7 +60,7 @@ const withoutTokens = `(select t.id_hash from tokens t where t.grant_id = r.id l
 const withoutBoundJwts = `(select t.id_hash from grants g join tokens t on t.grant_id = g.id
   where g.session_uid = r.uid and t.session_uid = r.uid and t.kind = 'jwt' limit 1) is null`;
 
-/** Nobody has decided anything about the client, and nothing of it lives. */
+/** No user has decided anything about the client, and nothing of it lives. */
 const withoutDecisions = `(select n.id from consents n where n.client_id = r.id limit 1) is null
   and (select g.id from grants g where g.client_id = r.id limit 1) is null`;
 
@@ -145,13 +146,13 @@ export const retention: Readonly<Record<keyof Schema, readonly Rule[] | string>>
     // What has never been used, of those that nobody here has registered.
     rule('clients', 'id', 'created_at', '1 day', {
       where: `r.registered_by is not null and r.used_at is null and r.registered_by <> 'token'
-        and r.disabled_at is null`,
+        and r.disabled_at is null and not ${isDecided('r')}`,
       raises: 'clients',
     }),
     // What everybody has taken back.
     rule('clients', 'id', 'used_at', '30 days', {
       where: `r.registered_by is not null and r.registered_by <> 'token' and r.disabled_at is null
-        and ${withoutDecisions}`,
+        and not ${isDecided('r')} and ${withoutDecisions}`,
       raises: 'clients',
     }),
     // The revocation feed tells of it for as long as a token of it might live: a day.

@@ -1,6 +1,7 @@
 import { Agent, request } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
+import type { ClientChanges } from '../../src/client/client-settings.ts';
 import { createCleaning } from '../../src/outbox/cleaning.ts';
 import { InitialTokens } from '../../src/client-registration/initial-tokens.service.ts';
 import { Browser } from '../support/browser.ts';
@@ -933,6 +934,78 @@ describe('SECURITY 32: bounds', () => {
     expect((await twin()).status).toBe(429);
     expect([await rowOf(second.id), await rowOf(third.id)].every(Boolean)).toBe(true);
   });
+
+  /** What an operator may decide about a client that registered itself. */
+  const decisions: [name: string, decide: (id: string) => Promise<unknown>][] = [
+    ...Object.entries({
+      verified: { verified: true },
+      'a developer': { developer: 'Ann' },
+      'a demand': { requirePushed: true },
+      'a policy': { accessTokenTtl: 300 },
+      'scopes of an API': { apis: [{ identifier: api, scopes: ['invoices:write'] }] },
+      'a grant type that needs no user': {
+        grantTypes: ['authorization_code', 'client_credentials'],
+      } as const,
+    }).map(([name, changes]): [string, (id: string) => Promise<unknown>] => [
+      name,
+      (id) => server.services.clients.update(id, changes as ClientChanges, 'test'),
+    ]),
+    [
+      'a rule of exchange',
+      (id) =>
+        sql`insert into exchange_rules (id, client_id, source_id, target_id, scopes, impersonation, actors)
+        select ${id}, ${id}, r.id, r.id, '{}', false, '{}' from resource_servers r`.execute(
+          database.db.kysely,
+        ),
+    ],
+    [
+      'a subject that it may be',
+      async (id) => {
+        const { kysely } = database.db;
+        await sql`insert into trusted_issuers (id, issuer, jwks, algs, max_life, reusable)
+          values (${id}, ${id}, '{}', '{}', 60, false)`.execute(kysely);
+        await sql`insert into trusted_subjects (id, issuer_id, subject, client_id, resource_server_id, scopes, public)
+          select ${id}, ${id}, 'a', ${id}, r.id, '{}', false from resource_servers r`.execute(
+          kysely,
+        );
+      },
+    ],
+  ];
+
+  test.each(['anybody', 'document'] as const)(
+    '30: one of %s about which an operator has decided anything is not cleaned away',
+    async (by) => {
+      const { kysely } = database.db;
+      const kept: [string, string][] = [];
+      for (const [name, decide] of decisions) {
+        const { client_id: id } = (await register(server.issuer, plainApp)).body;
+        await decide(id);
+        kept.push([name, id]);
+      }
+      const { client_id: other } = (await register(server.issuer, plainApp)).body;
+      await sql`update clients set registered_by = ${by}, created_at = now() - interval '40 days'
+        where registered_by is not null`.execute(kysely);
+      const left = async () => {
+        await clean();
+        const found = await Promise.all(
+          kept.map(async ([name, id]) => ((await rowOf(id)) === undefined ? [] : [name])),
+        );
+        return found.flat();
+      };
+      const all = decisions.map(([name]) => name);
+      // Never used, or used once and taken back by everybody.
+      expect(await left()).toEqual(all);
+      expect(await rowOf(other)).toBeUndefined();
+      await sql`update clients set used_at = now() - interval '31 days' where registered_by is not null`.execute(
+        kysely,
+      );
+      expect(await left()).toEqual(all);
+      // Deleted, it goes like any other.
+      await sql`update clients set deleted_at = now() - interval '26 hours', disabled_at = now() - interval '26 hours'
+        where registered_by is not null`.execute(kysely);
+      expect(await left()).toEqual([]);
+    },
+  );
 
   test('12: who was about to allow a client that was replaced reads a page and leaves nothing behind', async () => {
     const gone = await register(server.issuer);
