@@ -1,12 +1,16 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { Client } from '../client/client.ts';
+import { isDecided } from '../db/decided-clients.ts';
 import type { InitialToken } from './client-registration.ts';
 
 /** Whoever registers without being known waits for the one before, so that what is counted then stays so until the commit. */
 export async function lockAnybody(db: Db): Promise<void> {
   await sql`select from instance where key = 'anybody_registers' for update`.execute(db);
 }
+
+/** An operator has decided something about the client: it stays, and takes no room from those that nobody here knows. */
+const decided = sql.raw(isDecided('c'));
 
 /**
  * How many clients of anybody have never been used: from this address, and in all. Those that were deleted count until they
@@ -17,7 +21,7 @@ export async function countUnused(db: Db, from: Buffer): Promise<{ here: number;
     select count(*) filter (where r.registered_from_mac = ${from}) as here, count(*) as "all"
     from clients c join client_registrations r on r.client_id = c.id
     where c.registered_by is not null and c.used_at is null and c.registered_by = 'anybody'
-      and (c.disabled_at is null or c.deleted_at is not null)`.execute(db);
+      and (c.disabled_at is null or c.deleted_at is not null) and not ${decided}`.execute(db);
   return rows[0] as { here: number; all: number };
 }
 
@@ -43,11 +47,14 @@ export async function insertRegistration(
 
 type Twin = Pick<Client, 'metadata' | 'name' | 'type'> & { readonly settings: object };
 
-/** The oldest client that anybody registered from this address with the same metadata, and nobody has used. */
+/**
+ * The oldest client that anybody registered from this address with the same metadata, that nobody has used, and about which no
+ * operator has decided anything.
+ */
 const oldestTwin = (from: Buffer, { name, type, metadata, settings }: Twin) => sql`
   select c.id from clients c join client_registrations r on r.client_id = c.id
   where r.registered_from_mac = ${from} and c.registered_by = 'anybody'
-    and c.used_at is null and c.disabled_at is null and c.deleted_at is null and c.name = ${name} and c.type = ${type}
+    and not ${decided} and c.used_at is null and c.disabled_at is null and c.deleted_at is null and c.name = ${name} and c.type = ${type}
     and c.metadata = ${JSON.stringify(metadata)}::jsonb and c.settings = ${JSON.stringify(settings)}::jsonb
   order by c.created_at limit 1`;
 
@@ -55,12 +62,12 @@ export async function hasTwin(db: Db, from: Buffer, twin: Twin): Promise<boolean
   return (await oldestTwin(from, twin).execute(db)).rows.length > 0;
 }
 
-/** Deletes it; gives whether there was one. */
+/** Deletes it; gives whether there was one. It is held first, so that what is decided at the same moment counts. */
 export async function deleteOldestTwin(db: Db, from: Buffer, twin: Twin): Promise<boolean> {
+  const found = await sql<{ id: string }>`${oldestTwin(from, twin)} for update of c`.execute(db);
   const { rows } = await sql`
-    delete from clients where used_at is null and id = (${oldestTwin(from, twin)}) returning id`.execute(
-    db,
-  );
+    delete from clients c where c.id = ${found.rows[0]?.id ?? null} and c.used_at is null and not ${decided}
+    returning c.id`.execute(db);
   return rows.length > 0;
 }
 

@@ -972,6 +972,28 @@ describe('SECURITY 32: bounds', () => {
     ],
   ];
 
+  test('12: a client about which an operator has decided anything is replaced by no twin, and takes no room', async () => {
+    const twin = async () => {
+      const answer = await from('203.0.113.7', 'Forgetful');
+      return ((await answer.json()) as { client_id: string }).client_id;
+    };
+    const decided: string[] = [];
+    for (const [, decide] of decisions) {
+      const id = await twin();
+      await decide(id);
+      decided.push(id);
+    }
+    // More of them than the quota of the address: they don't count.
+    expect(decided.length).toBeGreaterThan(PER_ADDRESS);
+    const waiting: string[] = [];
+    for (let at = 0; at < PER_ADDRESS; at++) waiting.push(await twin());
+    const before = await Promise.all(decided.map(rowOf));
+    expect(await twin()).toMatch(/^c_/);
+    expect(await rowOf(waiting[0] as string)).toBeUndefined();
+    expect(await Promise.all(decided.map(rowOf))).toEqual(before);
+    expect(before.every(Boolean)).toBe(true);
+  });
+
   test.each(['anybody', 'document'] as const)(
     '30: one of %s about which an operator has decided anything is not cleaned away',
     async (by) => {
