@@ -9,6 +9,7 @@ import { SmtpMailer } from './email/mailer.ts';
 import { createLogoutHandler } from './oidc/backchannel-logout.ts';
 import { ASK_MAIL, createAskFinder } from './oidc/decoupled/ciba-mail.ts';
 import { createPingHandler, PING } from './oidc/decoupled/ciba-ping.ts';
+import { createFamilyEnding, LEFT_FAMILIES } from './grant/grant.service.ts';
 import { createKeyRotation } from './keys/key-rotation.ts';
 import { createAuditMonths } from './outbox/audit-months.ts';
 import { createCleaning } from './outbox/cleaning.ts';
@@ -62,12 +63,12 @@ export function createWork(
             }),
           },
   });
-  // Of its own, so that no mail server that hangs holds up the keys and the cleaning.
+  // Of its own, so that no mail server that hangs holds up the keys, the cleaning and what a change ends.
   const clockWorker = new OutboxWorker({
     db,
     sealer,
     logger,
-    handlers: {},
+    handlers: { [LEFT_FAMILIES]: createFamilyEnding(db) },
     clockwork: {
       'clock:clean': createCleaning(owner),
       'clock:audit': createAuditMonths(owner, logger, config.auditRetentionMonths),

@@ -67,14 +67,7 @@ export async function changeClient(
       data: { changed: Object.keys(changes).filter((key) => key in changes) },
     });
     await raiseVersion(tx, 'clients');
-    return ofOthers === undefined
-      ? narrowed
-      : ({
-          clientId: id,
-          reason: 'client_tokens_revoked',
-          offline: false,
-          count: ofOthers,
-        } as const);
+    return ofOthers === undefined ? narrowed : { clientId: id, count: ofOthers };
   });
   await endLeft(db, ended);
 }

@@ -3,7 +3,6 @@ import {
   endClientFamilies,
   endFamiliesOfClient,
   endLeftClientFamilies,
-  endLeftFamiliesOfClient,
 } from '../grant/grant.service.ts';
 import { CLOCK_SLACK } from '../lib/time.ts';
 import { endPermissions } from '../permission/permission.service.ts';
@@ -12,12 +11,10 @@ import * as store from './client.store.ts';
 
 /** Ends what a client was given beyond what it may have now. */
 
-/** What ended in the commit of a change, so that the rest can follow after it. */
+/** Every token of a client ended in the commit of a change; the rest of its families follows after it. */
 export interface Ended {
   readonly clientId: string;
-  readonly reason: 'client_narrowed' | 'client_tokens_revoked' | 'client_weakened';
-  /** Of a reason other than `client_tokens_revoked`: only families with refresh tokens. */
-  readonly offline: boolean;
+  /** As many families ended in that commit. */
   readonly count: number;
 }
 
@@ -30,31 +27,20 @@ export async function endNarrowed(
   await endPermissions(db, ended, [clientId]);
   if (everything) {
     await store.endTokens(db, clientId, CLOCK_SLACK);
-    const reason = 'client_tokens_revoked';
-    const count = await endClientFamilies(db, clientId, reason);
-    return { clientId, reason, offline: false, count };
+    return { clientId, count: await endClientFamilies(db, clientId, 'client_tokens_revoked') };
   }
-  if (families === 'none') return undefined;
-  return endFamilies(db, { clientId, offline: families === 'offline' }, 'client_narrowed');
+  if (families !== 'none')
+    await endFamiliesOfClient(db, { clientId, offline: families === 'offline' }, 'client_narrowed');
+  return undefined;
 }
 
 /** Ends the families of a client that proves less of itself than when they began. */
-export function endOfWeaker(db: Db, clientId: string): Promise<Ended> {
-  return endFamilies(db, { clientId, offline: false }, 'client_weakened');
+export function endOfWeaker(db: Db, clientId: string): Promise<void> {
+  return endFamiliesOfClient(db, { clientId, offline: false }, 'client_weakened');
 }
 
-async function endFamilies(
-  db: Db,
-  which: Pick<Ended, 'clientId' | 'offline'>,
-  reason: 'client_narrowed' | 'client_weakened',
-): Promise<Ended> {
-  return { ...which, reason, count: await endFamiliesOfClient(db, which, reason) };
-}
-
-/** After the commit: ends the families that were too many for one statement. */
+/** After the commit: ends the families that were too many for one statement. Their tokens are dead already. */
 export async function endLeft(db: Database, ended: Ended | undefined): Promise<void> {
-  if (ended === undefined) return;
-  const { clientId, count, reason } = ended;
-  if (reason === 'client_tokens_revoked') await endLeftClientFamilies(db, clientId, reason, count);
-  else await endLeftFamiliesOfClient(db, ended, reason, count);
+  if (ended !== undefined)
+    await endLeftClientFamilies(db, ended.clientId, 'client_tokens_revoked', ended.count);
 }

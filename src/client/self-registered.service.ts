@@ -163,12 +163,10 @@ async function takeOver(
     () => undefined,
   );
   const isWeaker = changes.some(({ kind }) => kind === 'authentication');
-  const ended = [
-    await endNarrowed(db, client.id, narrowing),
-    isWeaker ? await endOfWeaker(db, client.id) : undefined,
-  ];
+  const ended = await endNarrowed(db, client.id, narrowing);
+  if (isWeaker) await endOfWeaker(db, client.id);
   await raiseVersion(db, 'clients');
-  return ended.filter((one) => one !== undefined);
+  return ended === undefined ? [] : [ended];
 }
 
 /**

@@ -1,6 +1,9 @@
+import { z } from 'zod';
 import { writeAudit } from '../audit/audit.service.ts';
 import type { Database, Db } from '../db/database.ts';
 import { AppError } from '../errors.ts';
+import type { OutboxHandler } from '../outbox/outbox.ts';
+import { insertOutbox, openOutboxWrite } from '../outbox/outbox.service.ts';
 import * as store from './grant.store.ts';
 
 export type { Family } from './grant.store.ts';
@@ -50,26 +53,43 @@ export interface ClientFamilies {
   readonly offline: boolean;
 }
 
+/** The kind of outbox row for families that a change left to be ended. */
+export const LEFT_FAMILIES = 'families';
+
+const leftSchema = z.object({
+  clientId: z.string(),
+  offline: z.boolean(),
+  reason: z.string(),
+  /** Those that began later are not meant: the change allows them. */
+  before: z.string(),
+});
+
 /**
- * Ends families of a client, as many as one statement should; gives how many. The revocation feed names each of their JWTs.
+ * Ends families of a client, in the transaction of the change that causes it. The revocation feed names each of their JWTs. What
+ * is too much for one statement is left to a row of the outbox in the same commit, so that no crash keeps it alive.
+ * @param before as `LEFT_FAMILIES` has it; now by default
  */
-export function endFamiliesOfClient(
+export async function endFamiliesOfClient(
   db: Db,
   which: ClientFamilies,
   reason: string,
-): Promise<number> {
-  return store.revokeFamiliesOfClient(db, which, reason, BATCH);
+  before?: string,
+): Promise<void> {
+  if ((await store.revokeFamiliesOfClient(db, which, reason, BATCH, before)) < BATCH) return;
+  const left: z.output<typeof leftSchema> = {
+    ...which,
+    reason,
+    before: before ?? (await store.clock(db)),
+  };
+  await insertOutbox(db, openOutboxWrite(LEFT_FAMILIES, left));
 }
 
-/** Ends what `endFamiliesOfClient` left, after its commit. `ended` is what that gave. */
-export async function endLeftFamiliesOfClient(
-  db: Database,
-  which: ClientFamilies,
-  reason: string,
-  ended: number,
-): Promise<void> {
-  for (let last = ended; last === BATCH; )
-    last = await db.transaction((tx) => endFamiliesOfClient(tx, which, reason));
+/** Ends what `endFamiliesOfClient` left: as many in one delivery, which leaves the rest to the next row. */
+export function createFamilyEnding(db: Database): OutboxHandler {
+  return async (about) => {
+    const { before, reason, ...which } = leftSchema.parse(about);
+    await db.transaction((tx) => endFamiliesOfClient(tx, which, reason, before));
+  };
 }
 
 /** The live token families of an account, the newest first. */

@@ -64,21 +64,32 @@ export async function revokeClientFamilies(
   return Number(result.numAffectedRows ?? 0n);
 }
 
-/** Ends as many as `most` live families of a client, in the order of their ids; gives how many. */
+/**
+ * Ends as many as `most` live families of a client, in the order of their ids; gives how many.
+ * @param before only those that began by then, as `clock` gives it
+ */
 export async function revokeFamiliesOfClient(
   db: Db,
   { clientId, offline }: { readonly clientId: string; readonly offline: boolean },
   reason: string,
   most: number,
+  before: string | undefined,
 ): Promise<number> {
+  const began = before === undefined ? sql`` : sql`and g.created_at <= ${before}::timestamptz`;
   const result = await sql`
     update grants set revoked_at = now(), revoked_reason = ${reason}
     where id = any(array(
       select g.id from grants g
-      where g.client_id = ${clientId} and g.revoked_at is null and (g.offline or not ${offline}::boolean)
+      where g.client_id = ${clientId} and g.revoked_at is null and (g.offline or not ${offline}::boolean) ${began}
       order by g.id limit ${most}))
       and revoked_at is null`.execute(db);
   return Number(result.numAffectedRows ?? 0n);
+}
+
+/** The database's time, not rounded: every family that was seen before began by then. */
+export async function clock(db: Db): Promise<string> {
+  const { rows } = await sql<{ at: string }>`select clock_timestamp()::text as at`.execute(db);
+  return (rows[0] as { at: string }).at;
 }
 
 /** The live families of an account, the newest first. */

@@ -7,6 +7,12 @@ import type { ClientChanges } from '../../src/client/client-settings.ts';
 import { JWT_BEARER, type NewClient, TOKEN_EXCHANGE } from '../../src/client/client.ts';
 import { newIssuerSchema } from '../../src/issuer/issuer.ts';
 import {
+  prepareSelfRegistered,
+  replaceSelfRegistered,
+} from '../../src/client/self-registered.service.ts';
+import { readMetadata } from '../../src/client-registration/metadata.ts';
+import { OutboundAllow } from '../../src/outbound/outbound.ts';
+import {
   newResourceServerSchema,
   type ResourceServerChanges,
 } from '../../src/resource-server/resource-server.ts';
@@ -459,6 +465,68 @@ describe('31: narrowing ends what was given beyond it', () => {
     expect(await active(next.access_token)).toBe(true);
     expect(await feedTakes(next.access_token)).toBe(true);
   });
+});
+
+describe('29 and 31: a process that is killed after the commit of a change', () => {
+  const many = 20_500;
+  /** More families than one statement ends, and one that began after the change. */
+  async function addFamilies(clientId: string): Promise<void> {
+    const accountId = await seed.account();
+    const add = (id: string, count: number, createdAt: string) =>
+      database.db.pool.query(
+        `insert into grants (id, account_id, client_id, payload, key_id, created_at, expires_at)
+         select $1 || $2 || n, $3, $2, '{}', 'k', ${createdAt}, now() + interval '1 day' from generate_series(1, $4) n`,
+        [id, clientId, accountId, count],
+      );
+    await add('many_', many, 'now()');
+    await add('zz_', 1, `now() + interval '1 hour'`);
+  }
+  /** It gets no further than what is committed first. */
+  const killed = () => {
+    let ended = 0;
+    return database.connect({
+      observer: (text) => {
+        if (/update "?grants/.test(text) && ++ended > 1) throw new Error('killed');
+        return undefined;
+      },
+    });
+  };
+  const living = async (clientId: string) =>
+    (
+      await database.db.kysely
+        .selectFrom('grants')
+        .select('id')
+        .where('client_id', '=', clientId)
+        .where('revoked_at', 'is', null)
+        .limit(2)
+        .execute()
+    ).map(({ id }) => id);
+
+  test('leaves no family of a narrowed client alive', async () => {
+    const { clientId } = await seed.client({
+      grantTypes: ['authorization_code', 'refresh_token', 'client_credentials'],
+    });
+    await addFamilies(clientId);
+    await new Seed(killed())
+      .updateClient(clientId, { grantTypes: ['client_credentials'], redirectUris: [] })
+      .catch(() => undefined);
+    await until(async () => (await living(clientId)).length === 1);
+    expect(await living(clientId)).toEqual([`zz_${clientId}1`]);
+    const reasons = await revokedFamilies(clientId);
+    expect([reasons.length, [...new Set(reasons)]]).toEqual([many, ['client_narrowed']]);
+  }, 60_000);
+
+  test('and none of one that authenticates in a weaker way', async () => {
+    const { client_id: clientId } = (await register(server.issuer)).body;
+    await addFamilies(clientId);
+    const weaker = { ...plainApp, token_endpoint_auth_method: 'none' };
+    const prepared = await prepareSelfRegistered(readMetadata(weaker), new OutboundAllow());
+    await killed().transaction((tx) => replaceSelfRegistered(tx, clientId, prepared));
+    await until(async () => (await living(clientId)).length === 1);
+    expect(await living(clientId)).toEqual([`zz_${clientId}1`]);
+    const reasons = await revokedFamilies(clientId);
+    expect([reasons.length, [...new Set(reasons)]]).toEqual([many, ['client_weakened']]);
+  }, 60_000);
 });
 
 describe('31: a machine that users sign in to from now on', () => {
