@@ -122,8 +122,7 @@ export async function createServer({
     hearsChanges: () => watch.hears,
     isDraining: () => listener.ending.aborted,
   });
-  const open = () => listener.open + (certificateListener?.open ?? 0);
-  const bounds = new Bounds({ open, most: config.maxRequests, streams, ending: listener.ending });
+  const bounds = new Bounds({ most: config.maxRequests, streams, ending: listener.ending });
   const requestLimits = new RequestLimits(config.requestLimits);
   const interactionLimit = limitInteractions({ issuer: config.issuer, sealer });
   // The headers that this makes Koa believe are written by `identifyRequest`.
@@ -238,6 +237,7 @@ export async function createServer({
           }),
         ]
       : [],
+    bounds,
     isOpen: () => engine.isReady && !bounds.isFull,
     authenticate: (credentials) => {
       // The body may have taken its time.

@@ -53,7 +53,10 @@ export function admitRequests(endpoints: readonly Endpoint[]): Middleware {
     if (endpoint === undefined)
       throw new AppError('not_found', 'There is nothing here.', { status: 404 });
     ctx.state.oauth = endpoint.oauth === true;
-    if (endpoint.methods === 'any') return next();
+    if (endpoint.methods === 'any') {
+      ctx.state.ignoresBody = true;
+      return next();
+    }
     if (endpoint.crossOrigin !== undefined && isPreflight(ctx))
       return answerPreflight(ctx, endpoint.methods.filter(isNamed));
     if (endpoint.crossOrigin === 'ours') allowReading(ctx, EXPOSED);

@@ -1,10 +1,11 @@
 import type { Context, Middleware } from 'koa';
 import { isUnavailable } from '../db/sql-state.ts';
-import { AppError, unavailable } from '../errors.ts';
+import { AppError, clientGone, unavailable } from '../errors.ts';
 import type { Logger } from '../lib/log.ts';
 import type { ErrorKind } from '../pages/pages.ts';
 import type { Renderer } from '../pages/render.ts';
 import { renderPage } from '../pages/render-page.ts';
+import { hasHungUp } from './hang-ups.ts';
 
 /** The page for an error of ours; an error without an entry here gets its page by its status. */
 const kinds: Record<string, ErrorKind> = {
@@ -138,7 +139,9 @@ export function handleErrors(renderer: Renderer, logger: Logger, issuer: string)
       if (ctx.status === 404 && ctx.body === undefined)
         throw new AppError('not_found', 'There is nothing here.', { status: 404 });
     } catch (thrown) {
-      const error = toAppError(thrown);
+      const known = toAppError(thrown);
+      // Nobody gets the 503 of a request whose client hung up. A mistake of ours stays one.
+      const error = known.status === 503 && hasHungUp(ctx.res) ? clientGone(known) : known;
       if (error.status >= 500)
         logger.error(
           { err: error, cause: error.cause, requestId: ctx.state.requestId },

@@ -46,6 +46,8 @@ export interface FastPathParts<Caller> {
    * @throws AppError where it may not go on: the request is refused with that
    */
   readonly onCaller?: ((route: FastPath<never>['route'], caller: Caller) => void) | undefined;
+  /** Counts the requests under way. */
+  readonly bounds: { readonly isFull: boolean; enter(): void; leave(): void };
   /** Whether we may answer at all: not where we must not sign, or know nothing for sure. */
   readonly isOpen: () => boolean;
   /** Hears of each answer. */
@@ -111,7 +113,7 @@ async function run<Caller>(
 }
 
 async function take<Caller>(
-  { authenticate, onCaller }: FastPathParts<Caller>,
+  { authenticate, onCaller, bounds }: FastPathParts<Caller>,
   fastPath: FastPath<Caller>,
   request: HandedOn,
 ): Promise<FastPathAnswer | undefined> {
@@ -124,11 +126,18 @@ async function take<Caller>(
   const form = plainForm(text, fastPath.fields);
   const credentials = form && plainCredentials(request.headers.authorization, form);
   if (form === undefined || credentials === undefined) return undefined;
+  // Others may have come while the body did.
+  if (bounds.isFull) return undefined;
   const work = async () => {
-    const caller = await authenticate(credentials);
-    if (caller === undefined) return undefined;
-    onCaller?.(fastPath.route, caller);
-    return fastPath.answer(caller, form);
+    bounds.enter();
+    try {
+      const caller = await authenticate(credentials);
+      if (caller === undefined) return undefined;
+      onCaller?.(fastPath.route, caller);
+      return await fastPath.answer(caller, form);
+    } finally {
+      bounds.leave();
+    }
   };
   return deadline === undefined ? work() : deadline.bound(work);
 }

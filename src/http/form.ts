@@ -33,6 +33,22 @@ export async function readBody(ctx: Context, limit = LIMIT): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** Only these carry a body that something reads. */
+const withBody = new Set(['POST', 'PUT']);
+
+/**
+ * Waits for the whole body, which `readBody` then gives at once. Endpoints that read none set `ctx.state.ignoresBody`.
+ * @returns whether there was something to wait for
+ * @throws AppError as `readBody` does
+ */
+export async function receiveBody(ctx: Context): Promise<boolean> {
+  const request = ctx.req as HandedOn;
+  if (!withBody.has(ctx.method) || ctx.state.ignoresBody === true || request.body !== undefined)
+    return false;
+  request.body = await readBody(ctx);
+  return true;
+}
+
 /** Reads the form of a post before the engine does, whose parser calls one that is too large a bad request. */
 export function readFormFirst(): Middleware {
   return async (ctx, next) => {

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import { Deadline, deadlineOf, setDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
+import { hasHungUp } from './hang-ups.ts';
 import { OpenResponses } from './open-responses.ts';
 import { refuseHeads } from './refused-heads.ts';
 import { createTlsServer, type TlsOptions } from './tls.ts';
@@ -74,11 +75,6 @@ export class Listener {
     return this.#ending.signal;
   }
 
-  /** How many requests are under way. */
-  get open(): number {
-    return this.#answering.size;
-  }
-
   /**
    * Listens on each of the hosts; gives the port, which differs from the one asked for where that is 0. Of several hosts,
    * those after the first may be missing on this machine, as ::1 is without IPv6. `variable` names the setting in what an
@@ -92,9 +88,8 @@ export class Listener {
     variable = 'PORT',
   ): Promise<number> {
     this.#server.on('request', (request, response) => {
-      const deadline = new Deadline();
-      this.#follow(response, deadline);
-      setDeadline(request, deadline);
+      setDeadline(request, new Deadline());
+      this.#follow(response);
       void handler(request, response);
     });
     const [first = '', ...others] = [hosts].flat();
@@ -157,17 +152,25 @@ export class Listener {
   }
 
   #sweep(): void {
-    for (const { req } of this.#answering) deadlineOf(req)?.check();
+    for (const response of this.#answering) {
+      deadlineOf(response.req)?.check();
+      // A response that waits behind another one of its connection never gets `close`.
+      if (response.req.socket.destroyed) this.#leave(response);
+    }
   }
 
-  #follow(response: ServerResponse, deadline: Deadline): void {
+  #follow(response: ServerResponse): void {
     this.#answering.add(response);
     if (this.#ending.signal.aborted) response.shouldKeepAlive = false;
-    response.once('close', () => {
-      deadline.end();
-      this.#answering.delete(response);
-      if (this.#closing) this.#server.closeIdleConnections();
-    });
+    response.once('close', () => this.#leave(response));
+  }
+
+  #leave(response: ServerResponse): void {
+    const deadline = deadlineOf(response.req);
+    if (hasHungUp(response)) deadline?.abandon();
+    else deadline?.end();
+    this.#answering.delete(response);
+    if (this.#closing) this.#server.closeIdleConnections();
   }
 }
 

@@ -26,10 +26,6 @@ export class OpenResponses {
     last[place] = at;
   }
 
-  get size(): number {
-    return this.#all.length;
-  }
-
   [Symbol.iterator](): Iterator<ServerResponse> {
     return this.#all.values();
   }

@@ -48,6 +48,13 @@ export class Deadline {
   end(): void {
     if (this.msLeft > 0) this.#isOver = true;
   }
+
+  /** The client hung up, so `check` is not called any more. What `bound` waits for still ends when the time is up. */
+  abandon(): void {
+    const left = this.msLeft;
+    if (this.#giveUp === undefined || !Number.isFinite(left)) return;
+    setTimeout(() => this.check(), Math.max(left, 0) + 1).unref();
+  }
 }
 
 /** A request has waited as long as it may. By its SQLSTATE (query_canceled) it counts as a database that can't be reached: 503. */

@@ -9,6 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Listener } from '../../src/http/listener.ts';
 import { createLogger } from '../../src/lib/log.ts';
 import { selfSigned } from '../support/certificates.ts';
+import { createTestDatabase } from '../support/database.ts';
+import { startServer } from '../support/server.ts';
+import { send } from '../support/wire.ts';
 
 /** Clients that keep a connection and send next to nothing by it (Slowloris), with and without TLS of our own. */
 
@@ -105,4 +108,31 @@ test.each([
   ['half a record', '\x16\x03\x01\x02\x00\x01'],
 ])('33: a TLS handshake of which %s comes is ended', async (_, text) => {
   expect(await sendAndWait(connect(ports.https, '127.0.0.1'), text)).not.toMatch(/HTTP/);
+});
+
+test('20, 33: bodies that are on their way lock nobody out', async () => {
+  const database = await createTestDatabase();
+  const server = await startServer(database, { MAX_REQUESTS: '10' });
+  const { hostname, port } = new URL(server.issuer);
+  const slow = await Promise.all(
+    Array.from({ length: 3 }, () => ['/token', '/revoke', '/authorize', '/device'])
+      .flat()
+      .map(async (path) => {
+        const socket = connect(Number(port), hostname).on('error', () => undefined);
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 50\r\n\r\n`,
+        );
+        // By then the server has begun with it.
+        await once(socket, 'data');
+        return socket;
+      }),
+  );
+  try {
+    expect((await send(server.issuer, '/authorize')).status).toBe(400);
+    expect((await send(server.issuer, '/account')).status).toBe(303);
+  } finally {
+    for (const socket of slow) socket.destroy();
+    await server.close();
+    await database.drop();
+  }
 });

@@ -1,15 +1,19 @@
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import Koa from 'koa';
 import { pino } from 'pino';
-import type { AppError } from '../../src/errors.ts';
+import { type AppError, unavailable } from '../../src/errors.ts';
 import { Bounds } from '../../src/http/bounds.ts';
+import { handleErrors } from '../../src/http/errors.ts';
+import { createFastPaths } from '../../src/http/fast-path.ts';
+import { readBody } from '../../src/http/form.ts';
 import { Listener } from '../../src/http/listener.ts';
 import { accessLog } from '../../src/http/request.ts';
 import type { Stream } from '../../src/http/streams.ts';
-import { Deadline, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
+import { Deadline, deadlineOf, withDeadline, withinDeadline } from '../../src/lib/deadline.ts';
 
 /** The bounds of a request, where the whole server does not show them: over HTTP, with work that the test itself ends. */
 
@@ -21,14 +25,20 @@ interface Running {
   readonly listener: Listener;
   /** Requests that are held until they are let go. */
   readonly held: { readonly ctx: Koa.Context; letGo(): void }[];
+  /** How many requests have come, of whatever kind. */
+  readonly came: () => number;
+  /** How many of their connections are open. */
+  readonly connections: () => number;
 }
 
 async function serve(most: number, streams: readonly Stream[] = []): Promise<Running> {
   const listener = new Listener();
   listeners.push(listener);
   const held: Running['held'] = [];
-  const bounds = new Bounds({ open: () => listener.open, most, streams, ending: listener.ending });
+  const bounds = new Bounds({ most, streams, ending: listener.ending });
   const app = new Koa();
+  app.on('error', () => undefined);
+  const sockets: Socket[] = [];
   app.use(async (ctx, next) => {
     try {
       await next();
@@ -41,15 +51,46 @@ async function serve(most: number, streams: readonly Stream[] = []): Promise<Run
   });
   app.use(bounds.middleware());
   app.use(async (ctx) => {
-    if (ctx.path !== '/free')
+    if (ctx.method === 'POST') await readBody(ctx);
+    else if (ctx.path !== '/free')
       await new Promise<void>((resolve) => {
         held.push({ ctx, letGo: resolve });
         (ctx.state.ending as AbortSignal | undefined)?.addEventListener('abort', () => resolve());
       });
     ctx.body = { full: bounds.isFull };
   });
-  const port = await listener.listen(0, '127.0.0.1', app.callback());
-  return { url: `http://127.0.0.1:${port}`, listener, held };
+  const fastPaths = createFastPaths({
+    issuer: 'https://id.example.com',
+    logger: pino({ level: 'silent' }),
+    fastPaths: [
+      {
+        route: 'token',
+        path: '/fast',
+        fields: new Set(['client_id', 'client_secret']),
+        exposedHeaders: '',
+        answer: () =>
+          new Promise((resolve) => {
+            const letGo = () => resolve({ body: '{}', result: 'done' });
+            held.push({ ctx: undefined as never, letGo });
+          }),
+      },
+    ],
+    bounds,
+    isOpen: () => !bounds.isFull,
+    authenticate: async () => ({}),
+    next: app.callback(),
+  });
+  const port = await listener.listen(0, '127.0.0.1', (request, response) => {
+    sockets.push(request.socket);
+    return fastPaths(request, response);
+  });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    listener,
+    held,
+    came: () => sockets.length,
+    connections: () => new Set(sockets.filter(({ destroyed }) => !destroyed)).size,
+  };
 }
 
 async function ask(url: string, agent = new Agent()) {
@@ -63,8 +104,33 @@ async function ask(url: string, agent = new Agent()) {
   };
 }
 
-async function untilHeld({ held }: Running, count: number): Promise<void> {
-  while (held.length < count) await new Promise((resolve) => setImmediate(resolve));
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+const untilHeld = ({ held }: Running, count: number) => until(() => held.length >= count);
+
+/** Sends the text by a connection of its own. */
+function write({ url }: Running, text: string): Socket {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => undefined);
+  socket.write(text);
+  return socket;
+}
+
+const credentials = 'client_id=a&client_secret=b';
+
+/** A post whose body is still to come. */
+const headOfPost = (path: string) =>
+  `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: ${credentials.length}\r\n\r\n`;
+
+/** What comes back, as far as it has come when the text is in it. */
+async function received(socket: Socket, awaited: string): Promise<string> {
+  let text = '';
+  for await (const chunk of socket.setEncoding('utf8')) {
+    text += chunk as string;
+    if (text.includes(awaited)) break;
+  }
+  return text;
 }
 
 describe('20: requests under way are bounded by number', () => {
@@ -80,6 +146,47 @@ describe('20: requests under way are bounded by number', () => {
     expect(await ask(`${running.url}/free`)).toMatchObject({ status: 200 });
   });
 
+  test.each(['/post', '/fast'])(
+    'a request takes no room before its body has come: %s',
+    async (path) => {
+      const running = await serve(1);
+      const slow = [1, 2, 3].map(() => write(running, headOfPost(path)));
+      await until(() => running.came() === 3);
+      expect(await ask(`${running.url}/free`)).toMatchObject({
+        status: 200,
+        body: { full: true },
+      });
+      slow[0]?.write(credentials);
+      if (path === '/fast') {
+        await untilHeld(running, 1);
+        // It takes room now, also from others whose body comes later.
+        slow[1]?.write(credentials);
+        expect(await received(slow[1] as Socket, 'overloaded')).toMatch(/^HTTP\/1\.1 503 /);
+        expect(await ask(`${running.url}/free`)).toMatchObject({ status: 503 });
+        running.held[0]?.letGo();
+      }
+      expect(await received(slow[0] as Socket, '}')).toMatch(/^HTTP\/1\.1 200 /);
+      for (const one of slow) one.destroy();
+    },
+  );
+
+  const get1 = 'GET /a HTTP/1.1\r\nHost: x\r\n\r\n';
+  test.each([
+    ['two connections', [get1, get1]],
+    ['one connection', [get1 + get1]],
+    ['the fast path', Array(2).fill(headOfPost('/fast') + credentials) as string[]],
+  ])('hanging up gives no room back before the work has ended: %s', async (_, texts) => {
+    const running = await serve(2);
+    const sockets = texts.map((text) => write(running, text));
+    await untilHeld(running, 2);
+    for (const one of sockets) one.resetAndDestroy();
+    // The server knows of it once it has read it.
+    await until(() => running.connections() === 0);
+    expect(await ask(`${running.url}/free`)).toMatchObject({ status: 503 });
+    for (const one of running.held) one.letGo();
+    expect(await ask(`${running.url}/free`)).toMatchObject({ status: 200 });
+  });
+
   test('streams have a number of their own, leave room to others, and end with the process', async () => {
     const stream: Stream = {
       name: 'events',
@@ -91,7 +198,7 @@ describe('20: requests under way are bounded by number', () => {
     const open = ask(`${running.url}/events`);
     await untilHeld(running, 1);
     expect(await ask(`${running.url}/events`)).toMatchObject({ status: 503 });
-    expect(await ask(`${running.url}/free`)).toMatchObject({ status: 200, body: { full: false } });
+    expect(await ask(`${running.url}/free`)).toMatchObject({ status: 200 });
     running.listener.drain();
     expect(await open).toMatchObject({ status: 200 });
   });
@@ -107,6 +214,53 @@ describe('20: requests under way are bounded by number', () => {
     request.destroy();
     await ended;
     expect(ending.aborted).toBe(true);
+  });
+});
+
+describe('33: a client that hangs up', () => {
+  const lines: string[] = [];
+  const logger = pino({ base: null }, { write: (line: string) => lines.push(line) });
+
+  async function hangUp(failure: Error) {
+    lines.length = 0;
+    const listener = new Listener();
+    listeners.push(listener);
+    const app = new Koa();
+    app.on('error', () => undefined);
+    const begun = Promise.withResolvers<Koa.Context>();
+    const work = Promise.withResolvers<never>();
+    app.use(accessLog(logger));
+    app.use(handleErrors(undefined as never, logger, 'https://id.example.com'));
+    app.use((ctx) => {
+      begun.resolve(ctx);
+      return work.promise;
+    });
+    const answer = app.callback();
+    const answered = Promise.withResolvers<void>();
+    const port = await listener.listen(0, '127.0.0.1', async (request, response) => {
+      await answer(request, response);
+      answered.resolve();
+    });
+    const request = get(`http://127.0.0.1:${port}/`).on('error', () => undefined);
+    const ctx = await begun.promise;
+    const closed = once(ctx.res, 'close');
+    request.destroy();
+    await closed;
+    const left = deadlineOf(ctx.req)?.msLeft;
+    work.reject(failure);
+    await answered.promise;
+    return { left, logged: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+  }
+
+  test('leaves no error where the database is away, and its request keeps its deadline', async () => {
+    const { left, logged } = await hangUp(unavailable(new Error('no answer')));
+    expect(left).toBeLessThanOrEqual(5_000);
+    expect(logged).toEqual([expect.objectContaining({ level: 30, status: 499, path: '/' })]);
+  });
+
+  test('leaves the error where the mistake is ours', async () => {
+    const { logged } = await hangUp(new TypeError('x is not a function'));
+    expect(logged[0]).toMatchObject({ level: 50, msg: 'request failed' });
   });
 });
 
@@ -130,6 +284,15 @@ describe('20: one deadline for all that a request waits for', () => {
     expect(first).toBe('still waiting');
     Object.defineProperty(deadline, 'msLeft', { value: -1 });
     deadline.check();
+    await expect(bound).rejects.toMatchObject({ code: '57014' });
+  });
+
+  test('so is what a client that hung up no longer waits for', async () => {
+    const { promise } = Promise.withResolvers<never>();
+    const deadline = new Deadline();
+    const bound = deadline.bound(() => promise);
+    Object.defineProperty(deadline, 'msLeft', { value: -1 });
+    deadline.abandon();
     await expect(bound).rejects.toMatchObject({ code: '57014' });
   });
 
