@@ -142,7 +142,8 @@ export function handleErrors(renderer: Renderer, logger: Logger, issuer: string)
       const known = toAppError(thrown);
       // Nobody gets the 503 of a request whose client hung up. A mistake of ours stays one.
       const error = known.status === 503 && hasHungUp(ctx.res) ? clientGone(known) : known;
-      if (error.status >= 500)
+      // A refusal for overload has its line in the access log. Where it came from is always the same.
+      if (error.status >= 500 && error.code !== 'overloaded')
         logger.error(
           { err: error, cause: error.cause, requestId: ctx.state.requestId },
           'request failed',

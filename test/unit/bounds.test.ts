@@ -217,10 +217,29 @@ describe('20: requests under way are bounded by number', () => {
   });
 });
 
-describe('33: a client that hangs up', () => {
-  const lines: string[] = [];
-  const logger = pino({ base: null }, { write: (line: string) => lines.push(line) });
+const lines: string[] = [];
+const logger = pino({ base: null }, { write: (line: string) => lines.push(line) });
+const logged = () => lines.map((line) => JSON.parse(line) as Record<string, unknown>);
 
+test('33: a refusal for overload has one line in the log, and no stack', async () => {
+  lines.length = 0;
+  const listener = new Listener();
+  listeners.push(listener);
+  const app = new Koa();
+  app.use(accessLog(logger));
+  app.use(handleErrors(undefined as never, logger, 'https://id.example.com'));
+  app.use(new Bounds({ most: 0, streams: [], ending: listener.ending }).middleware());
+  const port = await listener.listen(0, '127.0.0.1', app.callback());
+  expect(await ask(`http://127.0.0.1:${port}/`)).toMatchObject({
+    status: 503,
+    body: { type: 'urn:vouchsafe:error:overloaded' },
+  });
+  await until(() => lines.length > 0);
+  expect(logged()).toEqual([expect.objectContaining({ status: 503, path: '/' })]);
+  expect(lines.join()).not.toContain('stack');
+});
+
+describe('33: a client that hangs up', () => {
   async function hangUp(failure: Error) {
     lines.length = 0;
     const listener = new Listener();
@@ -249,18 +268,18 @@ describe('33: a client that hangs up', () => {
     const left = deadlineOf(ctx.req)?.msLeft;
     work.reject(failure);
     await answered.promise;
-    return { left, logged: lines.map((line) => JSON.parse(line) as Record<string, unknown>) };
+    return { left, logged: logged() };
   }
 
   test('leaves no error where the database is away, and its request keeps its deadline', async () => {
-    const { left, logged } = await hangUp(unavailable(new Error('no answer')));
+    const { left, logged: told } = await hangUp(unavailable(new Error('no answer')));
     expect(left).toBeLessThanOrEqual(5_000);
-    expect(logged).toEqual([expect.objectContaining({ level: 30, status: 499, path: '/' })]);
+    expect(told).toEqual([expect.objectContaining({ level: 30, status: 499, path: '/' })]);
   });
 
   test('leaves the error where the mistake is ours', async () => {
-    const { logged } = await hangUp(new TypeError('x is not a function'));
-    expect(logged[0]).toMatchObject({ level: 50, msg: 'request failed' });
+    const { logged: told } = await hangUp(new TypeError('x is not a function'));
+    expect(told[0]).toMatchObject({ level: 50, msg: 'request failed' });
   });
 });
 
