@@ -6,7 +6,8 @@ import { Deadline, deadlineOf, setDeadline } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import { hasHungUp } from './hang-ups.ts';
 import { OpenResponses } from './open-responses.ts';
-import { refuseHeads } from './refused-heads.ts';
+import { refuseHeads, refuseTarget } from './refused-heads.ts';
+import { originForm } from './request-target.ts';
 import { createTlsServer, type TlsOptions } from './tls.ts';
 
 /** Answers; what it gives is not waited for. */
@@ -48,6 +49,7 @@ export class Listener {
   /** For further addresses: they hand their connections to the server. */
   readonly #doors: NetServer[] = [];
   readonly #unwatch: (() => void) | undefined;
+  readonly #logger: Logger | undefined;
   readonly #answering = new OpenResponses();
   readonly #ending = new AbortController();
   #closing = false;
@@ -66,6 +68,7 @@ export class Listener {
         ...options,
         handshakeTimeout: bounds.handshakeMs,
       }));
+    this.#logger = logger;
     if (logger !== undefined) this.#server.on('clientError', refuseHeads(logger));
     this.#server.keepAliveTimeout = KEEP_ALIVE_MS;
   }
@@ -90,6 +93,9 @@ export class Listener {
     this.#server.on('request', (request, response) => {
       setDeadline(request, new Deadline());
       this.#follow(response);
+      const target = originForm(request.url ?? '');
+      if (target === undefined) return refuseTarget(response, this.#logger);
+      request.url = target;
       void handler(request, response);
     });
     const [first = '', ...others] = [hosts].flat();

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../lib/log.ts';
 
-/** Answers what Node's parser refuses, so that no request of ours ever comes of it. */
+/** Answers what Node's parser refuses and what no parser of a path can read, so that no request of ours ever comes of it. */
 
 interface Refusal {
   readonly status: number;
@@ -31,6 +31,39 @@ const malformed: Refusal = {
   title: 'The request is not valid HTTP.',
 };
 
+const invalidTarget = {
+  status: 400,
+  title: 'The target of the request must be a path or an absolute URL, without a fragment.',
+};
+
+/** The body of a refusal, and the headers that go with it. */
+function describe({ status, title }: Pick<Refusal, 'status' | 'title'>, requestId: string) {
+  const body = JSON.stringify({
+    type: `urn:vouchsafe:error:${status === 431 ? 'headers_too_large' : 'bad_request'}`,
+    title,
+    status,
+    request_id: requestId,
+  });
+  const headers = {
+    Connection: 'close',
+    'Content-Type': 'application/problem+json; charset=utf-8',
+    'Content-Length': String(Buffer.byteLength(body)),
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    'X-Request-Id': requestId,
+  };
+  return { body, headers };
+}
+
+/** Answers a request whose target can't be read (see `originForm`). */
+export function refuseTarget(response: ServerResponse, logger: Logger | undefined): void {
+  const requestId = randomUUID();
+  const { status } = invalidTarget;
+  logger?.info({ requestId, status, problem: 'invalid_target' }, 'request refused');
+  const { body, headers } = describe(invalidTarget, requestId);
+  response.writeHead(status, headers).end(body);
+}
+
 /** Node's own name for the answer that is under way on a connection. */
 type Answering = Duplex & {
   readonly bytesRead?: number;
@@ -48,24 +81,15 @@ export function refuseHeads(logger: Logger) {
       socket.destroy();
       return;
     }
-    const { status, phrase, title } = refusals[error.code ?? ''] ?? malformed;
+    const refusal = refusals[error.code ?? ''] ?? malformed;
+    const { status, phrase } = refusal;
     const requestId = randomUUID();
     logger.info({ requestId, status, problem: error.code }, 'request refused');
-    const body = JSON.stringify({
-      type: `urn:vouchsafe:error:${status === 431 ? 'headers_too_large' : 'bad_request'}`,
-      title,
-      status,
-      request_id: requestId,
-    });
+    const { body, headers } = describe(refusal, requestId);
     socket.end(
       [
         `HTTP/1.1 ${status} ${phrase}`,
-        'Connection: close',
-        'Content-Type: application/problem+json; charset=utf-8',
-        `Content-Length: ${Buffer.byteLength(body)}`,
-        'Cache-Control: no-store',
-        'X-Content-Type-Options: nosniff',
-        `X-Request-Id: ${requestId}`,
+        ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
         '',
         body,
       ].join('\r\n'),

@@ -49,7 +49,6 @@ export function identifyRequest({ issuer, trustProxy }: RequestOptions): Middlew
     const address = clientAddress(ctx, trustProxy);
     const { headers } = ctx.req;
     const local = isLocal(ctx);
-    toOriginForm(ctx);
     headers.host = url.host;
     headers['x-forwarded-proto'] = url.protocol.slice(0, -1);
     headers['x-forwarded-for'] = address;
@@ -60,15 +59,6 @@ export function identifyRequest({ issuer, trustProxy }: RequestOptions): Middlew
     ctx.set('X-Request-Id', state.requestId);
     return next();
   };
-}
-
-/** A request line may name a whole URL (RFC 9112, section 3.2.2), whose host Koa would believe before any header. */
-function toOriginForm(ctx: Context): void {
-  const { url = '' } = ctx.req;
-  if (url.startsWith('/')) return;
-  const { pathname, search } = URL.canParse(url) ? new URL(url) : { pathname: '/', search: '' };
-  ctx.req.url = pathname + search;
-  for (const one of [ctx, ctx.request]) one.originalUrl = ctx.req.url;
 }
 
 /** The entry that our outermost proxy wrote, in its one spelling; what is before it could have been sent by anybody. */

@@ -55,7 +55,7 @@ const post = (path: string, headers: Sent['headers'], fields: Record<string, str
   ask(path, { method: 'POST', headers: headers ?? {}, body: form(fields) });
 
 /** Sends the text as it is, and gives everything that comes back until the connection ends. */
-async function raw(text: string): Promise<string> {
+async function raw(text: string | Buffer): Promise<string> {
   const socket = connect(Number(new URL(server.issuer).port), '127.0.0.1');
   const chunks: Buffer[] = [];
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -403,6 +403,52 @@ describe('7: what no endpoint takes', () => {
       expect.objectContaining({ status: 400, requestId: /x-request-id: (\S+)/i.exec(answer)?.[1] }),
     ]);
     expect(lines.join()).not.toContain('secret');
+  });
+
+  describe('targets that are no path', () => {
+    test.each(
+      [
+        'http://[::1',
+        'http://[::1/',
+        'http://x:99999/',
+        'http:/token',
+        '/#',
+        '/token#',
+        '//a@[::1#',
+        '//a@b#',
+        '/token?x#y',
+        '//a@[::1\xa0',
+      ].map((target) => [target]),
+    )('%s: 400, with the id that is in the log', async (target) => {
+      for (const method of ['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS']) {
+        lines.length = 0;
+        const answer = await raw(
+          Buffer.from(
+            `${method} ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`,
+            'latin1',
+          ),
+        );
+        expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+        expect(logged()).toEqual([
+          expect.objectContaining({
+            level: 30,
+            status: 400,
+            requestId: /x-request-id: (\S+)/i.exec(answer)?.[1],
+          }),
+        ]);
+      }
+    });
+
+    test('a whole URL is a path to it, as it was sent', async () => {
+      const status = async (target: string) => {
+        const answer = await raw(`GET ${target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+        return Number(answer.split(' ')[1]);
+      };
+      expect(await status('http://evil.example/jwks')).toBe(200);
+      expect(await status('http://evil.example/livez')).toBe(200);
+      expect(await status('http://evil.example/x/../jwks')).toBe(404);
+      expect(await status('http://evil.example?x')).toBe(303);
+    });
   });
 
   test('two Authorization headers are refused, whatever they say', async () => {

@@ -1,16 +1,15 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import Koa from 'koa';
 import type { AppError } from '../../src/errors.ts';
 import { readBody, readForm, refuseCrossSite } from '../../src/http/form.ts';
+import { Listener } from '../../src/http/listener.ts';
 import { identifyRequest, type RequestState } from '../../src/http/request.ts';
 import { type Answer, send, type Sent } from '../support/wire.ts';
 
 /** What the pipeline makes of a request, where the whole server does not show it: over HTTP, on every address of loopback. */
 
-const servers: Server[] = [];
+const listeners: Listener[] = [];
 const hasIpv6 = Object.values(networkInterfaces()).some((all) =>
   all?.some(({ address }) => address === '::1'),
 );
@@ -33,10 +32,9 @@ async function serve(
   for (const one of middleware) app.use(one);
   const handler = app.callback();
   const listen = async (host: string) => {
-    const server = createServer((request, response) => void handler(request, response));
-    servers.push(server);
-    await new Promise<void>((resolve) => server.listen(0, host, resolve));
-    return (server.address() as AddressInfo).port;
+    const listener = new Listener();
+    listeners.push(listener);
+    return listener.listen(0, host, handler);
   };
   const v4 = await listen('127.0.0.1');
   // Through the socket for both families, IPv4 comes mapped into IPv6.
@@ -48,9 +46,7 @@ async function serve(
   };
 }
 
-afterAll(() =>
-  Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve)))),
-);
+afterAll(() => Promise.all(listeners.map((one) => one.close(0))));
 
 describe('identifyRequest', () => {
   let direct: Awaited<ReturnType<typeof serve>>;
