@@ -6,8 +6,9 @@ import { createGzip } from 'node:zlib';
 import { sql, type Transaction } from 'kysely';
 import type { Database } from '../db/database.ts';
 import type { Schema } from '../db/schema.ts';
+import { ourTables } from '../db/tables.ts';
 import { AppError } from '../errors.ts';
-import { type Head, ofMigrations, type TablePart } from './backup.ts';
+import type { Head, TablePart } from './backup.ts';
 
 type Trx = Transaction<Schema>;
 
@@ -21,7 +22,7 @@ export async function settleFormat(trx: Trx): Promise<void> {
 }
 
 /**
- * Writes everything that the database holds at one moment to the file, while servers go on; gives how many rows there
+ * Writes everything that our tables hold at one moment to the file, while servers go on; gives how many rows there
  * were. The file is readable by its owner only, and has its name once it is whole.
  * @param owner a pool of the owner's without a time limit
  * @throws AppError `backup_failed` where the file can't be written
@@ -103,7 +104,7 @@ async function headOf(trx: Trx): Promise<Head> {
     select (select array_agg(name::text order by name) from kysely_migration) as migrations,
       coalesce((select array_agg(c.relname::text order by c.relname)
         from pg_inherits i join pg_class c on c.oid = i.inhrelid
-        where c.relname ~ '^audit_(events|people)_[0-9]{4}_[0-9]{2}$'), '{}') as partitions`.execute(
+        where i.inhparent in ('audit_events'::regclass, 'audit_people'::regclass) and c.relname ~ '^audit_(events|people)_[0-9]{4}_[0-9]{2}$'), '{}') as partitions`.execute(
     trx,
   );
   const { migrations, partitions } = rows[0] as (typeof rows)[0];
@@ -116,7 +117,7 @@ async function headOf(trx: Trx): Promise<Head> {
   };
 }
 
-/** Every table but those of the migrations; one that refers to another comes after it. */
+/** Every table of ours but those of the migrations; one that refers to another comes after it. */
 async function tablesOf(trx: Trx): Promise<TablePart[]> {
   const { rows } = await sql<TablePart & { refers: string[] }>`
     select c.relname as table,
@@ -126,7 +127,7 @@ async function tablesOf(trx: Trx): Promise<TablePart[]> {
         where f.conrelid = c.oid and f.contype = 'f' and f.confrelid <> c.oid) as refers
     from pg_class c
     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
-      and not c.relispartition and c.relname <> all(${ofMigrations}::text[])
+      and c.relname = any(${ourTables}::text[])
     order by c.relname`.execute(trx);
   const sorted: TablePart[] = [];
   const names = () => new Set(sorted.map(({ table }) => table));

@@ -28,9 +28,6 @@ const endSchema = z.object({
   rows: z.number().int(),
 });
 
-/** The tables of migrations describe the database, not what is in it. */
-export const ofMigrations = ['kysely_migration', 'kysely_migration_lock'];
-
 export type Part =
   | { readonly kind: 'head'; readonly head: Head }
   | { readonly kind: 'table'; readonly table: TablePart }

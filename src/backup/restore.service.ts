@@ -4,8 +4,10 @@ import type { Database } from '../db/database.ts';
 import { applyMigrations, knownMigrations } from '../db/migrate.ts';
 import { grantRights } from '../db/roles.ts';
 import type { Schema } from '../db/schema.ts';
+import { sqlState } from '../db/sql-state.ts';
+import { ourTables } from '../db/tables.ts';
 import { AppError } from '../errors.ts';
-import { type Head, ofMigrations, readBackup, type TablePart } from './backup.ts';
+import { type Head, readBackup, type TablePart } from './backup.ts';
 import { settleFormat } from './backup.service.ts';
 
 type Trx = Transaction<Schema>;
@@ -20,7 +22,7 @@ export interface RestoreOptions {
   /** The server's role, where it is another one. */
   readonly serverRole: string | undefined;
   readonly file: string;
-  /** Also where the database holds something; all of it goes. */
+  /** Also where our tables hold something; all of it goes. */
   readonly replace: boolean;
   /** Whether the master key of this installation opens what it is given: the check of the key that sealed the backup. */
   readonly opensCheck: (check: string) => Promise<boolean>;
@@ -28,9 +30,9 @@ export interface RestoreOptions {
 }
 
 /**
- * Puts back what the backup holds, in one transaction: the database is as the backup says, or as it was. A backup of an
- * earlier release is brought to this one. Servers that run take it up.
- * @throws AppError `backup_unreadable`, `backup_newer`, `backup_other_key`, `not_empty`
+ * Puts back what the backup holds, in one transaction: our tables are as the backup says, or as they were. Tables of other
+ * programs stay as they are. A backup of an earlier release is brought to this one. Servers that run take it up.
+ * @throws AppError `backup_unreadable`, `backup_newer`, `backup_other_key`, `not_empty`, `tables_in_use`
  */
 export async function restoreBackup(
   options: RestoreOptions,
@@ -100,17 +102,28 @@ async function refuseUnlessEmpty(trx: Trx): Promise<void> {
     if (rows.length > 0)
       throw new AppError(
         'not_empty',
-        `This database holds ${name.replace('_', ' ')} already. To put the backup in the place of everything that it holds, add --replace. Nothing was changed.`,
+        `This database holds ${name.replace('_', ' ')} already. To replace everything in Vouchsafe's tables with the backup, add --replace. Nothing was changed.`,
       );
   }
 }
 
+/** Without `cascade`, which would also drop what other programs have built on our tables. */
 async function dropTables(trx: Trx): Promise<void> {
   const { rows } = await sql<{ name: string }>`
     select c.relname as name from pg_class c
     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
-      and not c.relispartition and c.relname <> all(${ofMigrations}::text[])`.execute(trx);
-  await sql`drop table ${sql.join(rows.map(({ name }) => sql.table(name)))} cascade`.execute(trx);
+      and c.relname = any(${ourTables}::text[])`.execute(trx);
+  try {
+    await sql`drop table ${sql.join(rows.map(({ name }) => sql.table(name)))}`.execute(trx);
+  } catch (cause) {
+    if (sqlState(cause) !== '2BP01') throw cause;
+    const { detail = '' } = cause as { detail?: string };
+    throw new AppError(
+      'tables_in_use',
+      `Other objects in this database depend on Vouchsafe's tables (${detail.split('\n').join('; ')}). Remove them, or restore into another database. Nothing was changed.`,
+      { cause },
+    );
+  }
 }
 
 /** A month of the audit, as the worker makes them (src/outbox/audit-months.ts). */
@@ -133,8 +146,9 @@ async function load(trx: Trx, file: string): Promise<number> {
   for await (const part of readBackup(file)) {
     if (part.kind === 'table') {
       await flush();
-      insert = await insertInto(trx, part.table);
-    } else if (part.kind === 'row') {
+      // Files that were written before there was this list may hold tables of other programs.
+      insert = ourTables.includes(part.table.table) ? await insertInto(trx, part.table) : undefined;
+    } else if (part.kind === 'row' && insert !== undefined) {
       waiting.push(part.row);
       count += 1;
       if (waiting.length === BATCH) await flush();

@@ -17,7 +17,7 @@ const file = z
 export const backupCommands: Command[] = [
   defineCommand({
     words: 'backup',
-    summary: 'Writes the whole database to a file, while servers run',
+    summary: "Writes everything in Vouchsafe's tables to a file, while servers run",
     argument,
     options: {},
     details: [
@@ -50,9 +50,10 @@ export const backupCommands: Command[] = [
 export const restoreCommands: Command[] = [
   defineCommand({
     words: 'restore',
-    summary: 'Restores a backup into an empty database, or with --replace over the current data',
+    summary:
+      'Restores a backup into a database without accounts, clients or APIs, or with --replace into any',
     argument,
-    options: { replace: { help: 'delete everything that the database holds first' } },
+    options: { replace: { help: "replace everything in Vouchsafe's tables" } },
     input: z.object({ file, replace: z.boolean().optional() }),
     async run(input, session) {
       const opened = await session.opened();

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Database, Db } from './database.ts';
+import { migrationTables, ourTables } from './tables.ts';
 
 /**
  * What the server role may do with a table, where that is less than all. Events are only added; what is personal of them
@@ -18,8 +19,8 @@ const all = 'select, insert, update, delete';
 const rightsLock = 0x766f7567;
 
 /**
- * Gives the server role its rights on every table of the schema, and takes away what is more: after the migrations, by
- * the owner. Partitions get none, because rows come to them by their parent. Several processes may call it at once.
+ * Gives the server role its rights on every table of ours, and takes away what is more: after the migrations, by the owner.
+ * Partitions get none, because rows come to them by their parent. Several processes may call it at once.
  */
 export function grantToServer(owner: Database, role: string): Promise<void> {
   return owner.transaction((trx) => grantRights(trx, role));
@@ -35,6 +36,8 @@ export async function grantRights(trx: Db, role: string): Promise<void> {
         from aclexplode(c.relacl) a where a.grantee = r.oid) as rights
     from pg_class c, pg_roles r
     where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p')
+      and coalesce((select p.relname from pg_inherits i join pg_class p on p.oid = i.inhparent
+        where i.inhrelid = c.oid and c.relispartition), c.relname) = any(${[...ourTables, ...migrationTables]}::text[])
       and r.rolname = ${role} and c.relowner <> r.oid`.execute(trx);
   const to = sql.ref(role);
   for (const { name, partition, rights } of rows) {

@@ -229,6 +229,82 @@ describe('27: a backup', () => {
   });
 });
 
+describe('27: tables of another program in the same schema', () => {
+  let shared: TestDatabase;
+  const orders = async () => (await shared.db.pool.query('select * from app_orders')).rows;
+  const tablesIn = (path: string) =>
+    [
+      ...gunzipSync(readFileSync(path))
+        .toString()
+        .matchAll(/^\{"table":"(\w+)"/gm),
+    ].map(([, name]) => name);
+
+  beforeAll(async () => {
+    shared = await createTestDatabase();
+    await writeBackup(source.db, file);
+    await shared.db.pool.query(
+      "create table app_orders (id int, note text); insert into app_orders values (1, 'theirs')",
+    );
+  });
+  afterAll(() => shared.drop());
+
+  test('stay as they are, also with --replace', async () => {
+    await restore(shared.db);
+    expect(await orders()).toEqual([{ id: 1, note: 'theirs' }]);
+    await restore(shared.db, { replace: true });
+    expect(await orders()).toEqual([{ id: 1, note: 'theirs' }]);
+    const { app_orders: _, ...ours } = await contents(shared.db);
+    expect(withoutRestored(ours)).toEqual(withoutRestored(await contents(source.db)));
+  });
+
+  test('are in no backup, and a file that holds them is restored without them', async () => {
+    const own = join(folder, 'own.gz');
+    await writeBackup(shared.db, own);
+    expect(tablesIn(own)).toContain('accounts');
+    expect(tablesIn(own)).not.toContain('app_orders');
+    const text = gunzipSync(readFileSync(own)).toString();
+    writeFileSync(
+      own,
+      gzipSync(
+        text.replace(
+          /\{"end":true,"tables":(\d+),"rows":(\d+)\}/,
+          (_all, tables: string, rows: string) =>
+            ['app_orders', 'app_gone']
+              .map((table) => `{"table":"${table}","columns":["id","note"]}\n["2","copied"]\n`)
+              .join('') + `{"end":true,"tables":${Number(tables) + 2},"rows":${Number(rows) + 2}}`,
+        ),
+      ),
+    );
+    expect(tablesIn(own)).toContain('app_orders');
+    await restore(shared.db, { replace: true, file: own });
+    expect(await orders()).toEqual([{ id: 1, note: 'theirs' }]);
+    rmSync(own);
+  });
+
+  test.each([
+    ['a view', 'create view app_emails as select email from accounts', 'view app_emails'],
+    [
+      'a foreign key',
+      'alter table app_orders add column client text constraint app_client references clients',
+      'constraint app_client on table app_orders',
+    ],
+  ])(
+    'that depend on ours by %s are named, and nothing is changed',
+    async (_what, create, named) => {
+      await shared.db.pool.query(create);
+      const before = await contents(shared.db);
+      await expect(restore(shared.db, { replace: true })).rejects.toMatchObject({
+        code: 'tables_in_use',
+        message: expect.stringContaining(named),
+      });
+      expect(await contents(shared.db)).toEqual(before);
+      await shared.db.pool.query(
+        'drop view if exists app_emails; alter table app_orders drop column if exists client',
+      );
+    },
+  );
+});
+
 describe('27: the commands', () => {
   test('backup and restore the embedded database while it runs, with both roles', async () => {
     const dataDir = `/tmp/vouchsafe-test-${randomBytes(6).toString('hex')}`;

@@ -91,14 +91,27 @@ describe('28: an external database with two roles', () => {
       await Promise.all([opened.migrate(), opened.migrate(), opened.migrate()]);
       expect(await opened.canChangeAudit()).toBe(false);
       await checkServerRole(opened);
-      // What somebody granted by hand is taken back at the next start; a new table gets its rights.
-      await opened.owner.pool.query(`grant all on audit_events to ${serverRole}`);
-      await opened.owner.pool.query('create table later (id int)');
+      // What somebody granted by hand is taken back at the next start, also of a month; a new table gets its rights.
+      await opened.owner.pool.query(
+        `grant all on audit_events, audit_events_rest to ${serverRole}`,
+      );
+      await opened.owner.pool.query(`revoke all on replays from ${serverRole}`);
       expect(await opened.canChangeAudit()).toBe(true);
+      // Another program's is none of ours: its rights stay as they are.
+      await opened.owner.pool.query(
+        'create table app_orders (id int); create table app_log (id int)',
+      );
+      await opened.owner.pool.query(`grant insert on app_log to ${serverRole}`);
       await opened.migrate();
       expect(await opened.canChangeAudit()).toBe(false);
-      await opened.db.pool.query('insert into later values (1)');
-      await opened.owner.pool.query('drop table later');
+      await expect(opened.db.pool.query('delete from audit_events_rest')).rejects.toMatchObject(
+        denied,
+      );
+      await opened.db.pool.query('delete from replays');
+      await opened.db.pool.query('insert into app_log values (1)');
+      for (const foreign of ['select id from app_orders', 'delete from app_log'])
+        await expect(opened.db.pool.query(foreign)).rejects.toMatchObject(denied);
+      await opened.owner.pool.query('drop table app_orders, app_log');
     } finally {
       await opened.db.close();
     }
