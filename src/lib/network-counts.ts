@@ -4,18 +4,25 @@ import { WindowCounts } from './window-counts.ts';
 /** How much more the wider networks of an address may do, so that many addresses in one of them don't get past the limit. */
 const SUBNET = 4;
 const SITE = 16;
+/** Of each width. A process has about a dozen such limits. */
+const MOST_KEYS = 25_000;
 
 /**
  * Counts by network address in the memory of this process: so many in a window from one address (a /64 of IPv6), four times
- * as many from one /56, and sixteen times as many from one /48 or IPv4 /24.
+ * as many from one /56, and sixteen times as many from one /48 or IPv4 /24. Each width has a window of its own, which other
+ * widths can't end: one /48 has more /64s than a window has keys.
  */
 export class NetworkCounts {
   readonly #points: number;
-  readonly #counts: WindowCounts;
+  readonly #own: WindowCounts;
+  readonly #subnets: WindowCounts;
+  readonly #sites: WindowCounts;
 
   constructor({ points, seconds }: { readonly points: number; readonly seconds: number }) {
     this.#points = points;
-    this.#counts = new WindowCounts(seconds);
+    this.#own = new WindowCounts(seconds, MOST_KEYS);
+    this.#subnets = new WindowCounts(seconds, MOST_KEYS);
+    this.#sites = new WindowCounts(seconds, MOST_KEYS);
   }
 
   /**
@@ -24,23 +31,24 @@ export class NetworkCounts {
    */
   take(address: string, of = ''): number | undefined {
     // The narrowest first: what it refuses costs the others in its network nothing.
-    for (const [key, factor] of widening(address, of))
-      if (this.#counts.add(key) > this.#points * factor) return this.#counts.secondsLeft;
+    for (const [counts, key, factor] of this.#widening(address, of))
+      if (counts.add(key) > this.#points * factor) return counts.secondsLeft;
     return undefined;
   }
 
   giveBack(address: string, of = ''): void {
-    for (const [key] of widening(address, of)) this.#counts.add(key, -1);
+    for (const [counts, key] of this.#widening(address, of)) counts.add(key, -1);
   }
-}
 
-function widening(address: string, of: string): [key: string, factor: number][] {
-  const [own, ...wider] = networkKeys(address);
-  return [
-    [`${own} ${of}`, 1],
-    ...wider.map((key, index): [string, number] => [
-      `${key} ${of}`,
-      index === wider.length - 1 ? SITE : SUBNET,
-    ]),
-  ];
+  #widening(address: string, of: string): [counts: WindowCounts, key: string, factor: number][] {
+    const [own, ...wider] = networkKeys(address);
+    return [
+      [this.#own, `${own} ${of}`, 1],
+      ...wider.map((key, index): [WindowCounts, string, number] =>
+        index === wider.length - 1
+          ? [this.#sites, `${key} ${of}`, SITE]
+          : [this.#subnets, `${key} ${of}`, SUBNET],
+      ),
+    ];
+  }
 }

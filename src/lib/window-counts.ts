@@ -1,4 +1,4 @@
-/** Keys of one window: some tens of megabytes at the most, for all limits together. */
+/** Keys of one window, some megabytes at most. */
 const MOST_KEYS = 50_000;
 
 /**

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { addressKey, canonicalAddress, networkKeys } from '../../src/lib/client-address.ts';
+import { NetworkCounts } from '../../src/lib/network-counts.ts';
 
 test.each([
   ['192.0.2.7', '192.0.2.7'],
@@ -79,5 +80,39 @@ describe('24: every spelling of an address gives one key', () => {
     ]);
     expect(networkKeys('192.0.2.7')).toEqual(['192.0.2.7', '192.0.2.0/24']);
     expect(networkKeys('nowhere')).toEqual(['unknown']);
+  });
+});
+
+describe('23, 24: what networks may do is counted in memory', () => {
+  const figures = { points: 100, seconds: 3_600 };
+  const letThrough = (counts: NetworkCounts, times: number, address: (index: number) => string) =>
+    Array.from({ length: times }, (_, index) => counts.take(address(index))).filter(
+      (wait) => wait === undefined,
+    ).length;
+
+  test('sixteen times as much from one /48, however many of its networks ask', () => {
+    const counts = new NetworkCounts(figures);
+    const ofSite = (index: number) => `2001:db8:1:${index.toString(16)}::1`;
+    expect(letThrough(counts, 52_000, ofSite)).toBe(1_600);
+    expect(counts.take('2001:db8:1:ffff::2')).toBeGreaterThan(0);
+    expect(counts.take('2001:db8:2::1')).toBeUndefined();
+  });
+
+  test('four times as much from one /56, while the others of its /48 ask', () => {
+    const counts = new NetworkCounts(figures);
+    const ofSubnet = (index: number) =>
+      `2001:db8:1:aa${((index % 256) | 256).toString(16).slice(1)}::1`;
+    expect(letThrough(counts, 1_000, ofSubnet)).toBe(400);
+    letThrough(counts, 26_000, (index) => `2001:db8:1:${index.toString(16)}::1`);
+    expect(letThrough(counts, 1_000, ofSubnet)).toBe(0);
+  });
+
+  test('as much as the figure from one address, sixteen times as much from one /24, and what is given back again', () => {
+    const counts = new NetworkCounts(figures);
+    expect(letThrough(counts, 200, () => '192.0.2.1')).toBe(100);
+    expect(letThrough(counts, 1_500, (index) => `192.0.2.${2 + (index % 250)}`)).toBe(1_500);
+    counts.giveBack('192.0.2.200');
+    expect(letThrough(counts, 2, () => '192.0.2.200')).toBe(1);
+    expect(letThrough(counts, 200, () => '198.51.100.1')).toBe(100);
   });
 });
