@@ -3,8 +3,14 @@ import { addressKey } from '../lib/client-address.ts';
 import { type AuditEvent, auditWrite } from './audit.ts';
 import { noteAudit } from './audit.service.ts';
 
+/** What is kept of an event: nothing that a caller chooses the length of, as of a User-Agent. */
+type Kept = Pick<
+  AuditEvent,
+  'type' | 'outcome' | 'reason' | 'accountId' | 'clientId' | 'grantId' | 'address' | 'data'
+>;
+
 interface Counted {
-  readonly event: AuditEvent;
+  readonly event: Kept;
   readonly since: Date;
   /** Refusals that were not written one by one. */
   count: number;
@@ -50,7 +56,7 @@ export class RefusalCounts {
     const isTooOften = tooOften.has(event.reason ?? '');
     if (!isTooOften && !sampledTypes.has(event.type)) return true;
     const isOnlyCounted = isTooOften || isOfUnknownClient(event);
-    const { type, reason, accountId, clientId, grantId, address, data } = event;
+    const { type, outcome, reason, accountId, clientId, grantId, address, data } = event;
     const from = address && addressKey(address);
     const key = JSON.stringify([type, reason, accountId, clientId, grantId, from, data]);
     const known = this.#counts.get(key);
@@ -59,10 +65,11 @@ export class RefusalCounts {
       return false;
     }
     if (this.#counts.size >= MOST_KEYS) {
-      this.#countTogether({ type, outcome: 'refused', reason });
+      this.#countTogether({ type, outcome, reason });
       return false;
     }
-    this.#counts.set(key, { event, since: new Date(), count: isOnlyCounted ? 1 : 0 });
+    const kept = { type, outcome, reason, accountId, clientId, grantId, address, data };
+    this.#counts.set(key, { event: kept, since: new Date(), count: isOnlyCounted ? 1 : 0 });
     return !isOnlyCounted;
   };
 
@@ -90,14 +97,14 @@ export class RefusalCounts {
     }
   }
 
-  #putBack(key: string, event: AuditEvent, since: Date, count: number): void {
+  #putBack(key: string, event: Kept, since: Date, count: number): void {
     const known = this.#counts.get(key);
     if (known !== undefined) known.count += count;
     else if (count > 0 && this.#counts.size < MOST_KEYS)
       this.#counts.set(key, { event, since, count });
   }
 
-  #countTogether(event: AuditEvent): void {
+  #countTogether(event: Kept): void {
     const key = JSON.stringify([event.type, event.reason]);
     const known = this.#counts.get(key);
     if (known === undefined) this.#counts.set(key, { event, since: new Date(), count: 1 });

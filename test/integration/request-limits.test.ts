@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { RefusalCounts } from '../../src/audit/refusals.service.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { assertion, type ClientKey, jwksOf, newKey } from '../support/proofs.ts';
 import { type Credentials, Seed } from '../support/protocol.ts';
@@ -294,4 +297,35 @@ test('23: requests without valid credentials: one row per address, reason and mi
     ]),
   );
   server = await startServer(database, { TRUST_PROXY: '1' });
+});
+
+test('23: refusals that are counted keep nothing of their requests, however much those send', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const counts = new RefusalCounts(database.db);
+  await database.db.kysely.deleteFrom('audit_events').execute();
+  await database.db.kysely.deleteFrom('audit_people').execute();
+  const heap = () => {
+    collect();
+    return process.memoryUsage().heapUsed / 2 ** 20;
+  };
+  const before = heap();
+  for (let index = 0; index < 2_000; index++)
+    counts.take({
+      type: 'client.authentication',
+      outcome: 'refused',
+      reason: 'invalid_client',
+      address: `10.9.${index >> 8}.${index & 255}`,
+      userAgent: Buffer.alloc(15_000, 97 + (index % 20)).toString('latin1'),
+      requestId: `request ${index}`,
+    });
+  // 29 MiB of User-Agents.
+  expect(heap() - before).toBeLessThan(15);
+  await counts.flush();
+  const { rows } = await database.db.pool.query(
+    `select count(*)::int as events, count(e.request_id)::int as requests, count(p.address)::int as people,
+      count(p.user_agent)::int as agents, sum((e.data->>'count')::int)::int as refusals
+     from audit_events e join audit_people p on p.event_id = e.id`,
+  );
+  expect(rows).toEqual([{ events: 2_000, requests: 0, people: 2_000, agents: 0, refusals: 2_000 }]);
 });
