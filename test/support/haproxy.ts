@@ -16,16 +16,12 @@ export interface Haproxy {
 /** @param ports of the servers; connections lead to the first one */
 export async function startHaproxy(folder: string, ports: readonly number[]): Promise<Haproxy> {
   const port = await freePort();
-  const socket = join(folder, 'haproxy.sock');
-  const file = join(folder, 'haproxy.cfg');
   const servers = ports.map(
     (one, place) => `  server s${place} 127.0.0.1:${one}${place === 0 ? '' : ' disabled'}`,
   );
-  await writeFile(
-    file,
-    `global
-  stats socket ${socket} mode 600 level admin
-defaults
+  const { socket, stop } = await runHaproxy(
+    folder,
+    `defaults
   mode tcp
   timeout connect 2s
   timeout client 1h
@@ -35,6 +31,33 @@ listen database
 ${servers.join('\n')}
 `,
   );
+  return {
+    port,
+    async leadTo(place) {
+      for (let other = 0; other < ports.length; other++) {
+        await tell(
+          socket,
+          `set server database/s${other} state ${other === place ? 'ready' : 'maint'}`,
+        );
+        if (other !== place) await tell(socket, `shutdown sessions server database/s${other}`);
+      }
+    },
+    stop,
+  };
+}
+
+/**
+ * A started HAProxy.
+ * @param config without its section `global`
+ * @returns the path of its runtime API besides
+ */
+export async function runHaproxy(
+  folder: string,
+  config: string,
+): Promise<{ readonly socket: string; stop(): Promise<void> }> {
+  const socket = join(folder, 'haproxy.sock');
+  const file = join(folder, 'haproxy.cfg');
+  await writeFile(file, `global\n  stats socket ${socket} mode 600 level admin\n${config}`);
   const child = spawn(process.env.HAPROXY ?? '/usr/sbin/haproxy', ['-db', '-f', file], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -50,16 +73,7 @@ ${servers.join('\n')}
   ]);
   failed.catch(() => undefined);
   return {
-    port,
-    async leadTo(place) {
-      for (let other = 0; other < ports.length; other++) {
-        await tell(
-          socket,
-          `set server database/s${other} state ${other === place ? 'ready' : 'maint'}`,
-        );
-        if (other !== place) await tell(socket, `shutdown sessions server database/s${other}`);
-      }
-    },
+    socket,
     async stop() {
       child.kill('SIGTERM');
       await ended;
