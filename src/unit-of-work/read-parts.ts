@@ -41,7 +41,7 @@ export const session = (
     from session_clients sc where sc.session_uid = ${s}.uid)) end as ${as}`;
 
 /** The session of a token needs no clients: the family says to which session it belongs. */
-export const boundSession = (
+const boundSession = (
   s: string,
   as: string,
 ) => `case when ${s}.uid is null then null else jsonb_build_object(
