@@ -40,7 +40,7 @@ import { takeAliasedProofs } from './oidc/client-authentication/dpop.ts';
 import { renderFormPost } from './oidc/authorization/form-post.ts';
 import { hasProven, limitClients } from './oidc/client-limits.ts';
 import { unitOfWork } from './oidc/middleware.ts';
-import { answerSignedOut } from './oidc/nobody-signs-out.ts';
+import { answerSignedOut } from './oidc/signed-out.ts';
 import { presentCertificates } from './oidc/client-authentication/mtls.ts';
 import { redirectPosts } from './oidc/authorization/posted-requests.ts';
 import { createImpliedResource, createResourceInfo } from './oidc/authorization/resources.ts';

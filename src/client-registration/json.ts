@@ -14,14 +14,14 @@ export function parseObject(text: string): Record<string, unknown> {
   if (depthOf(text) > MOST_DEPTH)
     refuse('invalid_client_metadata', 'The object is nested too deep.');
   try {
-    return object.parse(JSON.parse(text, sound));
+    return object.parse(JSON.parse(text, checkStorable));
   } catch {
     return refuse('invalid_client_metadata', 'This is no JSON object.');
   }
 }
 
-/** PostgreSQL keeps neither NUL nor half a character (RFC 8259, section 8.2, warns of the latter). */
-function sound(name: string, value: unknown): unknown {
+/** PostgreSQL stores neither NUL nor half a character (RFC 8259, section 8.2, warns of the latter). */
+function checkStorable(name: string, value: unknown): unknown {
   for (const text of [name, value])
     if (typeof text === 'string' && (text.includes('\0') || !text.isWellFormed()))
       throw new TypeError('not a text');

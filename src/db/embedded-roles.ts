@@ -48,7 +48,7 @@ export async function secureCluster(place: Place, database: string): Promise<voi
   // A server that we have just started lets the superuser in already.
   const admin = await connect(place, 'postgres').catch(async (error: unknown) => {
     if (!isRefused(error)) throw error;
-    await letIn(place, true);
+    await writeHbaFile(place, true);
     return connect(place, 'postgres');
   });
   try {
@@ -56,14 +56,14 @@ export async function secureCluster(place: Place, database: string): Promise<voi
     const passwords = (await anotherHasDoneIt(place, before)) ?? (await makeRoles(admin));
     await handOver(admin, place, database);
     await write(fileOf(place), `${JSON.stringify(passwords)}\n`);
-    await letIn(place, false);
+    await writeHbaFile(place, false);
   } finally {
     await admin.end().catch(() => undefined);
   }
 }
 
-/** Settles who is let in: only the two roles, or the superuser as well while the roles are made. */
-export async function letIn(place: Place, isBeingMade: boolean): Promise<void> {
+/** Writes pg_hba.conf: only the two roles can connect, and the superuser while the roles are created. */
+export async function writeHbaFile(place: Place, isBeingMade: boolean): Promise<void> {
   const { cluster, spawnOptions, serverUid } = place;
   const file = join(cluster, 'pg_hba.conf');
   const text = [...(isBeingMade ? [`local all ${superuser} trust`] : []), ...rules].join('\n');

@@ -4,7 +4,7 @@ import { findBinaryPackage, prepareBinaries } from './embedded-binaries.ts';
 import { pointToCluster } from './embedded-cluster.ts';
 import { findPlace, type Place, port, sweepUnfinished } from './embedded-place.ts';
 import { database, join, leave } from './embedded-presence.ts';
-import { letIn, type Passwords, readPasswords, roles } from './embedded-roles.ts';
+import { writeHbaFile, type Passwords, readPasswords, roles } from './embedded-roles.ts';
 import { clusterVersion, makeCluster, startServer } from './embedded-server.ts';
 
 export interface EmbeddedConnection {
@@ -45,7 +45,7 @@ export async function openEmbedded(
   const start = async () => {
     checkVersion(place, binaries.version);
     await sweepUnfinished(place.home);
-    await letIn(place, (await readPasswords(place)) === undefined);
+    await writeHbaFile(place, (await readPasswords(place)) === undefined);
     return await startServer(place, await prepared(), settings);
   };
   if (clusterVersion(place) === undefined) {

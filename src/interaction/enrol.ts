@@ -11,7 +11,7 @@ import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { type SealedPart, sealedPlace } from './progress.ts';
 import { factorGuess } from './second-factor.ts';
-import type { Standing, Steps } from './steps.ts';
+import type { SignInState, Steps } from './steps.ts';
 import {
   advance,
   advanceInCommit,
@@ -46,14 +46,14 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
     );
 
   /** The seed stays the same while the page is reloaded or the code mistyped: it may be in the app already. */
-  async function seedOf({ visit, account }: Standing): Promise<z.output<typeof seedSchema>> {
+  async function seedOf({ visit, account }: SignInState): Promise<z.output<typeof seedSchema>> {
     if (visit.progress.seed !== undefined) return seedSchema.parse(open(visit, 'seed'));
     const seed = authenticators.newTotpSecret(parts.config.brand.name, account.email);
     await advance(visit, { seed: seal(visit, 'seed', seed) });
     return seed;
   }
 
-  async function showEnrol(standing: Standing, shown: Shown = {}): Promise<void> {
+  async function showEnrol(standing: SignInState, shown: Shown = {}): Promise<void> {
     const { visit, account } = standing;
     const { secret, uri } = await seedOf(standing);
     const model: Pages['totp-enrol'] = {
@@ -73,7 +73,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
     });
   }
 
-  async function submitEnrol(standing: Standing, fields: URLSearchParams): Promise<void> {
+  async function submitEnrol(standing: SignInState, fields: URLSearchParams): Promise<void> {
     const { visit } = standing;
     if (fields.get('later') === 'yes')
       return finishWithError(visit, 'access_denied', 'the user did not set up a second factor');
@@ -106,7 +106,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
    * The factor, its recovery codes and the progress are one commit. The account is held meanwhile: of two sign-ins that
    * began before there was a factor, the second one must show the first one's.
    */
-  function enrol({ visit, account }: Standing, confirmed: ConfirmedTotp, device: string): void {
+  function enrol({ visit, account }: SignInState, confirmed: ConfirmedTotp, device: string): void {
     const codes = authenticators.newRecoveryCodes();
     currentUnit().enlist(async (db) => {
       await parts.accounts.hold(db, account.id);
@@ -118,7 +118,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
     advanceInCommit(visit, { amr, seed: undefined, codes: seal(visit, 'codes', codes) });
   }
 
-  async function showCodes({ visit, account }: Standing, problem?: 'not-saved'): Promise<void> {
+  async function showCodes({ visit, account }: SignInState, problem?: 'not-saved'): Promise<void> {
     const model: Pages['recovery-codes'] = {
       action: `${visit.base}/recovery-codes`,
       app: visit.app,
@@ -133,7 +133,7 @@ export function createEnrolStep(parts: InteractionParts, steps: Steps) {
     });
   }
 
-  function download({ visit: { ctx }, visit }: Standing): Promise<void> {
+  function download({ visit: { ctx }, visit }: SignInState): Promise<void> {
     const codes = codesSchema.parse(open(visit, 'codes'));
     ctx.status = 200;
     ctx.type = 'text/plain';

@@ -84,12 +84,12 @@ export function recoverInteractions({ issuer }: { issuer: string }): Middleware 
       const again = isOver ? startUrl(ctx, issuer) : undefined;
       const isFinished = ctx.cookies.get(againCookie(ctx))?.startsWith(FINISHED) === true;
       if (code !== undefined && overtaken.has(code)) {
-        answerAnew(ctx, base);
+        redirectInstead(ctx, base);
       } else if (again !== undefined && code === 'other_browser' && ctx.method !== 'POST') {
         // It began here, as the cookie says, and lost its place to newer ones.
-        answerAnew(ctx, again);
+        redirectInstead(ctx, again);
       } else if (again !== undefined && ctx.method === 'POST') {
-        answerAnew(ctx, again);
+        redirectInstead(ctx, again);
         if (!isFinished)
           ctx.cookies.set(noticeCookie(ctx), '1', plainCookie(ctx, all, NOTICE_SECONDS));
       } else if (code === 'interaction_expired' && isFinished) {
@@ -112,7 +112,7 @@ function startUrl(ctx: Context, issuer: string): string | undefined {
 }
 
 /** Redirects, with nothing of the answer that failed left. */
-function answerAnew(ctx: Context, target: string): void {
+function redirectInstead(ctx: Context, target: string): void {
   for (const header of ['Set-Cookie', 'Location', 'Content-Length']) ctx.remove(header);
   redirect(ctx, target);
 }

@@ -6,7 +6,7 @@ import { currentUnit } from '../unit-of-work/unit-of-work.ts';
 import { limited, withinLimits } from './limited.ts';
 import type { InteractionParts } from './parts.ts';
 import { readCode } from './fields.ts';
-import type { Standing, Steps } from './steps.ts';
+import type { SignInState, Steps } from './steps.ts';
 import { statusOf, switchUrl, type Visit } from './visit.ts';
 
 type Problem = Pick<Pages['recovery-code'], 'problem' | 'retryAfter'>;
@@ -21,7 +21,7 @@ const proven = ['otp', 'mfa'];
 /** The code of an authenticator app, or one of the recovery codes in its place. */
 export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
   async function showTotp(
-    { visit, account }: Standing,
+    { visit, account }: SignInState,
     { problem, retryAfter }: TotpProblem = {},
   ): Promise<void> {
     const [authenticator] = await parts.authenticators.list(account.id);
@@ -41,7 +41,7 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
   }
 
   async function showRecoveryCode(
-    { visit, account }: Standing,
+    { visit, account }: SignInState,
     { problem, retryAfter }: Problem = {},
   ): Promise<void> {
     const model: Pages['recovery-code'] = {
@@ -60,9 +60,9 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
 
   /** Counts the guess before it checks the code, in whichever interaction the guess is made. */
   async function submit<Shown extends TotpProblem>(
-    standing: Standing,
+    standing: SignInState,
     check: () => Promise<object | undefined>,
-    show: (standing: Standing, problem: Shown | Problem) => Promise<void>,
+    show: (standing: SignInState, problem: Shown | Problem) => Promise<void>,
     wrong: () => Promise<Shown>,
   ): Promise<void> {
     const { visit, account } = standing;
@@ -127,7 +127,7 @@ export function createSecondFactorStep(parts: InteractionParts, steps: Steps) {
 }
 
 /** The account whose second factor is guessed at, and the device if the account has signed in on it before. */
-export function factorGuess(parts: InteractionParts, { visit, account }: Standing): FactorGuess {
+export function factorGuess(parts: InteractionParts, { visit, account }: SignInState): FactorGuess {
   return {
     accountId: account.id,
     address: visit.ctx.state.address as string,

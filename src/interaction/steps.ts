@@ -17,8 +17,8 @@ function isWanted({ interaction }: Visit): boolean {
   return typeof wanted === 'string' && rankOf(wanted) >= rankOf(acr.twoFactors);
 }
 
-/** A visit whose password is done. */
-export interface Standing {
+/** A visit in which the password was accepted. */
+export interface SignInState {
   readonly visit: Visit;
   readonly account: Account;
 }
@@ -39,7 +39,11 @@ export class Steps {
   }
 
   /** Runs `work` if the sign-in stands at the step; shows where it stands otherwise, so that no step is skipped or taken twice. */
-  async at(visit: Visit, step: Step, work: (standing: Standing) => Promise<void>): Promise<void> {
+  async at(
+    visit: Visit,
+    step: Step,
+    work: (standing: SignInState) => Promise<void>,
+  ): Promise<void> {
     const account = await this.account(visit);
     const isThere =
       account !== undefined && (await this.missing(visit, account, visit.progress)) === step;

@@ -50,14 +50,14 @@ export function createVerifyRoutes(
   router.post('/:token', async (ctx) => {
     const fields = await readForm(ctx);
     const token = ctx.params.token as string;
-    const begun = { ref: waitingIn(ctx).ref, password: fields.get('password') ?? '' };
-    const link = await registration.findLink(token, begun.ref);
+    const proof = { ref: waitingIn(ctx).ref, password: fields.get('password') ?? '' };
+    const link = await registration.findLink(token, proof.ref);
     if (link.status !== 'live') return showOver(ctx);
     const asked = { email: link.email, password: link.needsPassword };
     const verification = await withinLimits(
       async () => {
         if (link.needsPassword) await limits.consumeCodeGuess(ctx.state.address);
-        return registration.verifyLink(token, requestOrigin(ctx), begun);
+        return registration.verifyLink(token, requestOrigin(ctx), proof);
       },
       (retryAfter) => show(ctx, { ...asked, problem: 'too-many', retryAfter }),
     );

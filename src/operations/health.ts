@@ -94,20 +94,20 @@ export class Health {
   }
 }
 
-interface Facts extends Told {
+interface Facts extends PoolFacts {
   readonly reads: boolean;
   readonly writes: boolean;
 }
 
 /** What one statement by the pool finds out. */
-interface Told {
+interface PoolFacts {
   readonly answers: boolean;
   readonly migrated: boolean;
   readonly hasSigningKey: boolean;
   readonly clockOffsetMs: number;
 }
 
-const silence: Told = {
+const silence: PoolFacts = {
   answers: false,
   migrated: false,
   hasSigningKey: false,
@@ -115,12 +115,12 @@ const silence: Told = {
 };
 
 async function ask({ db, migrations }: HealthOptions): Promise<Facts> {
-  const [told, reads, writes] = await Promise.all([
+  const [pool, reads, writes] = await Promise.all([
     within(PATIENCE_MS, askPool(db, migrations), silence),
     within(PATIENCE_MS, db.read(READ).then(succeeded), false),
     within(PATIENCE_MS, db.run(WRITE).then(succeeded), false),
   ]);
-  return { ...told, reads, writes };
+  return { ...pool, reads, writes };
 }
 
 const succeeded = () => true;
@@ -135,7 +135,7 @@ async function within<T>(patienceMs: number, work: Promise<T>, otherwise: T): Pr
   return result;
 }
 
-async function askPool(db: Database, migrations: readonly string[]): Promise<Told> {
+async function askPool(db: Database, migrations: readonly string[]): Promise<PoolFacts> {
   const before = Date.now();
   try {
     const { rows } = await sql<{ now: Date; applied: string[]; signing: boolean }>`

@@ -48,7 +48,7 @@ function fill(template: string, detail: unknown, kit: Kit): Words {
   // Split by a pattern with a group: text and names in turn.
   const parts = template.split(placeholder).map((part, index): Words => {
     if (index % 2 === 0) return part;
-    const value = told(valueAt(detail, part), kit);
+    const value = valueInWords(valueAt(detail, part), kit);
     return value === undefined
       ? html`<span class="soft">${kit.m.notSet}</span>`
       : html`<b><bdi>${cut(value)}</bdi></b>`;
@@ -60,7 +60,7 @@ function fill(template: string, detail: unknown, kit: Kit): Words {
 function fillPlain(template: string, detail: unknown, kit: Kit): string | undefined {
   let found = 0;
   const text = template.replace(new RegExp(placeholder, 'g'), (_, name: string) => {
-    const value = told(valueAt(detail, name), kit);
+    const value = valueInWords(valueAt(detail, name), kit);
     if (value !== undefined) found++;
     return value === undefined ? '' : cut(value);
   });
@@ -78,12 +78,12 @@ function valueAt(detail: unknown, path: string): unknown {
 }
 
 /** A plain value, or a list of such, as it is read; undefined for anything else. */
-function told(value: unknown, kit: Kit): string | undefined {
+function valueInWords(value: unknown, kit: Kit): string | undefined {
   if (typeof value === 'string') return readable(value.replace(/\s+/g, ' ').trim());
   if (typeof value === 'number') return String(value);
   if (typeof value === 'boolean') return String(value ? kit.m.yes : kit.m.no);
   if (!Array.isArray(value) || value.length === 0) return undefined;
-  const parts = value.map((one) => (Array.isArray(one) ? undefined : told(one, kit)));
+  const parts = value.map((one) => (Array.isArray(one) ? undefined : valueInWords(one, kit)));
   return parts.every((part) => part !== undefined)
     ? new Intl.ListFormat(kit.locale, { style: 'short' }).format(parts)
     : undefined;
@@ -100,7 +100,7 @@ function cut(value: string): string {
 }
 
 function flatten(value: unknown, kit: Kit, path = ''): SpelledOut['all'] {
-  const plain = told(value, kit);
+  const plain = valueInWords(value, kit);
   if (plain !== undefined) return path === 'type' ? [] : [{ label: name(path), value: plain }];
   if (typeof value !== 'object' || value === null)
     return [{ label: name(path), value: String(kit.m.notSet) }];

@@ -65,11 +65,11 @@ export class KnownRevocations {
 
   /** The same of what was learned of since, which is not before what `forget` was last told. */
   pageOfRecent(since: number, after: string, most: number): Page {
-    const isTold = ({ seen, key }: Known) => seen > since && key > after;
-    const few = [...take(this.#recent.values(), isTold, most + 1)];
+    const isOnPage = ({ seen, key }: Known) => seen > since && key > after;
+    const few = [...take(this.#recent.values(), isOnPage, most + 1)];
     if (few.length <= most) return { revocations: few, more: false };
     // Anybody may ask, and as often as there are cursors: so many are not sorted each time, but found in their order.
-    const found = [...take(this.#inOrder(after), isTold, most + 1)];
+    const found = [...take(this.#inOrder(after), isOnPage, most + 1)];
     return { revocations: found.slice(0, most), more: found.length > most };
   }
 

@@ -55,12 +55,12 @@ export const prefixes = {
   code: 'vs_ac_',
 } as const;
 
-/** What opaque tokens are that introspection tells of; codes are none of its business (RFC 7662, section 2.1). */
-const told = ['access', 'machine', 'refresh'] as const;
+/** The kinds of opaque tokens that can be introspected; codes can't (RFC 7662, section 2.1). */
+const introspected = ['access', 'machine', 'refresh'] as const;
 
 /** Of what kind an opaque token says that it is; undefined where it can be none of ours, and no read is needed. */
 export function kindOf(token: string): LiveToken['kind'] | undefined {
-  return told.find((kind) => token.startsWith(prefixes[kind]));
+  return introspected.find((kind) => token.startsWith(prefixes[kind]));
 }
 
 /** Whether it has the form of a JWT, which is all that the engine looks at. */

@@ -29,7 +29,7 @@ export const sessionAdapter: Partial<Adapter> = {
   },
   async upsert(id, payload) {
     const route = currentRoute();
-    // Only what the form of a sign-out needs, where nobody is signed in to confirm it (nobody-signs-out.ts).
+    // Only what the form of a sign-out needs, where nobody is signed in to confirm it (signed-out.ts).
     if (route === 'end_session' && payload.accountId === undefined) return;
     const isPolled = route === 'device_resume';
     currentUnit().saveSession(sessionWrite(id, payload, currentUnit().browserSession, isPolled));
