@@ -28,7 +28,7 @@ export interface AccountOptions {
   readonly brandName: string;
 }
 
-/** Accounts: found, made, disabled, and known by their password. */
+/** Finds, creates, changes and disables accounts, and checks their passwords. */
 export class AccountService {
   readonly #db: Database;
   readonly #passwords: Passwords;
@@ -79,12 +79,12 @@ export class AccountService {
     return { accounts, next: found.length > limit ? accounts.at(-1)?.email : undefined };
   }
 
-  /** Mails to the person are in this language from now on, and apps that may know of it are told so (`locale`). */
+  /** Sets the language of emails to the user; apps with access to `locale` get it too. */
   setLocale(id: string, locale: string): Promise<void> {
     return store.updateLocale(this.#db.kysely, id, locale);
   }
 
-  /** The account, its row held until the transaction ends: what changes about it comes one after the other. */
+  /** Gets the account and locks its row until the transaction ends, so that changes to it happen one after the other. */
   hold(db: Db, id: string): Promise<Account | undefined> {
     return store.lockAccount(db, id);
   }
@@ -101,7 +101,7 @@ export class AccountService {
   }
 
   /**
-   * Makes an account; with `admin`, a mail tells its owner.
+   * Creates an account. With `admin`, its owner gets an email.
    * @throws AccountRefused `account_refused` (400); AppError `email_taken` (409), `busy` (429)
    */
   async create(input: NewAccount, actor: Actor): Promise<Account> {
@@ -128,7 +128,7 @@ export class AccountService {
   }
 
   /**
-   * Inserts an account in a transaction, for what in this feature has checked and hashed already.
+   * Inserts an account in a transaction; the input is checked and the password hashed already.
    * @throws AppError `email_taken` (409)
    */
   async insert(
@@ -162,9 +162,9 @@ export class AccountService {
   }
 
   /**
-   * The account of an address and its password. Known and unknown addresses take the same time. Counts nothing: limits
-   * are consumed before. A hash of an older cost is made anew.
-   * @param counted the guess being counted, while the account is read: what it throws is thrown before the password is looked at.
+   * The account of an email address and its password. Known and unknown addresses take the same time. Limits are consumed
+   * before. A hash of an older cost is replaced.
+   * @param counted counts the guess while the account is read; if it throws, the password is not checked.
    * @throws AppError `busy` (429)
    */
   checkCredentials(
@@ -183,7 +183,7 @@ export class AccountService {
   async setDisabled(emailOrId: string, disabled: boolean, actor: Actor): Promise<Account> {
     const known = await this.get(emailOrId);
     return this.#db.transaction(async (db) => {
-      // Held in the same order by everyone, so that two administrators can't disable each other at once.
+      // Always locked in the same order, so that two administrators can't disable each other at the same time.
       const administrators = known.admin ? await store.lockAdministrators(db) : [];
       if (disabled && administrators.length === 1 && administrators[0] === known.id) {
         throw new AppError(
@@ -206,7 +206,7 @@ export class AccountService {
   }
 
   /**
-   * Gives the account these roles and no others; from the next question of a gateway on they are what it has.
+   * Replaces the roles of the account; the next gateway request uses them.
    * @param emailOrId an address or an account id.
    * @throws AppError `unknown_account` (404)
    */
@@ -228,7 +228,7 @@ export class AccountService {
   }
 
   /**
-   * Signs the account out everywhere: in one commit every session and every token family ends. Gives how many were live.
+   * Signs the account out everywhere: ends every session and token family in one commit, and returns how many were live.
    * @param emailOrId an address or an account id.
    * @throws AppError `unknown_account` (404)
    */

@@ -35,7 +35,7 @@ export class AddressProofs {
     this.#sealer = sealer;
   }
 
-  /** A link and a code; for an address that has an account, ones that nobody is ever told. */
+  /** A new link and code. Those for an address that has an account are never sent. */
   make(idHash: Buffer, isTaken: boolean): Proof {
     const token = randomToken();
     const code = String(randomInt(10 ** CODE_DIGITS)).padStart(CODE_DIGITS, '0');
@@ -48,8 +48,8 @@ export class AddressProofs {
   }
 
   /**
-   * Bound to its row; one for each master key, the current one's first. The key is in no table: eight digits would soon be
-   * found from a hash.
+   * Bound to its row; one for each master key, the current one first. The key is not in the database: eight digits are
+   * easily found from a plain hash.
    */
   #macs(idHash: Buffer, code: string): Buffer[] {
     return this.#sealer
@@ -66,7 +66,7 @@ export class AddressProofs {
     );
   }
 
-  /** The email with the link and the code, or, where the address has an owner, the one that tells them. */
+  /** The email with the link and the code, or, where the address has an account, the one that informs its owner. */
   mail(
     owner: Account | undefined,
     { email, locale }: { email: string; locale?: string | undefined },

@@ -13,7 +13,7 @@ export type CredentialCheck =
     }
   | {
       readonly account?: undefined;
-      /** For the audit alone: the answer to the person is the same for all of them. */
+      /** Only for the audit: the user gets the same answer for all of them. */
       readonly refusal: {
         readonly reason: 'unknown_account' | 'wrong_password' | 'account_disabled';
         readonly accountId: string | undefined;
@@ -56,7 +56,7 @@ export async function checkCredentials(
   return { account: found.account, hasSecondFactor: found.hasSecondFactor };
 }
 
-/** Where too many wait for a thread, the old hash stays until the next sign-in. */
+/** If too many passwords wait to be hashed, the old hash stays until the next sign-in. */
 async function renewHash(
   db: Database,
   passwords: Passwords,

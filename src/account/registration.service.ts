@@ -20,15 +20,15 @@ const RESEND_PAUSE = 60;
 /** Guesses at one code; a new mail brings a new code, and as many guesses again. */
 const CODE_ATTEMPTS = 5;
 
-/** What the page keeps that waits for the code: it says which verification is meant, and is worth nothing without the code. */
+/** What the page that waits for the code keeps: `ref` names the verification, and is useless without the code. */
 export interface Waiting {
   readonly ref: string;
   /** Seconds until the mail may be asked for again. */
   readonly pausedFor: number;
 }
 
-/** What shows that who opens the link is who registered: the browser's own `ref`, or the password. */
-export interface Begun {
+/** Proves that the user who opens the link is the one who registered: by the browser's `ref`, or by the password. */
+export interface RegistrantProof {
   readonly ref?: string | undefined;
   readonly password?: string | undefined;
 }
@@ -39,11 +39,11 @@ export type Verification =
   | { readonly status: 'wrong_code' }
   /** A registration's link, in another browser, without the password that was chosen. */
   | { readonly status: 'wrong_password' }
-  /** No guess is left: only a new mail helps. */
+  /** No guess is left: the user needs a new email. */
   | { readonly status: 'spent' }
   /** The link or code was used before, or its address has been confirmed in another way. */
   | { readonly status: 'used' }
-  /** It is too old, was replaced by a newer mail, or never was. */
+  /** It is too old, was replaced by a newer email, or never existed. */
   | { readonly status: 'expired' };
 
 type FoundLink =
@@ -51,14 +51,14 @@ type FoundLink =
       readonly status: 'live';
       readonly email: string;
       readonly needsPassword: boolean;
-      readonly isBegunHere: boolean;
+      readonly isSameBrowser: boolean;
     }
   | { readonly status: 'used' | 'expired' };
 
 /**
- * Self-registration and the proof of an address. There is no account before the proof: nobody holds an address that is
- * not theirs, or waits in an account with a password of their own choosing until its owner confirms it. Whether an
- * address has an account shows neither in the answer nor in the time it takes: only the mail differs.
+ * Self-registration and the proof of an address. There is no account before the proof: an attacker can't hold
+ * someone else's address, or prepare an account with a known password until its owner confirms it. Neither the answer nor
+ * its time shows whether an address has an account: only the email differs.
  */
 export class RegistrationService {
   readonly #db: Database;
@@ -74,8 +74,8 @@ export class RegistrationService {
   }
 
   /**
-   * Takes a registration, and mails the link and the code to the address; where the address has an account, the mail
-   * tells its owner instead. Limits are consumed before (`consumeRegistration`).
+   * Takes a registration, and sends the link and the code to the address. Where the address has an account, the email
+   * informs its owner instead. Limits are consumed before (`consumeRegistration`).
    * @throws AccountRefused `account_refused` (400); AppError `busy` (429)
    */
   async register(input: AccountInput, origin: AuditOrigin): Promise<Waiting> {
@@ -112,9 +112,9 @@ export class RegistrationService {
   }
 
   /**
-   * Mails a link and a code to the address of an account that is there but not confirmed; within the pause since the
-   * last one, nothing is sent and the last one stays good. Earlier links of the account die. A commit of its own, unless
-   * it is given a transaction.
+   * Sends a link and a code to the address of an account that is not confirmed yet. Within the pause since the last email,
+   * nothing is sent and the last one stays valid. Earlier links of the account become invalid. Commits by itself if `db`
+   * is not given.
    */
   async startVerification(account: Account, db?: Db): Promise<Waiting> {
     if (db === undefined)
@@ -140,7 +140,7 @@ export class RegistrationService {
     };
   }
 
-  /** The address that is waited for, and the seconds until another mail may be asked for; undefined where nothing waits. */
+  /** The address to confirm, and the seconds until another email can be requested; undefined where nothing waits. */
   async findWaiting(ref: string): Promise<{ email: string; pausedFor: number } | undefined> {
     const link = await links.findLink(this.#db.kysely, { idHash: sha256(ref) }, RESEND_PAUSE);
     if (link === undefined || link.used || link.expired || link.email === null) return undefined;
@@ -148,7 +148,7 @@ export class RegistrationService {
   }
 
   /**
-   * Whether a registration waits under `ref` that was made with this email address and password. Limits are consumed
+   * Whether a registration with this email address and password waits under `ref`. Limits are consumed
    * before (`consumePasswordGuess`); an address that has an account already gets the same answer.
    * @throws AppError `busy` (429)
    */
@@ -162,7 +162,7 @@ export class RegistrationService {
     return this.#passwords.verify(pending.passwordHash, password);
   }
 
-  /** Mails a new link and a new code; the old ones die. `sent` is false within the pause; undefined where nothing waits. */
+  /** Sends a new link and code that replace the old ones. `sent` is false within the pause; undefined where nothing waits. */
   async resend(ref: string): Promise<{ sent: boolean; pausedFor: number } | undefined> {
     const idHash = sha256(ref);
     const done = await this.#db.transaction(async (db) => {
@@ -190,9 +190,9 @@ export class RegistrationService {
   }
 
   /**
-   * What the link's page is told before its button is pressed. Nothing is used up.
-   * @param ref as the browser keeps it
-   * @returns `isBegunHere`: whether the link was mailed for that `ref`
+   * What the link's page shows before its button is pressed. Uses nothing up.
+   * @param ref the one that the browser keeps
+   * @returns `isSameBrowser`: whether the link was sent for that `ref`
    */
   async findLink(token: string, ref?: string): Promise<FoundLink> {
     const link = await links.findLink(this.#db.kysely, { tokenHash: sha256(token) });
@@ -200,27 +200,31 @@ export class RegistrationService {
       return { status: 'expired' };
     if (link.used) return { status: 'used' };
     if (link.expired) return { status: 'expired' };
-    const isBegunHere = isBegunBy(link, ref);
-    const needsPassword = isRegistration(link) && !isBegunHere;
-    return { status: 'live', email: link.email, needsPassword, isBegunHere };
+    const isSameBrowser = isRefOf(link, ref);
+    const needsPassword = isRegistration(link) && !isSameBrowser;
+    return { status: 'live', email: link.email, needsPassword, isSameBrowser };
   }
 
   /**
-   * Uses the link up: the address is confirmed, and a registration becomes an account. Its own commit. Whose mailbox it
-   * is may not be who registered: a stranger's password would open the account that the owner has confirmed. So a
-   * registration takes the `ref` of the browser that began it, or the password that was chosen there. Limits are consumed
-   * before (`consumeCodeGuess`) where a password is looked at.
+   * Uses the link up: confirms the address, and makes an account of a registration. Commits by itself. The owner of the
+   * mailbox may not be the one who registered: a stranger's password would open the account that the owner confirmed. So a
+   * registration requires the `ref` of the browser that started it, or the password that was chosen there. Limits are
+   * consumed before (`consumeCodeGuess`) where a password is checked.
    * @throws AppError `busy` (429)
    */
-  async verifyLink(token: string, origin: AuditOrigin, begun: Begun = {}): Promise<Verification> {
+  async verifyLink(
+    token: string,
+    origin: AuditOrigin,
+    proof: RegistrantProof = {},
+  ): Promise<Verification> {
     const tokenHash = sha256(token);
     const link = await links.findLink(this.#db.kysely, { tokenHash });
     const isLive = link !== undefined && !link.used && !link.expired;
     const isProven =
       isLive &&
       (!isRegistration(link) ||
-        isBegunBy(link, begun.ref) ||
-        (await this.#isChosen(link, begun.password)));
+        isRefOf(link, proof.ref) ||
+        (await this.#isChosen(link, proof.password)));
     if (isLive && !isProven) {
       await noteAudit(this.#db, {
         type: 'account.email_verified',
@@ -281,7 +285,7 @@ export class RegistrationService {
     return { status: state?.used ? 'used' : 'expired' };
   }
 
-  /** The account whose address is proven now; undefined where its address has changed, or has got an account meanwhile. */
+  /** The account whose address is now proven; undefined where its address has changed, or has an account by now. */
   async #confirm(db: Db, link: links.LinkRow, origin: AuditOrigin): Promise<Account | undefined> {
     if (link.account_id !== null) return verifyEmail(db, link.account_id, link.email ?? '');
     const pending = this.#proofs.open(link);
@@ -298,8 +302,8 @@ export class RegistrationService {
   }
 }
 
-/** An account that is there already has a password that its address does not change: only registrations are bound. */
+/** Only registrations are bound to a browser: confirming an address does not change an existing account's password. */
 const isRegistration = ({ purpose }: Pick<links.LinkState, 'purpose'>) => purpose === 'register';
 
-const isBegunBy = (link: Pick<links.LinkState, 'id_hash'>, ref: string | undefined) =>
+const isRefOf = (link: Pick<links.LinkState, 'id_hash'>, ref: string | undefined) =>
   ref !== undefined && equalBytes(link.id_hash, sha256(ref));

@@ -23,14 +23,14 @@ export class AddressQuota {
     this.#addressKey = sealer.derive('registering addresses');
   }
 
-  /** A keyed hash: a dump does not tell who registered from where. */
+  /** A keyed hash, so that a stolen dump does not show who registered from which address. */
   keyOf(address: string): Buffer {
     return createHmac('sha256', this.#addressKey).update(addressKey(address)).digest();
   }
 
   /**
-   * A program that registers again and again with the same metadata, as one that forgets its client does, replaces the oldest
-   * of its own that nobody has used: an address that many share is not locked out by it. Gives whether it did.
+   * Where the quota is full, a registration replaces the oldest unused client with the same metadata from the same address.
+   * A program that forgets its client and registers again thus does not lock out a shared address. Returns whether it did.
    * @throws AppError `registration_full` (429)
    */
   async makeRoom(db: Db, from: Buffer, prepared: SelfRegistered): Promise<boolean> {

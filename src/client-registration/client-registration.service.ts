@@ -48,14 +48,14 @@ export interface RegistrationParts {
   readonly quota: Quota;
 }
 
-/** What a client is answered with, once; only hashes of the secret and the token are kept. */
+/** The response to a registration. Only hashes of the secret and the token are stored. */
 export interface Registered {
   readonly client: Client;
   readonly clientSecret: string | undefined;
   readonly managementToken: string;
 }
 
-/** Registration by protocol, and its management by who has registered. */
+/** Dynamic registration (RFC 7591), and its management by the client (RFC 7592). */
 export class ClientRegistrationService {
   readonly #parts: RegistrationParts;
   readonly #quota: AddressQuota;
@@ -66,7 +66,7 @@ export class ClientRegistrationService {
   }
 
   /**
-   * Registers a client: by the initial access token, or else by anybody, within the quotas.
+   * Registers a client: with an initial access token, or without one within the quotas.
    * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`, `registration_full` (429),
    * `too_many_attempts` (429)
    */
@@ -77,7 +77,7 @@ export class ClientRegistrationService {
     if (token !== undefined && !(await store.isUsableToken(db.kysely, sha256(token))))
       throw invalidToken();
     if (token === undefined) {
-      // Asked before anything is locked or called, since most of a flood ends here; the transaction asks again.
+      // Checked before anything is locked or called, since most of a flood ends here. The transaction checks again.
       const full = await this.#quota.findFull(db.kysely, from);
       if (full !== undefined && !(await this.#hasTwin(from, body))) throw full;
     }
@@ -113,7 +113,6 @@ export class ClientRegistrationService {
       return credentials;
     });
     if (isReplaced) this.#parts.clients.refresh();
-    // Nobody has kept that there was no such client.
     const client = (await this.#parts.clients.find(made.clientId)) as Client;
     return { client, clientSecret: made.clientSecret, managementToken };
   }
@@ -124,7 +123,7 @@ export class ClientRegistrationService {
   }
 
   /**
-   * Replaces all that the client has said of itself (RFC 7592, section 2.2).
+   * Replaces all metadata that the client registered (RFC 7592, section 2.2).
    * @throws AppError `invalid_token` (401), `invalid_redirect_uri`, `invalid_client_metadata`, `too_many_attempts` (429)
    */
   async replace(
@@ -169,7 +168,7 @@ export class ClientRegistrationService {
   }
 
   /**
-   * Adds a secret: two are live at once, so that the client can turn to the new one without a gap.
+   * Adds a secret. Two are valid at once, so that the client can switch without a gap.
    * @throws AppError `invalid_token` (401), `invalid_request` for a client that has no secret
    */
   async addSecret(id: string, token: string | undefined): Promise<string> {
@@ -183,8 +182,8 @@ export class ClientRegistrationService {
   }
 
   /**
-   * Gives a registration access token that replaces the one presented. That one serves until the new one is used, so that a
-   * lost answer locks nobody out.
+   * Issues a registration access token that replaces the presented one. The old one stays valid until the new one is used,
+   * so that a lost response locks no client out.
    * @throws AppError `invalid_token` (401)
    */
   async replaceToken(id: string, token: string | undefined, origin: AuditOrigin): Promise<string> {
@@ -203,7 +202,7 @@ export class ClientRegistrationService {
     return next;
   }
 
-  /** Notes a refusal for the audit, which counts those that are alike: a flood does not fill it. */
+  /** Records a refusal in the audit, which counts similar ones so that a flood does not fill it. */
   async noteRefusal(reason: string, origin: AuditOrigin): Promise<void> {
     await this.#parts.refusals.note({
       type: 'client.registration',
@@ -225,7 +224,7 @@ export class ClientRegistrationService {
     return prepared;
   }
 
-  /** Whether `AddressQuota.makeRoom` would find room. A registration that makes us call a host replaces none. */
+  /** Whether `AddressQuota.makeRoom` would find room. A registration for which the server calls a host replaces no client. */
   async #hasTwin(from: Buffer, body: Body): Promise<boolean> {
     const { db, outboundAllow } = this.#parts;
     if (body.sector_identifier_uri !== undefined) return false;
@@ -235,7 +234,7 @@ export class ClientRegistrationService {
     return store.hasTwin(db.kysely, from, prepared);
   }
 
-  /** An API may have gone, or changed its scopes, since the token was made: what is left of them is open. */
+  /** Allows what is left of the token's scopes: the API may have been deleted, or its scopes changed, since. */
   async #open(db: Db, clientId: string, identifier: string, scopes: readonly string[]) {
     const server = await this.#parts.resourceServers.find(identifier);
     const left = scopes.filter((scope) => server?.scopes.has(scope));
@@ -243,7 +242,7 @@ export class ClientRegistrationService {
       await insertAllowedScopes(db, clientId, server.id, left);
   }
 
-  /** A token that is used for another client than its own was found by somebody: it ends (as section 2 has it for none). */
+  /** A token that is presented for another client has leaked: it is revoked. */
   async #managed(id: string, token: string | undefined): Promise<{ client: Client }> {
     const { db, clients } = this.#parts;
     if (token === undefined) throw invalidToken();
@@ -261,7 +260,7 @@ export class ClientRegistrationService {
     return { client };
   }
 
-  /** What must be as it is, where it is repeated (section 2.2). */
+  /** Refuses values that a client must not change or send (section 2.2). */
   #checkRepeated(client: Client, body: Body): void {
     const refuseRepeated = (reason: string): never => {
       throw new AppError('invalid_request', reason, { status: 400 });
@@ -283,7 +282,7 @@ export class ClientRegistrationService {
   }
 }
 
-/** The same rules speak of clients in words of ours elsewhere. */
+/** The same rules throw `invalid_client` to operators. */
 function inWordsOfProtocol(error: unknown): never {
   if (error instanceof AppError && error.code === 'invalid_client')
     throw new AppError('invalid_client_metadata', error.message, { status: 400, cause: error });

@@ -67,8 +67,8 @@ export function createVerifyRoutes(
     if (verification.status !== 'verified') return showOver(ctx);
     // Where the code would have been entered, the sign-in continues with it.
     const { uid, ref } = waitingIn(ctx);
-    // Without `isBegunHere`, the link of one account would sign in whoever waits for the link of another.
-    const waits = link.isBegunHere && uid !== undefined && ref !== undefined;
+    // Without `isSameBrowser`, the link of one account would sign in a user who waits for the link of another.
+    const waits = link.isSameBrowser && uid !== undefined && ref !== undefined;
     if (
       waits &&
       hasInteractionCookie(ctx, uid) &&
