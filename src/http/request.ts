@@ -113,6 +113,9 @@ export function securityHeaders(issuer: string): Middleware {
   };
 }
 
+/** What is not below the issuer's path: health, and the metadata of APIs on this host (RFC 9728, section 3.1). */
+const outside = /^\/(livez|readyz|\.well-known\/oauth-protected-resource(\/.*)?)$/;
+
 /**
  * Takes the issuer's path off, so that routes are written without it, and answers the three well-known forms of such an
  * issuer (RFC 8414, section 3.1; OpenID Connect Discovery, section 4).
@@ -127,7 +130,7 @@ export function mountAtIssuer(issuer: string): Middleware {
     if (wellKnown?.[2] === prefix) ctx.path = wellKnown[1] as string;
     else if (ctx.path === prefix || ctx.path.startsWith(`${prefix}/`))
       ctx.path = ctx.path.slice(prefix.length) || '/';
-    else if (!/^\/(livez|readyz)$/.test(ctx.path)) return undefined;
+    else if (!outside.test(ctx.path)) return undefined;
     return next();
   };
 }

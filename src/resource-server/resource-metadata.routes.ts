@@ -10,7 +10,7 @@ const BELOW_ISSUER = '/resource-metadata';
 /** Seconds. */
 const MAX_AGE = 300;
 
-/** What of it is below the issuer's path: see `admitRequests`. */
+/** As `mountAtIssuer` leaves them: see `admitRequests`. */
 export const metadataEndpoints: readonly Endpoint[] = [
   BELOW_ISSUER,
   wellKnown,
@@ -33,7 +33,6 @@ export function resourceMetadata(
     if (path === named)
       return typeof resource === 'string' ? resourceServers.find(resource) : undefined;
     const below = path.slice(wellKnown.length);
-    if (!path.startsWith(wellKnown) || (below !== '' && !below.startsWith('/'))) return undefined;
     const identifier = `${origin}${below}`;
     return (
       (await resourceServers.find(identifier)) ??
@@ -42,7 +41,8 @@ export function resourceMetadata(
   }
 
   return async (ctx, next) => {
-    if (ctx.path !== named && !ctx.path.startsWith(wellKnown)) return next();
+    const isOurs = [named, wellKnown].includes(ctx.path) || ctx.path.startsWith(`${wellKnown}/`);
+    if (!isOurs) return next();
     // MCP clients in a browser send a header of their own, for which the browser asks first.
     if (isPreflight(ctx)) return answerPreflight(ctx, ['GET']);
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();

@@ -4,6 +4,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseAuthorization, parseBasic } from '../../resource-server/authorization-header.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { freePort } from '../support/process.ts';
 import { type Credentials, Seed } from '../support/protocol.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import {
@@ -552,6 +553,78 @@ describe('7: what no endpoint takes', () => {
         expect({ path, status: answer.status }).toEqual({ path, status });
         expect(answer.headers['access-control-allow-origin']).toBe(origin);
         expect(answer.headers['access-control-expose-headers']).toMatch(/WWW-Authenticate/);
+      }
+    });
+
+    test('with a path in the issuer, may read the metadata of APIs wherever it is', async () => {
+      const port = await freePort();
+      const at = `http://localhost:${port}`;
+      const other = await createTestDatabase();
+      const mounted = await startServer(other, { PORT: String(port), ISSUER: `${at}/id` });
+      try {
+        const own = `${at}/id/notes`;
+        for (const identifier of [own, 'https://notes.example.com/v1']) {
+          await mounted.createApi(identifier, { 'notes:read': 'your notes' });
+          const { resourceServers } = mounted.services;
+          await resourceServers.update(identifier, { openScopes: ['notes:read'] }, 'test');
+        }
+        const wellKnown = '/.well-known/oauth-protected-resource';
+        await eventually(async () => (await send(at, `${wellKnown}/id/notes`)).status === 200);
+        const named = '/id/resource-metadata?resource=';
+        for (const [path, status] of [
+          [`${wellKnown}/id/notes`, 200],
+          [`${named}${encodeURIComponent(own)}`, 200],
+          [`${named}${encodeURIComponent('https://notes.example.com/v1')}`, 200],
+          [wellKnown, 404],
+          [`${wellKnown}/id`, 404],
+          [`${wellKnown}/other`, 404],
+          [`${named}x`, 404],
+        ] as const) {
+          const preflight = await send(at, path, {
+            method: 'OPTIONS',
+            headers: {
+              origin,
+              'access-control-request-method': 'GET',
+              'access-control-request-headers': 'mcp-protocol-version',
+            },
+          });
+          expect({ path, ...preflight }).toMatchObject({
+            path,
+            status: 204,
+            headers: {
+              'access-control-allow-origin': origin,
+              'access-control-allow-methods': 'GET',
+              'access-control-allow-headers': 'mcp-protocol-version',
+            },
+          });
+          const answer = await send(at, path, { headers: { origin } });
+          expect({ path, status: answer.status }).toEqual({ path, status });
+          // A script may also read that there is none.
+          expect(answer.headers['access-control-allow-origin']).toMatch(/^(\*|https:.*)$/);
+          if (status === 200) expect(answer.json.authorization_servers).toEqual([`${at}/id`]);
+          const plain = await send(at, path, { method: 'OPTIONS' });
+          const allow = 'GET, HEAD, OPTIONS';
+          expect({ path, status: plain.status, allow: plain.headers.allow }).toEqual({
+            path,
+            status: 204,
+            allow,
+          });
+          const posted = await send(at, path, { method: 'POST' });
+          expect({ path, status: posted.status, allow: posted.headers.allow }).toEqual({
+            path,
+            status: 405,
+            allow,
+          });
+        }
+        // What only begins like it is nothing.
+        for (const path of [`${wellKnown}s`, `/other${wellKnown}`, '/resource-metadata']) {
+          const headers = { origin, 'access-control-request-method': 'GET' };
+          const preflight = await send(at, path, { method: 'OPTIONS', headers });
+          expect({ path, status: preflight.status }).toEqual({ path, status: 404 });
+        }
+      } finally {
+        await mounted.close();
+        await other.drop();
       }
     });
 
