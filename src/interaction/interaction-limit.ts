@@ -24,7 +24,7 @@ export const interactionFigures = {
 export interface InteractionLimitParts {
   readonly issuer: string;
   readonly sealer: Sealer;
-  readonly figures?: typeof interactionFigures;
+  readonly figures?: typeof interactionFigures | undefined;
 }
 
 const COOKIE = 'vs_returned';
