@@ -54,7 +54,7 @@ ${servers.join('\n')}
 export async function runHaproxy(
   folder: string,
   config: string,
-): Promise<{ readonly socket: string; stop(): Promise<void> }> {
+): Promise<{ readonly socket: string; readonly stop: () => Promise<void> }> {
   const socket = join(folder, 'haproxy.sock');
   const file = join(folder, 'haproxy.cfg');
   await writeFile(file, `global\n  stats socket ${socket} mode 600 level admin\n${config}`);
