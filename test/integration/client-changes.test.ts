@@ -330,7 +330,10 @@ describe('31: narrowing ends what was given beyond it', () => {
     await eventuallyDead(made);
     await feedRefuses(moved.body.access_token);
     await feedRefuses(made);
-    expect((await take(mover, tokens.access_token, other)).body.error).toBe('unauthorized_client');
+    await until(
+      async () =>
+        (await take(mover, tokens.access_token, other)).body.error === 'unauthorized_client',
+    );
     expect((await take(second, moved.body.access_token, api)).status).toBe(400);
     // What it was made from is another client's.
     expect(await active(tokens.access_token)).toBe(true);
