@@ -67,6 +67,7 @@ describe('registration', () => {
       status: 'live',
       email: 'New@example.com',
       needsPassword: true,
+      isSameBrowser: false,
     });
     expect(await people.registration.findLink(token, ref)).toMatchObject({ needsPassword: false });
     expect(await people.registration.verifyLink(token, origin)).toEqual({
