@@ -1,4 +1,4 @@
-import { withoutDeadline } from '../lib/deadline.ts';
+import { type Deadline, refuseLate, withoutDeadline } from '../lib/deadline.ts';
 import { isUnavailable } from './sql-state.ts';
 
 /**
@@ -9,26 +9,37 @@ const MOST = 8;
 
 interface Waiting<Item, Result> {
   readonly item: Item;
+  readonly deadline: Deadline | undefined;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 }
+
+/**
+ * Gives the results in the order of the items; what fails has done nothing.
+ * @param deadline the first of the requests' own, where nothing may be done after it
+ */
+type Run<Item, Result> = (
+  items: readonly Item[],
+  deadline: Deadline | undefined,
+) => Promise<readonly Result[]>;
 
 /**
  * Does in one statement what several requests ask for in one turn of the event loop: nobody waits longer for it, and a busy
  * server asks less often. Where it fails because of one of them, each is done by itself.
  */
 export class StatementBatch<Item, Result> {
-  readonly #run: (items: readonly Item[]) => Promise<readonly Result[]>;
+  readonly #run: Run<Item, Result>;
   #waiting: Waiting<Item, Result>[] = [];
 
-  /** @param run gives the results in the order of the items; what fails has done nothing. */
-  constructor(run: (items: readonly Item[]) => Promise<readonly Result[]>) {
+  constructor(run: Run<Item, Result>) {
     this.#run = run;
   }
 
-  do(item: Item): Promise<Result> {
+  /** @param deadline after which the request is given up, where nothing may be done for it then */
+  do(item: Item, deadline?: Deadline): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      refuseLate(deadline);
+      this.#waiting.push({ item, deadline, resolve, reject });
       if (this.#waiting.length === MOST) this.#send();
       else if (this.#waiting.length === 1) setImmediate(() => this.#send());
     });
@@ -43,7 +54,12 @@ export class StatementBatch<Item, Result> {
 
   async #runFor(batch: readonly Waiting<Item, Result>[]): Promise<void> {
     try {
-      const results = await withoutDeadline(() => this.#run(batch.map(({ item }) => item)));
+      const results = await withoutDeadline(() =>
+        this.#run(
+          batch.map(({ item }) => item),
+          firstOf(batch),
+        ),
+      );
       batch.forEach(({ resolve }, index) => resolve(results[index] as Result));
     } catch (error) {
       // Whoever has waited for the database does not wait a second time.
@@ -51,4 +67,12 @@ export class StatementBatch<Item, Result> {
       else for (const one of batch) void this.#runFor([one]);
     }
   }
+}
+
+function firstOf(batch: readonly Waiting<unknown, never>[]): Deadline | undefined {
+  let first: Deadline | undefined;
+  for (const { deadline } of batch)
+    if (deadline !== undefined && (first === undefined || deadline.msLeft < first.msLeft))
+      first = deadline;
+  return first;
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Middleware } from 'koa';
-import { deadlineOf } from '../lib/deadline.ts';
+import { type Deadline, deadlineOf } from '../lib/deadline.ts';
 import type { Logger } from '../lib/log.ts';
 import type { BasicCredentials } from './credentials.ts';
 import { isPlainRequest, plainCredentials, plainForm } from './fast-path-form.ts';
@@ -22,10 +22,14 @@ export interface FastPath<Caller> {
   readonly fields: ReadonlySet<string>;
   /** What scripts of other origins may read of the answer. */
   readonly exposedHeaders: string;
-  /** The body of the answer (200), or undefined where the engine is to answer. It has changed nothing then. */
+  /**
+   * The body of the answer (200), or undefined where the engine is to answer. It has changed nothing then.
+   * @param deadline of the request: after it, nothing may be written
+   */
   answer(
     caller: Caller,
     form: ReadonlyMap<string, string>,
+    deadline: Deadline | undefined,
   ): FastPathAnswer | undefined | Promise<FastPathAnswer | undefined>;
 }
 
@@ -134,7 +138,7 @@ async function take<Caller>(
       const caller = await authenticate(credentials);
       if (caller === undefined) return undefined;
       onCaller?.(fastPath.route, caller);
-      return await fastPath.answer(caller, form);
+      return await fastPath.answer(caller, form, deadline);
     } finally {
       bounds.leave();
     }

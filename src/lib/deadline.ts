@@ -96,6 +96,14 @@ export function setDeadline(request: IncomingMessage, deadline: Deadline): void 
 const ROUND_MS = 50;
 
 /**
+ * Refuses what a request that was given up would still begin.
+ * @throws DeadlineError when the time is up
+ */
+export function refuseLate(deadline: Deadline | undefined): void {
+  if (deadline !== undefined && deadline.msLeft <= 0) throw new DeadlineError();
+}
+
+/**
  * Waits for `work` no longer than the request may; what comes of it later is nobody's.
  * @param onLate gets what `work` gives too late.
  * @throws DeadlineError when the time is up, without beginning `work` where it was up before

@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts';
+import type { Deadline } from '../lib/deadline.ts';
 import { preparedRows } from './statement.ts';
 import type { TokenWrite } from './writes.ts';
 
@@ -15,6 +16,7 @@ const insert = preparedRows((places) => {
 export async function insertMachineTokens(
   db: Database,
   writes: readonly TokenWrite[],
+  deadline?: Deadline,
 ): Promise<undefined[]> {
   const values = writes.flatMap(({ idHash, clientId, payload, expiresAt }) => [
     idHash,
@@ -22,6 +24,6 @@ export async function insertMachineTokens(
     JSON.stringify(payload),
     expiresAt,
   ]);
-  await db.run(insert(writes.length, values));
+  await db.run(insert(writes.length, values), deadline);
   return writes.map(() => undefined);
 }

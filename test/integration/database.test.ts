@@ -1,7 +1,9 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
 import { writeAudit } from '../../src/audit/audit.service.ts';
 import { endsConnection, isUnavailable, sqlState } from '../../src/db/sql-state.ts';
+import { StatementBatch } from '../../src/db/statement-batch.ts';
+import { type Deadline, withDeadline } from '../../src/lib/deadline.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/process.ts';
 
@@ -194,4 +196,71 @@ test('16: a session’s settings are ours, whatever the role and the database ha
   });
   expect(read).toEqual({ at });
   await sql`alter database ${name} reset all`.execute(kysely);
+});
+
+describe('20: what a request began is not written after its 503', () => {
+  const soon = { msLeft: 1 } as Deadline;
+  const passed = { msLeft: -1 } as Deadline;
+  const late = { code: '57014' };
+  const write = {
+    name: 'late',
+    text: 'insert into late values (1)',
+    values: [],
+  };
+
+  beforeAll(() => database.db.pool.query('create table late (n int)'));
+
+  test.each<[string, (db: typeof database.db) => Promise<unknown>]>([
+    ['one statement', (db) => withDeadline(soon, () => db.run(write))],
+    ['one statement of a fast path', (db) => db.run(write, soon)],
+    [
+      'a batch of a fast path',
+      (db) => new StatementBatch((_, deadline) => db.run(write, deadline)).do(1, soon),
+    ],
+    [
+      'a statement of a store',
+      (db) => withDeadline(soon, () => sql.raw(write.text).execute(db.kysely)),
+    ],
+    [
+      'a transaction',
+      (db) => withDeadline(soon, () => db.transaction((trx) => sql.raw(write.text).execute(trx))),
+    ],
+  ])('%s that waits for a connection', async (_, run) => {
+    const db = database.connect({ poolSize: 1 });
+    const held = await db.pool.connect();
+    const given = run(db);
+    given.catch(() => undefined).finally(() => held.release());
+    await expect(given).rejects.toMatchObject(late);
+    // It would stand before this one in the queue of the pool.
+    expect((await db.pool.query('select from late')).rows).toEqual([]);
+    expect([db.pool.totalCount, db.pool.idleCount]).toEqual([1, 1]);
+  });
+
+  test('a fast path begins nothing more', async () => {
+    const { db } = database;
+    await expect(db.run(write, passed)).rejects.toMatchObject(late);
+    const batch = new StatementBatch((items: readonly number[], deadline) =>
+      Promise.resolve(items.map((item) => [item, deadline?.msLeft])),
+    );
+    const done = Promise.all([batch.do(1, { msLeft: 9 } as Deadline), batch.do(2, soon)]);
+    await expect(batch.do(3, passed)).rejects.toMatchObject(late);
+    expect(await done).toEqual([
+      [1, 1],
+      [2, 1],
+    ]);
+    expect((await db.pool.query('select from late')).rows).toEqual([]);
+  });
+
+  test('one that fails ends its connection, and one that is done gives it back', async () => {
+    const db = database.connect({ poolSize: 1 });
+    const held = await db.pool.connect();
+    const waiting = [
+      db.run({ ...write, text: 'select 1/0', name: 'fails' }),
+      db.run<{ one: number }>({ name: 'one', text: 'select 1 as one', values: [] }),
+    ] as const;
+    held.release();
+    await expect(waiting[0]).rejects.toMatchObject({ code: '22012' });
+    expect(await waiting[1]).toEqual([{ one: 1 }]);
+    expect([db.pool.totalCount, db.pool.idleCount]).toEqual([1, 1]);
+  });
 });

@@ -51,15 +51,15 @@ interface Made {
  * engine's token by every byte, and on disk before the answer leaves where it is an opaque one.
  */
 export function clientCredentialsFastPath(parts: ClientCredentialsParts): FastPath<Client> {
-  const rows = new StatementBatch((writes: readonly TokenWrite[]) =>
-    insertMachineTokens(parts.db, writes),
+  const rows = new StatementBatch((writes: readonly TokenWrite[], deadline) =>
+    insertMachineTokens(parts.db, writes, deadline),
   );
   return {
     route: 'token',
     path: '/token',
     fields,
     exposedHeaders: 'DPoP-Nonce,WWW-Authenticate',
-    async answer(caller, form) {
+    async answer(caller, form, deadline) {
       const scope = form.get('scope');
       if (form.get('grant_type') !== 'client_credentials') return undefined;
       if (scope !== undefined && !scopeSyntax.test(scope)) return undefined;
@@ -85,7 +85,7 @@ export function clientCredentialsFastPath(parts: ClientCredentialsParts): FastPa
       const made = await make(token);
       if (made === undefined) return undefined;
       // What fails here may have been written: it is not tried again.
-      if (made.payload !== undefined) await rows.do(rowOf(made.value, made.payload));
+      if (made.payload !== undefined) await rows.do(rowOf(made.value, made.payload), deadline);
       const body = {
         access_token: made.value,
         expires_in: token.expiration,
