@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts';
 import type { Account } from './account.ts';
 import * as store from './account.store.ts';
 import { readEmail } from './email-address.ts';
-import type { Passwords } from './passwords.service.ts';
+import { isHashable, type Passwords } from './passwords.service.ts';
 
 export type CredentialCheck =
   | {
@@ -15,10 +15,17 @@ export type CredentialCheck =
       readonly account?: undefined;
       /** Only for the audit: the user gets the same answer for all of them. */
       readonly refusal: {
-        readonly reason: 'unknown_account' | 'wrong_password' | 'account_disabled';
+        readonly reason: RefusalReason;
         readonly accountId: string | undefined;
       };
     };
+
+/** `password_too_long`: no account has such a password, and it is compared with no hash, so it is no guess. */
+type RefusalReason =
+  | 'account_disabled'
+  | 'password_too_long'
+  | 'unknown_account'
+  | 'wrong_password';
 
 /** See `AccountService.checkCredentials`. */
 export async function checkCredentials(
@@ -42,12 +49,11 @@ export async function checkCredentials(
     counted,
   ]);
   const hash = found?.passwordHash;
-  const right = await passwords.verify(hash, password);
-  const refuse = (
-    reason: 'unknown_account' | 'wrong_password' | 'account_disabled',
-  ): CredentialCheck => ({
+  const refuse = (reason: RefusalReason): CredentialCheck => ({
     refusal: { reason, accountId: found?.account.id },
   });
+  if (!isHashable(password)) return refuse('password_too_long');
+  const right = await passwords.verify(hash, password);
   if (found === undefined) return refuse('unknown_account');
   if (!right || hash === undefined) return refuse('wrong_password');
   if (found.account.disabled) return refuse('account_disabled');

@@ -27,9 +27,10 @@ const sampledTypes = new Set<AuditEvent['type']>([
   'token.refused',
 ]);
 
-/** Refused for coming too often: never worth a row each. */
-const tooOften = new Set([
+/** No limit bounds how often anybody causes these: never worth a row each. */
+const neverWritten = new Set([
   'busy',
+  'password_too_long',
   'registration_full',
   'too_many_attempts',
   'too_many_requests',
@@ -39,8 +40,8 @@ const tooOften = new Set([
 /**
  * Keeps refusals from filling the audit. Of those that are alike (type, reason, client and network address) the first one
  * of a minute is written as it is, with its request; the others are counted, and become one row with their count when the
- * minute is over. Refusals of unknown clients and of requests that came too often are only counted. A process that is
- * killed loses the counts of that minute.
+ * minute is over. Refusals of unknown clients, of requests that came too often, and of passwords that are too long to be
+ * hashed are only counted. A process that is killed loses the counts of that minute.
  */
 export class RefusalCounts {
   readonly #db: Database;
@@ -53,9 +54,9 @@ export class RefusalCounts {
   /** Whether the caller writes the event by itself; it is counted here otherwise. */
   readonly take = (event: AuditEvent): boolean => {
     if (event.outcome !== 'refused') return true;
-    const isTooOften = tooOften.has(event.reason ?? '');
-    if (!isTooOften && !sampledTypes.has(event.type)) return true;
-    const isOnlyCounted = isTooOften || isOfUnknownClient(event);
+    const isNeverWritten = neverWritten.has(event.reason ?? '');
+    if (!isNeverWritten && !sampledTypes.has(event.type)) return true;
+    const isOnlyCounted = isNeverWritten || isOfUnknownClient(event);
     const { type, outcome, reason, accountId, clientId, grantId, address, data } = event;
     const from = address && addressKey(address);
     const key = JSON.stringify([type, reason, accountId, clientId, grantId, from, data]);

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { isHashable } from '../account/passwords.service.ts';
 import type { Pages } from '../pages/pages.ts';
 import { renderPage } from '../pages/render-page.ts';
 import { ASKED_ACCOUNT } from '../oidc/decoupled/prompts.ts';
@@ -95,7 +94,7 @@ export function createSignInStep(parts: InteractionParts, steps: Steps) {
       currentUnit().alongside(() => parts.limits.forgivePasswordGuess(guess));
     else {
       refuse(checked.refusal.reason, checked.refusal.accountId);
-      if (!isHashable(password))
+      if (checked.refusal.reason === 'password_too_long')
         currentUnit().alongside(() => parts.limits.returnPasswordGuess(guess));
     }
     return checked;

@@ -189,6 +189,42 @@ test('a known and an unknown address, a wrong password and a disabled account ge
   expect((await auditOf(disabled.id)).map(({ reason }) => reason)).toContain('account_disabled');
 });
 
+test('23, 24: guesses with a password that is too long for a hash are counted, and no row is written for each', async () => {
+  const account = await server.createAccount();
+  const events = async () =>
+    (await t.db.pool.query<{ id: string }>('select id from audit_events')).rows.map(({ id }) => id);
+  const before = await events();
+  // Counts are written once a minute, and when a process ends.
+  const other = await startServer(t);
+  try {
+    const browser = new Browser();
+    const page = await browser.get(ask(other, client).url);
+    for (const email of [account.email, 'nobody@example.com'])
+      for (let times = 0; times < 4; times++) {
+        const refused = await browser.submit(page, { email, password: 'x'.repeat(1_025) });
+        expect(refused.text).toContain('Incorrect email or password');
+      }
+    expect(await events()).toEqual(before);
+    // One that is hashed is a guess, and has its row.
+    await browser.submit(page, { email: account.email, password: 'x'.repeat(1_024) });
+    expect(await events()).toHaveLength(before.length + 1);
+  } finally {
+    await other.close();
+  }
+  const { rows } = await t.db.pool.query(
+    `select type, outcome, reason, account_id, client_id, data->'count' as count
+     from audit_events where id <> all($1) order by reason, account_id`,
+    [before],
+  );
+  const refused = { type: 'sign_in', outcome: 'refused', client_id: client.clientId };
+  const counted = { ...refused, reason: 'password_too_long', count: 4 };
+  expect(rows).toEqual([
+    { ...counted, account_id: account.id },
+    { ...counted, account_id: null },
+    { ...refused, reason: 'wrong_password', account_id: account.id, count: null },
+  ]);
+});
+
 test('a hundred guesses at once count as a hundred; the owner’s own device still gets in', async () => {
   const account = await server.createAccount();
   const owner = (await signIn(account)).browser;
