@@ -10,7 +10,8 @@ import {
   type ServerProcess,
   startServerProcess,
 } from '../support/server-process.ts';
-import { cookiesOf, eventually, form, send } from '../support/wire.ts';
+import { cookiesOf, form, send } from '../support/wire.ts';
+import { until } from '../support/process.ts';
 
 /** express-openid-connect, which we did not write, is told of sign-outs by two processes of ours, and verifies it itself. */
 
@@ -101,7 +102,7 @@ test('COMPATIBILITY 20 and 21: an Express app signs in, and signs out who has si
       body: form({}),
     });
     expect(answer.status).toBe(303);
-    await eventually(async () => (await isSignedInToApp(ann.cookies)) === false, 5_000);
+    await until(async () => (await isSignedInToApp(ann.cookies)) === false);
     expect(await isSignedInToApp(ben.cookies)).toBe(true);
   }
   expect(answered).toEqual([204, 204]);

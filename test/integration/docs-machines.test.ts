@@ -66,7 +66,7 @@ async function token(name: string, env: Record<string, string>): Promise<Record<
   await until(async () => {
     body = await json(name, env);
     return body.access_token !== undefined;
-  }, 4_000);
+  });
   return body;
 }
 

@@ -78,13 +78,13 @@ async function removeServer(dataDir: string): Promise<void> {
   const pid = serverPid(dataDir);
   if (pid !== undefined && isServer(pid)) {
     process.kill(pid, 'SIGQUIT');
-    await eventually(() => !isServer(pid));
+    await until(() => !isServer(pid));
   }
   const cluster = realpathSync(entry);
   if (cluster.startsWith('/var/lib/vouchsafe/')) rmSync(dirname(cluster), { recursive: true });
 }
 
-async function eventually(condition: () => boolean): Promise<void> {
+async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await delay(5);
 }
 
@@ -211,7 +211,7 @@ test('starts from nothing, keeps others out, and stops when the last one leaves'
 
   await Promise.all([database.close(), database.close()]);
   expect(serverPid(dataDir)).toBeUndefined();
-  await eventually(() => !isServer(pid));
+  await until(() => !isServer(pid));
 });
 
 test('a second process joins, and goes on when the first is killed', async () => {
@@ -287,7 +287,7 @@ test('a server that was killed is started anew, by those who are present too', a
   await query(database, 'CREATE TABLE kept AS SELECT 42 AS id');
   const killed = serverPid(dataDir) as number;
   process.kill(killed, 'SIGKILL');
-  await eventually(() => !isServer(killed));
+  await until(() => !isServer(killed));
 
   const next = await openEmbedded(dataDir, { settings });
   expect(serverPid(dataDir)).not.toBe(killed);
@@ -295,10 +295,10 @@ test('a server that was killed is started anew, by those who are present too', a
   await next.close();
 
   // Where `next` was the only one present, it stopped the server, and who is left starts it again.
-  await eventually(() => serverPid(dataDir) !== undefined);
+  await until(() => serverPid(dataDir) !== undefined);
   const killedAgain = serverPid(dataDir) as number;
   process.kill(killedAgain, 'SIGKILL');
-  await eventually(() => ![undefined, killedAgain].includes(serverPid(dataDir)));
+  await until(() => ![undefined, killedAgain].includes(serverPid(dataDir)));
   await database.close();
   expect(serverPid(dataDir)).toBeUndefined();
 });
@@ -309,7 +309,7 @@ test('locks whose pid has gone to another process do not keep it from starting',
   const pid = serverPid(dataDir) as number;
   await killGroup(killed.process);
   process.kill(pid, 'SIGKILL');
-  await eventually(() => !isServer(pid));
+  await until(() => !isServer(pid));
   // A process of the same user, as after the restart of a container: PostgreSQL itself would give up.
   const other = spawn('/bin/sh', ['-c', 'read never'], {
     ...(asRoot ? ownerOf(join(dataDir, 'postgres')) : {}),
@@ -335,7 +335,7 @@ test('locks whose pid has gone to another process do not keep it from starting',
 test('a kill while the cluster is being made leaves nothing half', async () => {
   const dataDir = freshPath();
   const killed = startChild(dataDir).process;
-  await eventually(() => existsSync(dataDir) && unfinished(dataDir).length > 0);
+  await until(() => existsSync(dataDir) && unfinished(dataDir).length > 0);
   await killGroup(killed);
   const database = await openEmbedded(dataDir, { settings });
   expect(await query(database, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);

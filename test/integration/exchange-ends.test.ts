@@ -112,7 +112,7 @@ async function expectDead(feed: Feed, by: Credentials, ...tokens: string[]): Pro
   await until(async () => {
     await feed.poll();
     return tokens.filter((token) => token.includes('.')).every((jwt) => feed.refuses(jwt));
-  }, 2_000);
+  });
 }
 
 async function following(): Promise<Feed> {
@@ -225,7 +225,7 @@ test('the feed does not tell of opaque tokens', async () => {
   await until(async () => {
     await feed.poll();
     return feed.tokens.size > before;
-  }, 2_000);
+  });
   const listed = await database.db.kysely
     .selectFrom('revoked_tokens')
     .select(['id_hash', 'opaque'])

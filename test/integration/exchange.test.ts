@@ -552,6 +552,6 @@ describe('what is refused', () => {
     await database.db.pool.query(
       `update config_versions set version = version + 1 where topic = 'exchange_rules'`,
     );
-    await until(async () => (await statuses()) === '400,400', 2_000);
+    await until(async () => (await statuses()) === '400,400');
   });
 });

@@ -25,7 +25,8 @@ import {
   type SignedInBrowser,
 } from '../support/protocol.ts';
 import { type ServerProcess, startServerProcess } from '../support/server-process.ts';
-import { basic, eventually } from '../support/wire.ts';
+import { basic } from '../support/wire.ts';
+import { until } from '../support/process.ts';
 
 /** What tokens look like, API by API and client by client. Numbers of rows are COMPATIBILITY.md's. */
 
@@ -87,7 +88,7 @@ async function machineToken(resource: string, client = machine): Promise<string>
 /** For an API that was registered on another process: this one learns of it within two seconds. */
 async function machineTokenSoon(resource: string, client: Credentials): Promise<string> {
   const form = { grant_type: 'client_credentials', resource };
-  await eventually(async () => (await post(one.url, '/token', client, form)).status === 200);
+  await until(async () => (await post(one.url, '/token', client, form)).status === 200);
   return machineToken(resource, client);
 }
 
@@ -427,7 +428,7 @@ describe('RFC 9701: introspection answers as JWT', () => {
     const caller = await seed.api('https://signed.example.com');
     await services().clients.update(caller.clientId, { introspectionSigningAlg: 'EdDSA' }, 'test');
     const alg = async () => decodeProtectedHeader(await (await ask(caller, 'unknown')).text()).alg;
-    await eventually(async () => (await alg()) === 'EdDSA');
+    await until(async () => (await alg()) === 'EdDSA');
     expect(await alg()).toBe('EdDSA');
   });
 
@@ -459,7 +460,7 @@ describe('RFC 9701: introspection answers as JWT', () => {
         });
         return payload.token_introspection as Record<string, unknown>;
       };
-      await eventually(async () => (await told())?.active === true);
+      await until(async () => (await told())?.active === true);
       expect(await told()).toMatchObject({ active: true, aud: secret });
       expect((await post(server.url, '/introspect', caller, { token })).body).toMatchObject({
         error: 'invalid_request',
@@ -558,7 +559,7 @@ test('a change of an API or a client is seen on every process within two seconds
     'test',
   );
   for (const server of [one, two])
-    await eventually(async () => {
+    await until(async () => {
       const { body } = await post(server.url, '/token', client, {
         grant_type: 'client_credentials',
         resource: identifier,
@@ -581,11 +582,11 @@ test('a JWT stays good when its API asks for another typ, and one that the API n
   const before = await machineTokenSoon(identifier, client);
   expect(decodeProtectedHeader(before).typ).toBe('JWT');
   await services().servers.update(identifier, { tokenTyp: 'at+jwt' }, 'test');
-  await eventually(
+  await until(
     async () => decodeProtectedHeader(await machineToken(identifier, client)).typ === 'at+jwt',
   );
   for (const server of [one, two])
-    await eventually(
+    await until(
       async () =>
         (await post(server.url, '/introspect', caller, { token: before })).body.active === true,
     );
@@ -594,12 +595,12 @@ test('a JWT stays good when its API asks for another typ, and one that the API n
   expect((await post(two.url, '/introspect', caller, { token: before })).body).toEqual({
     active: false,
   });
-  const { plain_typ_until: until } = await database.db.kysely
+  const { plain_typ_until: plainUntil } = await database.db.kysely
     .selectFrom('resource_servers')
     .select('plain_typ_until')
     .where('identifier', '=', identifier)
     .executeTakeFirstOrThrow();
-  expect((until as Date).getTime()).toBeGreaterThan(Date.now() + 86_400_000);
+  expect((plainUntil as Date).getTime()).toBeGreaterThan(Date.now() + 86_400_000);
   expect(
     await database.db.kysely
       .selectFrom('resource_servers')

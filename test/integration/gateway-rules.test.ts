@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { basicOf, type GatewayApi, gatewayApi } from '../support/gateway.ts';
-import { type CliResult, type Environment, runCli } from '../support/process.ts';
+import { type CliResult, type Environment, runCli, until } from '../support/process.ts';
 import { Seed } from '../support/protocol.ts';
 import {
   type ServerProcess,
   startServerProcess,
   testMasterKey,
 } from '../support/server-process.ts';
-import { eventually, send } from '../support/wire.ts';
+import { send } from '../support/wire.ts';
 
 /** Rules and roles, as an operator sets them while servers run. */
 
@@ -83,7 +83,7 @@ async function asked(method: string, path: string): Promise<number[]> {
 }
 
 const becomes = (method: string, path: string, status: number) =>
-  eventually(async () => (await asked(method, path)).every((one) => one === status), 5_000);
+  until(async () => (await asked(method, path)).every((one) => one === status));
 
 test('rules are added in their place, shown, and removed; running servers learn of it, and so does the audit', async () => {
   expect(await list()).toEqual([]);

@@ -11,7 +11,7 @@ import {
   type Upstream,
 } from '../support/gateway.ts';
 import { type Ask, envoy, traefik } from '../support/other-gateways.ts';
-import { freePort, MainProcess } from '../support/process.ts';
+import { freePort, MainProcess, until } from '../support/process.ts';
 import { type Credentials, exchange, post, revoke, Seed } from '../support/protocol.ts';
 import { startServer } from '../support/server.ts';
 import {
@@ -19,7 +19,7 @@ import {
   startServerProcess,
   testMasterKey,
 } from '../support/server-process.ts';
-import { type Answer, eventually, send } from '../support/wire.ts';
+import { type Answer, send } from '../support/wire.ts';
 
 /** What the endpoint answers, however it is asked; a real nginx asks it in gateway-nginx.test.ts. */
 
@@ -193,10 +193,10 @@ describe('who asks', () => {
       { methods: ['GET'], path: '/health', public: true },
     ]);
     const status = async () => (await ask('/health', undefined, { of: fresh })).status;
-    await eventually(async () => (await status()) === 200, 5_000);
+    await until(async () => (await status()) === 200);
     expect(await status()).toBe(200);
     await seed.disableClient(fresh.credentials.clientId);
-    await eventually(async () => (await status()) === 407, 5_000);
+    await until(async () => (await status()) === 407);
   });
 });
 

@@ -34,7 +34,8 @@ import {
   testMasterKey,
 } from '../support/server-process.ts';
 import { manage, plainApp, register } from '../support/self-registering.ts';
-import { cookiesOf, eventually, form, send } from '../support/wire.ts';
+import { cookiesOf, form, send } from '../support/wire.ts';
+import { until } from '../support/process.ts';
 
 /** OpenID Connect Core, section 8.1: who a person is for a client tells nothing to a client of another sector. */
 
@@ -205,7 +206,7 @@ test('the logout token names the person as the ID token did', async () => {
     headers: { accept: 'text/html', ...cookiesOf(browser) },
     body: form({ xsrf, logout: 'yes' }),
   });
-  await eventually(async () => receiver.received.length > 0, 5_000);
+  await until(async () => receiver.received.length > 0);
   expect(receiver.refused).toEqual([]);
   expect(receiver.received[0]?.claims.sub).toBe(subOf(idToken));
 });
@@ -277,10 +278,10 @@ test('what is exchanged names the person as the first client knows them: who exc
     { scope: 'openid read', resource: opaque },
   );
   let exchanged: TokenAnswer | undefined;
-  await eventually(async () => {
+  await until(async () => {
     exchanged = await exchangeToken(server.url, backend, token, jwt);
     return exchanged.status === 200;
-  }, 5_000);
+  });
   const made = exchanged?.body.access_token as string;
   const told = await introspect(jwtApi.credentials, made);
   expect({ active: told.active, sub: told.sub }).toEqual({ active: true, sub: subOf(idToken) });
@@ -369,7 +370,7 @@ describe('a client’s registration', () => {
       .where('id', '=', client.clientId)
       .execute();
     const browser = await seed.signIn(accountId);
-    await eventually(async () => subOf((await signIn(browser, client)).id_token) !== subOf(before));
+    await until(async () => subOf((await signIn(browser, client)).id_token) !== subOf(before));
   });
 
   const forced = (client: Credentials, changes: { subjectType: 'public' | 'pairwise' }) =>

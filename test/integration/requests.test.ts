@@ -4,18 +4,10 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { parseAuthorization, parseBasic } from '../../resource-server/authorization-header.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { freePort } from '../support/process.ts';
+import { freePort, until } from '../support/process.ts';
 import { type Credentials, Seed } from '../support/protocol.ts';
 import { startServer, type TestServer } from '../support/server.ts';
-import {
-  type Answer,
-  basic,
-  countRows,
-  eventually,
-  form,
-  send,
-  type Sent,
-} from '../support/wire.ts';
+import { type Answer, basic, countRows, form, send, type Sent } from '../support/wire.ts';
 
 /** The form of requests: paths, methods, headers and bodies that no endpoint takes, and clients that hang up. */
 
@@ -569,7 +561,7 @@ describe('7: what no endpoint takes', () => {
           await resourceServers.update(identifier, { openScopes: ['notes:read'] }, 'test');
         }
         const wellKnown = '/.well-known/oauth-protected-resource';
-        await eventually(async () => (await send(at, `${wellKnown}/id/notes`)).status === 200);
+        await until(async () => (await send(at, `${wellKnown}/id/notes`)).status === 200);
         const named = '/id/resource-metadata?resource=';
         for (const [path, status] of [
           [`${wellKnown}/id/notes`, 200],
@@ -727,7 +719,7 @@ describe('33: what the log says', () => {
   ])('a client that hangs up in the middle of %s leaves no error', async (_, text) => {
     for (let times = 0; times < 5; times++) await hangUp(text);
     // What the server has begun by now has a line by then.
-    await eventually(async () => (await ask('/livez')).status === 200);
+    await until(async () => (await ask('/livez')).status === 200);
     const rejected = logged().filter(
       ({ level, status, err }) =>
         Number(level) > 30 || (Number(status) >= 500 && status !== 499) || err !== undefined,

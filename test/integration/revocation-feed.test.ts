@@ -106,7 +106,7 @@ async function expectRefused(...jwts: string[]): Promise<void> {
     await until(async () => {
       await feed.poll();
       return jwts.every((jwt) => feed.refuses(jwt));
-    }, 2_000);
+    });
   }
   for (const jwt of jwts) expect(await isActive(two, apiClient, jwt)).toBe(false);
 }
@@ -323,7 +323,7 @@ describe('where it goes on', () => {
       await until(async () => {
         await feed.poll();
         return feed.names(jwt);
-      }, 2_000);
+      });
     }
     // What ended five minutes ago was told then.
     const next = await new Feed(fresh.url).read(all.cursor);
@@ -345,7 +345,7 @@ describe('where it goes on', () => {
     await until(async () => {
       await feed.poll();
       return feed.names(jwt);
-    }, 2_000);
+    });
   });
 
   test('more than a page is told page by page, by whichever process, and nothing is left out', async () => {
@@ -371,7 +371,7 @@ describe('where it goes on', () => {
     const reader = new Feed(other.url);
     await reader.poll();
     await rowsOf(6_000, 'now()');
-    await until(async () => (await reader.poll()) === 2, 2_000);
+    await until(async () => (await reader.poll()) === 2);
     const { rows: now } = await run(`select count(*) as count from revoked_tokens`);
     expect(reader.tokens.size).toBeGreaterThanOrEqual(now[0].count);
   }, 20_000);

@@ -20,11 +20,11 @@ import {
   authorizationFields,
   basic,
   countRows,
-  eventually,
   type Fields,
   form,
   send,
 } from '../support/wire.ts';
+import { until } from '../support/process.ts';
 
 /**
  * A client that was not given an API's scope never gets it, by any grant (SECURITY.md, table 11; DESIGN.md, "What a
@@ -541,7 +541,7 @@ describe('SECURITY 11: by a refresh token', () => {
         ),
       'clients',
     )(own.clientId);
-    await eventually(async () => (await scopeNow(invoices)) === 'read');
+    await until(async () => (await scopeNow(invoices)) === 'read');
     expect(
       (await refresh(server.url, own, latest, { resource: invoices, scope: 'list' })).body.scope ??
         '',
@@ -554,7 +554,7 @@ describe('SECURITY 11: by a refresh token', () => {
         ),
       'clients',
     )(own.clientId);
-    await eventually(async () => (await scopeNow(invoices)) === 'invalid_target');
+    await until(async () => (await scopeNow(invoices)) === 'invalid_target');
     expect(await scopeNow(ledger)).toBe('read');
   });
 
@@ -574,7 +574,7 @@ describe('SECURITY 11: by a refresh token', () => {
     )(own.clientId);
     let latest = first.refresh_token;
     let body = {} as { access_token: string; refresh_token: string; scope?: string };
-    await eventually(async () => {
+    await until(async () => {
       ({ body } = await refresh(server.url, own, latest));
       latest = body.refresh_token;
       return body.scope === 'openid offline_access';
@@ -598,7 +598,7 @@ describe('SECURITY 11: by a refresh token', () => {
       { scope: 'openid offline_access keep lose', resource: identifier },
       own,
     );
-    await eventually(async () => {
+    await until(async () => {
       if (code.code === undefined)
         code = await codeFor(
           browser,
@@ -615,7 +615,7 @@ describe('SECURITY 11: by a refresh token', () => {
       'resource_servers',
     )(own.clientId);
     let latest = first.refresh_token;
-    await eventually(async () => {
+    await until(async () => {
       const { body } = await refresh(server.url, own, latest);
       latest = body.refresh_token;
       return body.scope === 'keep';
@@ -972,7 +972,7 @@ describe('one decision at every endpoint', () => {
     // The server hears of new APIs within two seconds, and may know the first of them before the second.
     const told = (resource: string) => ways.par?.(clients.known, { scope: 'openid', resource });
     for (const api of [notes, tasks])
-      await eventually(async () => (await told(api))?.error === undefined);
+      await until(async () => (await told(api))?.error === undefined);
   });
 
   type Told = { readonly scope?: string; readonly error?: string; readonly description?: string };
@@ -1190,10 +1190,8 @@ describe('one decision at every endpoint', () => {
     expect((await ways.authorize?.(clients.own, asked))?.scope).toBe('openid offline_access');
     await seed.updateClient(clients.own.clientId, { offlineAccess: 'asked' });
     await seed.updateClient(clients.known.clientId, { offlineAccess: 'always' });
-    await eventually(async () => (await ways.authorize?.(clients.own, asked))?.scope === 'openid');
-    await eventually(
-      async () => (await ways.authorize?.(clients.known, asked))?.scope !== 'openid',
-    );
+    await until(async () => (await ways.authorize?.(clients.own, asked))?.scope === 'openid');
+    await until(async () => (await ways.authorize?.(clients.known, asked))?.scope !== 'openid');
     for (const way of Object.values(ways)) {
       expect(await way(clients.own, asked)).toEqual({ scope: 'openid' });
       expect(await way(clients.known, asked)).toEqual({ scope: 'openid offline_access' });

@@ -46,11 +46,11 @@ import {
   authorizationFields,
   basic,
   countRows,
-  eventually,
   form,
   query,
   send,
 } from '../support/wire.ts';
+import { until } from '../support/process.ts';
 
 /** What a token is worth, to whom, and until when. Numbers are SECURITY.md's. */
 
@@ -413,10 +413,10 @@ describe('who asks must be who it says', () => {
       (await introspect(one, { ...rotated, clientSecret }, 'x')).status === 200;
     expect(await works(rotated.clientSecret)).toBe(true);
     const second = (await service.addSecret(rotated.clientId, 'test')).clientSecret;
-    await eventually(() => works(second));
+    await until(() => works(second));
     expect(await works(rotated.clientSecret)).toBe(true);
     const third = (await service.addSecret(rotated.clientId, 'test')).clientSecret;
-    await eventually(() => works(third));
+    await until(() => works(third));
     expect(await works(second)).toBe(true);
     expect(await works(rotated.clientSecret)).toBe(false);
   });
@@ -998,7 +998,7 @@ describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
     for (const server of [one, two])
       expect((await exchange(server, disabled, code)).status).toBeGreaterThanOrEqual(400);
     for (const server of [one, two]) {
-      await eventually(async () => (await introspect(server, disabled, 'x')).status === 401);
+      await until(async () => (await introspect(server, disabled, 'x')).status === 401);
       for (const path of ['/token', '/introspect', '/revoke']) {
         expect(
           (
@@ -1018,7 +1018,7 @@ describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
     await expectAlive(bystander);
     await clients().setDisabled(disabled.clientId, false, 'test');
     for (const server of [one, two])
-      await eventually(async () => (await introspect(server, disabled, 'x')).status === 200);
+      await until(async () => (await introspect(server, disabled, 'x')).status === 200);
     await expectDead(tokens, disabled);
     for (const server of [one, two])
       expect((await exchange(server, disabled, code)).body.error).toBe('invalid_grant');
@@ -1036,7 +1036,7 @@ describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
       for (const [api, token] of tokens)
         expect(await introspect(server, api, token)).toEqual(inactive);
     for (const server of [one, two])
-      await eventually(
+      await until(
         async () =>
           (
             await post(server, '/token', robot, {
@@ -1061,7 +1061,7 @@ describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
     expect((await introspect(one, api, 'x')).status).toBe(200);
     await clients().setDisabled(api.clientId, true, 'test');
     for (const server of [one, two])
-      await eventually(async () => (await introspect(server, api, 'x')).status === 401);
+      await until(async () => (await introspect(server, api, 'x')).status === 401);
   });
 
   test('tokens of a client that was deleted: inactive, and nowhere a 5xx', async () => {
@@ -1108,7 +1108,7 @@ describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
       database.db.kysely,
     );
     for (const server of [one, two])
-      await eventually(async () => (await introspect(server, deleted, 'x')).status === 401);
+      await until(async () => (await introspect(server, deleted, 'x')).status === 401);
   });
 
   test('tokens of an account that was deleted: inactive, and nowhere a 5xx', async () => {
@@ -1127,7 +1127,7 @@ describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
     const api = await seed.api(identifier, 'jwt');
     const robot = await seed.client({ type: 'machine', apis: [{ identifier, scopes: ['read'] }] });
     let token = '';
-    await eventually(async () => {
+    await until(async () => {
       token = (await byMachine(identifier, robot)) ?? '';
       return token !== '';
     });
@@ -1137,7 +1137,7 @@ describe('SECURITY 22, SECURITY 23: disabled and deleted', () => {
     );
     await sql`update config_versions set version = version + 1`.execute(database.db.kysely);
     for (const server of [one, two]) {
-      await eventually(
+      await until(
         async () =>
           (
             await post(server, '/token', robot, {

@@ -9,7 +9,8 @@ import { browserFrom, cibaGrant, deviceGrant, enterCode } from './polled.ts';
 import { now } from './proofs.ts';
 import type { Credentials } from './protocol.ts';
 import { enterPassword } from './relying-party.ts';
-import { eventually, type Fields } from './wire.ts';
+import { type Fields } from './wire.ts';
+import { until } from './process.ts';
 
 /** What the metadata claims of devices (RFC 8628) and of people who are asked elsewhere (CIBA). */
 
@@ -76,7 +77,7 @@ async function isDelivered(world: World, mode: string): Promise<boolean> {
     if (client === undefined) return false;
     const token = randomUUID();
     const id = await allowed(world, client, { client_notification_token: token });
-    await eventually(async () => receiver.received.length > 0, 10_000);
+    await until(async () => receiver.received.length > 0);
     expect(receiver.received).toMatchObject([{ body: { auth_req_id: id } }]);
     return true;
   } finally {

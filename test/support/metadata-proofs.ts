@@ -42,7 +42,8 @@ import {
 } from './metadata-world.ts';
 import { now } from './proofs.ts';
 import { type Credentials, redirectUri } from './protocol.ts';
-import { basic, cookiesOf, eventually, type Fields, form, send } from './wire.ts';
+import { basic, cookiesOf, type Fields, form, send } from './wire.ts';
+import { until } from './process.ts';
 
 /** What each member of the metadata claims, derived from how the server behaves (COMPATIBILITY 4). */
 
@@ -382,7 +383,7 @@ const machineGrants: typeof grants = {
           scope: 'read',
         });
       // Every process hears of a new issuer within two seconds.
-      await eventually(async () => (await request()).status === 200, 5_000);
+      await until(async () => (await request()).status === 200);
       return (await request()).json;
     },
     without: { type: 'machine' },
@@ -1024,7 +1025,7 @@ async function logoutTokens(world: World, withIdToken = false): Promise<unknown[
       body: form({ xsrf, logout: 'yes' }),
     });
     expect(left.status).toBe(303);
-    await eventually(async () => receiver.received.length > 0, 10_000);
+    await until(async () => receiver.received.length > 0);
     return [...receiver.received, ...(withIdToken ? [decodeJwt(String(json.id_token))] : [])];
   } finally {
     await receiver.close();

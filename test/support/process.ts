@@ -46,7 +46,7 @@ export class MainProcess {
       throw new Error(`the server ended with ${code}:\n${this.stderr}`);
     });
     // The first start on a database makes keys, which takes its time on a busy machine.
-    await Promise.race([until(() => this.stdout.includes('Vouchsafe is ready'), 45_000), failed]);
+    await Promise.race([until(() => this.stdout.includes('Vouchsafe is ready')), failed]);
     return this;
   }
 
@@ -94,10 +94,10 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Waits for a condition; fails when it has not come true in time. */
+/** Waits for a condition; fails where it stays false for so long that it will not come true any more. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  milliseconds = 20_000,
+  milliseconds = 60_000,
 ): Promise<void> {
   const deadline = Date.now() + milliseconds;
   while (!(await condition())) {

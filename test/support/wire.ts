@@ -171,13 +171,3 @@ export async function countRows(db: Database): Promise<Record<string, number>> {
   );
   return Object.fromEntries(counts);
 }
-
-/** Asks again until it is so; fails when `deadline` milliseconds have passed. */
-export async function eventually(isSo: () => Promise<boolean>, deadline = 2_000): Promise<void> {
-  const started = performance.now();
-  while (!(await isSo())) {
-    if (performance.now() - started > deadline)
-      throw new Error(`it was not so after ${deadline} ms: ${String(isSo)}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
