@@ -59,10 +59,14 @@ export async function roleOf({ kysely }: Database): Promise<string> {
   return rows[0]?.role ?? '';
 }
 
-/** Whether this role could change or remove what the audit holds. */
+/**
+ * Whether this role could change or remove what the audit holds: by itself, or by a function in the schema that the owner's
+ * statements would find. PUBLIC may create such in `public` on a database from before PostgreSQL 15.
+ */
 export async function canChangeAudit({ kysely }: Database): Promise<boolean> {
   const { rows } = await sql<{ can: boolean }>`
     select has_table_privilege('audit_events', 'update') or has_table_privilege('audit_events', 'delete')
-      or has_table_privilege('audit_events', 'truncate') as can`.execute(kysely);
+      or has_table_privilege('audit_events', 'truncate')
+      or has_schema_privilege(current_schema()::text, 'create') as can`.execute(kysely);
   return rows[0]?.can ?? true;
 }
