@@ -1,7 +1,9 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/database.ts';
 import type { Client, ClientSummary } from './client.ts';
+import { completed } from './client-fapi.ts';
 import { clientSettingsSchema } from './client-settings.ts';
+import { laidOver } from './registration.ts';
 
 interface ClientRow {
   id: string;
@@ -23,12 +25,22 @@ interface ClientRow {
   allowed: Record<string, string[]>;
 }
 
+/**
+ * The stored metadata holds the demands already. During an upgrade, a process of the release before writes a registration
+ * without them, so they are laid over each time.
+ */
+function underDemands({ metadata, demanded, settings, ...row }: ClientRow): Client['metadata'] {
+  return row.registered_by === null
+    ? metadata
+    : completed({ metadata: laidOver(metadata, demanded), settings }).metadata;
+}
+
 function toClient(row: ClientRow): Client {
   return {
     id: row.id,
-    name: row.name,
+    name: row.demanded.name ?? row.name,
     type: row.type,
-    metadata: row.metadata,
+    metadata: underDemands(row),
     settings: clientSettingsSchema.parse(row.settings),
     resourceServerId: row.resource_server_id ?? undefined,
     firstParty: row.first_party,

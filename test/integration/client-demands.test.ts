@@ -209,6 +209,14 @@ test('30: every option that an operator demands holds for a registered client, w
     // Told what holds, not what it said.
     const { client_name: told } = (await manage(answer, 'GET')).body;
     expect(told).toBe(demanded.name);
+    // A process of the release before writes what the client registers, without the demands.
+    const { client } = await server.services.clients.show(id);
+    const { rows } = await database.db.pool.query(
+      "update clients c set name = c.said->>'name', metadata = c.said->'metadata' from clients o where c.id = $1 and o.id = c.id returning o.metadata",
+      [id],
+    );
+    expect([name, rows]).toEqual([name, [{ metadata: client.metadata }]]);
+    expect([name, await show()]).toEqual([name, demanded]);
   }
   expect(wrong).toEqual([]);
 });
