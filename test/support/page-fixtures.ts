@@ -52,7 +52,7 @@ const hebrew: App = { id: 'tsippor-11', name: 'ציפור', host: 'tsippor.examp
 
 const imani: SignedIn = { email: 'imani@okoro.test', switchUrl: '/switch' };
 const long: SignedIn = {
-  email: 'maximiliana.featherstonehaugh-cholmondeley@correspondence.example',
+  email: 'maximiliana.featherstonehaugh-cholmondeley@correspondence.test',
   switchUrl: '/switch',
 };
 const form: Form = { action: '/post' };
@@ -269,6 +269,7 @@ add('totp', {
     ...form,
     app: heron,
     account: imani,
+    deviceName: 'Imani’s phone',
     recoveryUrl: '/recovery',
     problem: 'wrong-code',
   },
@@ -276,7 +277,7 @@ add('totp', {
     ...form,
     app: heron,
     account: imani,
-    deviceName: 'Phone',
+    deviceName: 'Imani’s phone',
     recoveryUrl: '/recovery',
     problem: 'late-code',
   },
@@ -531,20 +532,31 @@ add('account', {
     account: { email: long.email, emailVerified: false },
     secondFactor: { on: false, enrolUrl: '/account/second-factor' },
   },
-  removed: { ...account, secondFactor: { on: true }, removed: 'Quillet' },
+  new: {
+    ...account,
+    account: { email: long.email, emailVerified: true },
+    secondFactor: { on: false, enrolUrl: '/account/second-factor' },
+  },
+  removed: { ...account, removed: 'Quillet' },
 });
 add('dev-mail', {
   plain: {
     mails: [
       {
         to: 'imani@okoro.test',
-        subject: 'Confirm your email',
+        subject: 'Confirm your email address for Vouchsafe',
         at: ago(0.01),
         text: 'Hello,\n\nOpen this link to confirm your email address:\n\nhttp://localhost:3000/verify-email/WkZ3b0ZtS1dXTzRjR2pQb0xZc2xqdz09\n\nOr enter this code where you signed up: 4829 1366\n\nDidn’t ask for this? Ignore this email, and never share the code.',
       },
       {
         to: long.email,
-        subject: 'A new sign-in to your account',
+        subject: 'New recovery codes for your Vouchsafe account',
+        at: ago(30),
+        text: 'Was this you?',
+      },
+      {
+        to: long.email,
+        subject: 'An authenticator app was added to your Vouchsafe account',
         at: ago(30),
         text: 'Was this you?',
       },
@@ -561,6 +573,12 @@ add('choose-account', {
   },
   long: { ...form, app: wordy, account: { email: long.email }, switchUrl: '/x' },
 });
-add('form-post', { plain: { ...form, hidden: { code: 'Zm9vYmFy', submit: 'yes' }, app: heron } });
+add('form-post', {
+  plain: { ...form, hidden: { code: 'Zm9vYmFy', submit: 'yes' }, app: heron },
+  answer: {
+    ...form,
+    hidden: { code: 'Zm9vYmFy', state: 'Zm9vYmFy', iss: 'http://localhost:3000' },
+  },
+});
 
 export const pageStates: readonly PageState[] = [...all, ...requestStates];

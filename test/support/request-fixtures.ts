@@ -21,6 +21,7 @@ const account = { email: 'imani@okoro.test', switchUrl: '/switch' };
 const form = { action: '/post' };
 const question: Omit<Pages['consent'], 'app' | 'account' | 'request'> = {
   ...form,
+  changes: [],
   claims: [
     { name: 'name', value: 'Imani Okoro', group: 'profile', optional: true, checked: true },
     { name: 'locale', group: 'profile', optional: true, checked: true },
