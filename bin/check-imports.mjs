@@ -19,7 +19,12 @@ const overTheEngine = ['src/interaction', 'src/console', 'src/introspection'];
 /** The one file of the library that the server uses too: one header has one parser. It imports nothing. */
 const sharedParser = 'resource-server/authorization-header.ts';
 /** What puts the server together knows every feature. */
-const serverFiles = ['src/server.ts', 'src/server-services.ts', 'src/server-work.ts'];
+const serverFiles = [
+  'src/server.ts',
+  'src/server-pipeline.ts',
+  'src/server-services.ts',
+  'src/server-work.ts',
+];
 const compositionRoots = ['src/cli', 'src/cli.ts', 'src/main.ts', ...serverFiles];
 
 /** The folder directly below src that holds the file, or the file itself where it lies in src. @param {string} file */

@@ -1,58 +1,20 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import Koa, { type Middleware } from 'koa';
-import { clientRegistrationRoutes } from './client-registration/client-registration.routes.ts';
-import { accountRoutes } from './console/account.routes.ts';
-import { devMailRoutes } from './console/dev-mail.routes.ts';
-import { createConsoleSignIn } from './console/sign-in.ts';
 import { knownMigrations } from './db/migrate.ts';
 import { AppError } from './errors.ts';
 import { Bounds } from './http/bounds.ts';
-import { gatewayRoutes } from './gateway/gateway.routes.ts';
-import { identifyCertificate } from './http/client-certificate.ts';
-import { admitRequests, endpointsOf } from './http/endpoints.ts';
-import { handleErrors } from './http/errors.ts';
-import { readFormFirst } from './http/form.ts';
-import { createFastPaths, refuseFailed } from './http/fast-path.ts';
-import { setInteractionId } from './http/interaction-id.ts';
-import { isHangUp } from './http/hang-ups.ts';
+import { createFastPaths } from './http/fast-path.ts';
 import { type Handler, Listener } from './http/listener.ts';
 import { PublishedDocuments } from './http/published.ts';
-import { limitAddresses, noteTooMany, RequestLimits } from './http/request-limits.ts';
+import { RequestLimits } from './http/request-limits.ts';
 import { streams } from './http/streams.ts';
-import { serveAssets } from './pages/render-page.ts';
-import { accessLog, identifyRequest, mountAtIssuer, securityHeaders } from './http/request.ts';
-import { createAskedRoutes } from './interaction/ciba.routes.ts';
-import { createDeviceRoutes } from './interaction/device.routes.ts';
-import { limitInteractions } from './interaction/interaction-limit.ts';
-import { createInteractionRoutes } from './interaction/interaction.routes.ts';
-import { KnownDevices } from './interaction/known-device.ts';
-import { recoverInteractions } from './interaction/restart.ts';
-import { createSetupRoutes } from './interaction/setup.routes.ts';
-import { createVerifyRoutes } from './interaction/verify.routes.ts';
 import { introspectionFastPath } from './introspection/fast-path.ts';
-import { refuseBrokenAssertions } from './oidc/client-authentication/assertions.ts';
-import { readCredentials } from './oidc/client-authentication/credentials.ts';
-import { engineEndpoints } from './oidc/endpoints.ts';
-import { carryInteractions } from './oidc/authorization/interaction-cookie.ts';
 import { clientCredentialsFastPath } from './oidc/grants/client-credentials-fast-path.ts';
-import { leaveOutEmpty } from './oidc/discovery.ts';
-import { takeAliasedProofs } from './oidc/client-authentication/dpop.ts';
-import { renderFormPost } from './oidc/authorization/form-post.ts';
-import { hasProven, limitClients } from './oidc/client-limits.ts';
-import { unitOfWork } from './oidc/middleware.ts';
-import { answerSignedOut } from './oidc/signed-out.ts';
-import { presentCertificates } from './oidc/client-authentication/mtls.ts';
-import { redirectPosts } from './oidc/authorization/posted-requests.ts';
 import { createImpliedResource, createResourceInfo } from './oidc/authorization/resources.ts';
-import { presentJwts } from './oidc/present-jwt.ts';
-import { distrustSignOuts } from './oidc/sign-out-requests.ts';
-import { boundRequestObjects } from './oidc/authorization/request-object-bounds.ts';
-import { answerHealth, Health } from './operations/health.ts';
+import { Health } from './operations/health.ts';
 import type { Metrics } from './operations/metrics.service.ts';
-import { revocationRoutes } from './revocation/revocation.routes.ts';
-import { metadataEndpoints, resourceMetadata } from './resource-server/resource-metadata.routes.ts';
 import { createServices, type Surroundings } from './server-services.ts';
 import { createWork } from './server-work.ts';
+import { createPipeline } from './server-pipeline.ts';
 
 export interface ServerParts extends Surroundings {
   readonly metrics?: Metrics | undefined;
@@ -79,17 +41,17 @@ const LINGER_MS = 1_000;
 const DRAIN_MS = 10_000;
 
 /**
- * The composition root, with the two files beside it: what there is stands in server-services.ts, what is done behind the
- * requests in server-work.ts, and here the way of a request, from top to bottom.
+ * The composition root, with the files beside it: server-services.ts creates the services, server-work.ts does the work in the
+ * background, and server-pipeline.ts is the path of a request. Here they are put together, started and stopped.
  */
 export async function createServer({
   metrics,
   fastPaths = true,
   ...surroundings
 }: ServerParts): Promise<Server> {
-  const { config, db, sealer, logger } = surroundings;
+  const { config, db, logger } = surroundings;
   const services = await createServices(surroundings);
-  const { clients, engine, introspection, renderer, resourceServers, watch } = services;
+  const { clients, engine, introspection, resourceServers, watch } = services;
   const work = createWork(surroundings, services);
   // Beside all that follows; where it fails, the first reader of the feed waits for it.
   const prepared = services.feed.prepare().catch(() => undefined);
@@ -104,7 +66,6 @@ export async function createServer({
     onAnswer: (route, seconds) => metrics?.noteFastPath(route, seconds),
   });
 
-  const app = new Koa();
   const { clientCertificates } = config;
   const tls = config.tls && {
     ...config.tls,
@@ -124,104 +85,17 @@ export async function createServer({
   });
   const bounds = new Bounds({ most: config.maxRequests, streams, ending: listener.ending });
   const requestLimits = new RequestLimits(config.requestLimits);
-  const interactionLimit = limitInteractions({ issuer: config.issuer, sealer });
-  // The headers that this makes Koa believe are written by `identifyRequest`.
-  app.proxy = true;
-  app.on('error', (err: unknown) => {
-    if (!isHangUp(err)) logger.error({ err }, 'unhandled');
+  const app = createPipeline({
+    surroundings,
+    services,
+    mailbox: work.mailbox,
+    health,
+    bounds,
+    requestLimits,
+    published,
+    metrics,
+    takesCertificates: certificateListener !== undefined,
   });
-  app.use(answerHealth(config.issuer, health));
-  if (metrics !== undefined) app.use(metrics.middleware());
-  app.use(accessLog(logger));
-  app.use(published.record());
-  const { proxy, caFile, host } = clientCertificates;
-  app.use(identifyCertificate({ ownAuthorities: caFile !== undefined, proxy }));
-  app.use(identifyRequest({ issuer: config.issuer, trustProxy: config.trustProxy }));
-  app.use(takeAliasedProofs(host));
-  app.use(securityHeaders(config.issuer));
-  app.use(
-    noteTooMany((endpoint, address) =>
-      services.refusals.take({
-        type: 'request.refused',
-        outcome: 'refused',
-        reason: 'too_many_requests',
-        data: { endpoint },
-        address,
-      }),
-    ),
-  );
-  app.use(handleErrors(renderer, logger, config.issuer));
-  app.use(resourceMetadata(config.issuer, resourceServers));
-  app.use(mountAtIssuer(config.issuer));
-  app.use(setInteractionId('/userinfo'));
-
-  const parts = { ...services, config, sealer };
-  const feed = revocationRoutes(services.feed).routes() as unknown as Middleware;
-  const registration = clientRegistrationRoutes({
-    issuer: config.issuer,
-    registration: services.clientRegistration,
-  }).routes() as unknown as Middleware;
-  const signIn = createConsoleSignIn({ config, engine, renderer });
-  const account = accountRoutes({
-    ...services,
-    issuer: config.issuer,
-    signIn,
-  }).routes() as unknown as Middleware;
-  const interactions = createInteractionRoutes({ ...parts, devices: new KnownDevices(sealer) });
-  const verify = createVerifyRoutes(parts);
-  const setup = createSetupRoutes(parts);
-  const device = createDeviceRoutes(parts);
-  const asked = createAskedRoutes(parts);
-  const pages = [interactions, verify, setup, device, asked, account];
-  app.use(
-    admitRequests([
-      ...engineEndpoints,
-      ...pages.flatMap((routes) => endpointsOf(routes)),
-      ...endpointsOf(feed, { crossOrigin: 'ours' }),
-      ...(config.clientRegistration === 'off'
-        ? []
-        : endpointsOf(registration, { body: 'json', oauth: true, crossOrigin: 'ours' })),
-      ...metadataEndpoints,
-      { path: '/assets/:name', methods: ['GET'] },
-      { path: '/gateway/*', methods: 'any' },
-      ...(work.mailbox === undefined ? [] : [{ path: '/dev/mail', methods: ['GET'] }]),
-    ]),
-  );
-  app.use(bounds.middleware());
-  app.use(limitAddresses(requestLimits, hasProven));
-  app.use(serveAssets(renderer));
-  if (work.mailbox !== undefined) app.use(devMailRoutes({ mails: work.mailbox, renderer }));
-  app.use(
-    presentCertificates({
-      any: certificateListener !== undefined || proxy !== undefined,
-      verified: caFile !== undefined || proxy?.verifiedHeader !== undefined,
-      host,
-    }),
-  );
-  app.use(leaveOutEmpty());
-  app.use(engine.keepFresh());
-  app.use(feed);
-  app.use(registration);
-  app.use(redirectPosts(config.issuer));
-  app.use(recoverInteractions({ issuer: config.issuer }));
-  app.use(interactionLimit.sendBack);
-  app.use(unitOfWork(db, () => engine.provider.cookieName('session'), services.refusals.take));
-  app.use(carryInteractions());
-  app.use(gatewayRoutes({ issuer: config.issuer, gateway: services.gateway }));
-  for (const routes of [interactions, verify, setup]) app.use(routes);
-  app.use(interactionLimit.count);
-  for (const routes of [device, asked, account]) app.use(routes);
-  app.use(distrustSignOuts({ provider: () => engine.provider, clients, logger }));
-  app.use(renderFormPost(renderer));
-  app.use(answerSignedOut(config.issuer, () => engine.provider.cookieName('session')));
-  app.use(refuseFailed());
-  app.use(readFormFirst());
-  app.use(readCredentials(config.issuer));
-  app.use(presentJwts(services.verifyJwt));
-  app.use(boundRequestObjects());
-  app.use(refuseBrokenAssertions());
-  app.use(limitClients(requestLimits));
-  app.use(engine.middleware());
 
   const answer = createFastPaths({
     issuer: config.issuer,

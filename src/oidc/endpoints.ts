@@ -25,14 +25,25 @@ export const clientPaths: ReadonlySet<string> = new Set([
   engineRoutes.backchannel_authentication,
 ]);
 
-/** What the engine answers. Its own router also matches paths in other spellings, which never reach it. */
-export const engineEndpoints: readonly Endpoint[] = [
+/** What the engine answers to browsers. */
+export const browserEndpoints: readonly Endpoint[] = [
   { path: engineRoutes.authorization, methods: ['GET', 'POST'], body: 'form' },
   { path: `${engineRoutes.authorization}/:uid`, methods: ['GET'] },
   { path: `${engineRoutes.code_verification}/:uid`, methods: ['GET'] },
   { path: engineRoutes.end_session, methods: ['GET', 'POST'], body: 'form' },
   { path: `${engineRoutes.end_session}/confirm`, methods: ['POST'], body: 'form' },
   { path: `${engineRoutes.end_session}/success`, methods: ['GET'] },
+];
+
+/** The server's own metadata. */
+export const discoveryEndpoints: readonly Endpoint[] = [
+  '/.well-known/openid-configuration',
+  '/.well-known/oauth-authorization-server',
+].map((path) => ({ path, methods: ['GET'], crossOrigin: 'engine' }));
+
+/** What the engine answers. Its own router also matches paths in other spellings, which never reach it. */
+export const engineEndpoints: readonly Endpoint[] = [
+  ...browserEndpoints,
   ...[...clientPaths].map(
     (path): Endpoint => ({
       path,
@@ -49,9 +60,6 @@ export const engineEndpoints: readonly Endpoint[] = [
     oauth: true,
     crossOrigin: 'engine',
   },
-  ...[
-    engineRoutes.jwks,
-    '/.well-known/openid-configuration',
-    '/.well-known/oauth-authorization-server',
-  ].map((path): Endpoint => ({ path, methods: ['GET'], crossOrigin: 'engine' })),
+  { path: engineRoutes.jwks, methods: ['GET'], crossOrigin: 'engine' },
+  ...discoveryEndpoints,
 ];
