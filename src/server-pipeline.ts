@@ -9,7 +9,6 @@ import { identifyCertificate } from './http/client-certificate.ts';
 import { admitRequests, type Endpoint, endpointsOf } from './http/endpoints.ts';
 import { handleErrors } from './http/errors.ts';
 import { refuseFailed } from './http/fast-path.ts';
-import { readFormFirst } from './http/form.ts';
 import { isHangUp } from './http/hang-ups.ts';
 import { setInteractionId } from './http/interaction-id.ts';
 import { only } from './http/only.ts';
@@ -239,7 +238,6 @@ function answers(
       answerSignedOut(issuer, sessionCookie),
     ),
     refuseFailed(),
-    readFormFirst(),
     readCredentials(issuer),
     presentJwts(services.verifyJwt),
     boundRequestObjects(),

@@ -37,7 +37,9 @@ export async function readBody(ctx: Context, limit = LIMIT): Promise<string> {
 const withBody = new Set(['POST', 'PUT']);
 
 /**
- * Waits for the whole body, which `readBody` then gives at once. Endpoints that read none set `ctx.state.ignoresBody`.
+ * Waits for the whole body, which `readBody` then gives at once. It stays text: the engine, whose parser calls a body that is
+ * too large a bad request, parses it itself and sees which fields came twice. Endpoints that read none set
+ * `ctx.state.ignoresBody`.
  * @returns whether there was something to wait for
  * @throws AppError as `readBody` does
  */
@@ -47,15 +49,6 @@ export async function receiveBody(ctx: Context): Promise<boolean> {
     return false;
   request.body = await readBody(ctx);
   return true;
-}
-
-/** Reads the form of a post before the engine does, whose parser calls one that is too large a bad request. */
-export function readFormFirst(): Middleware {
-  return async (ctx, next) => {
-    // As text, so that the engine parses it itself and still sees which fields came twice.
-    if (ctx.method === 'POST') (ctx.req as HandedOn).body = await readBody(ctx);
-    return next();
-  };
 }
 
 /**

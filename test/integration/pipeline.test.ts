@@ -82,7 +82,7 @@ beforeAll(async () => {
       hearsChanges: () => true,
       isDraining: () => false,
     }),
-    bounds: new Bounds({ open: () => 0, most: 1, streams: [], ending }),
+    bounds: new Bounds({ most: 1, streams: [], ending }),
     requestLimits: new RequestLimits(config.requestLimits),
     published: new PublishedDocuments({
       issuer,
