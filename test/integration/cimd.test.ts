@@ -507,7 +507,8 @@ describe('caching', () => {
     } as unknown as Client;
     expect(await cache.name(url, stored)).toBeUndefined();
     cache.pass(11);
-    cache.seen.last = { name: 'Scribe', type: 'web', metadata: {}, settings: {} };
+    const metadata = { grant_types: ['authorization_code'] };
+    cache.seen.last = { name: 'Scribe', type: 'web', metadata, settings: {} };
     expect(await cache.name(url, stored)).toBe('Scribe');
     expect(await cache.name(url)).toBeUndefined();
   });

@@ -203,7 +203,6 @@ describe('registration', () => {
       select distinct reason from audit_events where type = 'client.registration' and outcome = 'refused'
       order by reason`.execute(database.db.kysely);
     expect(rows.map(({ reason }) => reason)).toEqual([
-      'body_too_large',
       'invalid_client_metadata',
       'invalid_redirect_uri',
     ]);
