@@ -249,7 +249,7 @@ describe('the browser script', () => {
     expect(page.url()).toContain('/post_logout_redirect?state=there');
   });
 
-  test('oidcc-rp-initiated-logout-bad-post-logout-redirect-uri: ends at a page of ours', async () => {
+  test('oidcc-rp-initiated-logout-bad-post-logout-redirect-uri: ends at our question', async () => {
     const module = 'oidcc-rp-initiated-logout-bad-post-logout-redirect-uri';
     const asked = authorization();
     await follow(page, scriptFor(module), asked.url);

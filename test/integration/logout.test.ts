@@ -330,7 +330,7 @@ describe('COMPATIBILITY 20; SECURITY 4, 5, 7: where it leads', () => {
     'javascript:alert(1)',
     'JaVaScript:alert(1)//https://app.example.com/bye',
     'data:text/html,<script>alert(1)</script>',
-  ])('%j is refused with a page, and nobody is signed out', async (uri) => {
+  ])('9: %j: the question, and no way there', async (uri) => {
     const { browser } = await person();
     const id_token_hint = await hintFor(browser);
     for (const fields of [

@@ -485,7 +485,7 @@ describe('a process that starts', () => {
     await ask();
     await server.arm();
     await Promise.all(Array.from({ length: 100 }, ask));
-    // Two where it takes more than half a second; and the watch over the configuration asks once a second.
-    expect(await server.statements()).toBeLessThanOrEqual(4);
+    // A few where that takes seconds: the feed is read twice a second at most, and the configuration is watched.
+    expect(await server.statements()).toBeLessThan(20);
   });
 });

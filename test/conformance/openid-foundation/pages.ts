@@ -167,10 +167,10 @@ export class Pages {
     ]);
   }
 
-  /** Asks to sign out, and ends at an error page that says this. */
-  signOutRefused(text: string): BrowserEntry {
+  /** Asks to sign out by a request that can't be trusted, and ends at the page that asks the user, which says this. */
+  signOutAsked(text: string): BrowserEntry {
     return this.#entry('/logout*', [
-      { task: 'Find the error page', match: `${this.#issuer}/logout*`, commands: [picture(text)] },
+      { task: 'Find the question', match: `${this.#issuer}/logout*`, commands: [picture(text)] },
     ]);
   }
 

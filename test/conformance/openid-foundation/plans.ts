@@ -37,7 +37,7 @@ const usedTwice = ['fapi2-security-profile-final-par-attempt-reuse-request_uri']
 const visitedTwice = [
   'fapi2-security-profile-final-par-ensure-reused-request-uri-prior-to-auth-completion-succeeds',
 ];
-const refusedLogouts = [
+const distrustedLogouts = [
   'oidcc-rp-initiated-logout-bad-post-logout-redirect-uri',
   'oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri',
   'oidcc-rp-initiated-logout-modified-id-token-hint',
@@ -64,7 +64,7 @@ function overrides(pages: Pages): Overrides {
     ...each(['oidcc-registration-logo-uri'], [pages.signInPage('Sign in')]),
     ...each(['oidcc-registration-policy-uri'], [pages.consentPage('Privacy notice')]),
     ...each(['oidcc-registration-tos-uri'], [pages.consentPage('Terms')]),
-    ...each(refusedLogouts, [pages.authorization(), pages.signOutRefused(error)]),
+    ...each(distrustedLogouts, [pages.authorization(), pages.signOutAsked('Stay signed in')]),
     ...each(logoutsHere, [pages.authorization(), pages.signOutHere('signed out')]),
   ]);
 }
