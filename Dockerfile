@@ -16,6 +16,7 @@ ENV NODE_ENV=production \
     HOST=0.0.0.0 \
     PORT=3000 \
     UV_THREADPOOL_SIZE=8 \
+    MALLOC_ARENA_MAX=2 \
     NODE_COMPILE_CACHE=/var/cache/vouchsafe \
     NPM_CONFIG_CACHE=/tmp/npm \
     NPM_CONFIG_UPDATE_NOTIFIER=false
