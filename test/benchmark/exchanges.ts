@@ -1,4 +1,5 @@
 import {
+  ACCESS_TOKEN,
   api,
   type Credentials,
   type Exchange,
@@ -6,7 +7,11 @@ import {
   jwtApi,
   type Material,
   type ScenarioName,
+  TOKEN_EXCHANGE,
+  targetApi,
 } from './protocol.ts';
+import { codeExchange, refreshing, signingIn, singleSignOn } from './people-exchanges.ts';
+import { basic, get, one, post } from './requests.ts';
 
 const AT_ONCE = 16;
 
@@ -20,48 +25,74 @@ export async function exchangesFor(
     case 'introspection':
     case 'introspection-people': {
       const tokens = material.tokens ?? (await issueTokens(port, material.clients));
-      return tokens.map(({ token, clientId }) => ({
-        request: post('/introspect', material.introspector, { token }),
+      return tokens.map(({ token, clientId }) =>
         // An inactive token's answer holds no client.
-        expect: `"client_id":"${clientId}"`,
-      }));
+        one(post('/introspect', material.introspector, { token }), `"client_id":"${clientId}"`),
+      );
     }
     case 'client-credentials':
-      return material.clients.map((client) => ({
-        request: post('/token', client, forToken(api)),
-        expect: '"scope":"read"',
-      }));
+      return material.clients.map((client) =>
+        one(post('/token', client, forToken(api)), '"scope":"read"'),
+      );
     case 'client-credentials-jwt':
-      return material.clients.map((client) => ({
-        request: post('/token', client, forToken(jwtApi)),
-        expect: '"access_token":"eyJ',
-      }));
+      return material.clients.map((client) =>
+        one(post('/token', client, forToken(jwtApi)), '"access_token":"eyJ'),
+      );
+    case 'discovery':
+      return [one(get('/.well-known/openid-configuration'), '"token_endpoint"')];
+    case 'jwks':
+      return [one(get('/jwks'), '"kty":"EC"')];
+    case 'single-sign-on':
+      return singleSignOn(material);
+    case 'code-exchange':
+      return codeExchange(material);
+    case 'refresh':
+      return refreshing(port, material);
+    case 'token-exchange':
+      return (material.tokens ?? []).map(({ token }) =>
+        one(
+          post('/token', material.exchanger as Credentials, forExchange(token)),
+          '"scope":"read"',
+        ),
+      );
+    case 'mixed':
+      return mixed(port, material);
   }
 }
+
+/** All kinds in turn; one of forty is a sign-in with a password. */
+async function mixed(port: number, material: Material): Promise<Exchange[]> {
+  const scenarios: ScenarioName[] = [
+    'introspection-people',
+    'client-credentials',
+    'client-credentials-jwt',
+    'code-exchange',
+    'refresh',
+    'token-exchange',
+    'discovery',
+    'jwks',
+  ];
+  const kinds = await Promise.all(scenarios.map((name) => exchangesFor(name, port, material)));
+  const signIns = signingIn(material);
+  return material.clients.flatMap((_, index) => [
+    ...kinds.map((kind) => kind[index % kind.length] as Exchange),
+    ...(index % 5 === 0 ? [signIns[index] as Exchange] : []),
+  ]);
+}
+
+const forExchange = (token: string) => ({
+  grant_type: TOKEN_EXCHANGE,
+  subject_token: token,
+  subject_token_type: ACCESS_TOKEN,
+  resource: targetApi,
+  scope: 'read',
+});
 
 const forToken = (resource: string) => ({
   grant_type: 'client_credentials',
   scope: 'read',
   resource,
 });
-
-const basic = ({ clientId, clientSecret }: Credentials) =>
-  `Basic ${Buffer.from(`${encodeURIComponent(clientId)}:${encodeURIComponent(clientSecret)}`).toString('base64')}`;
-
-/** What a resource server's HTTP client sends: nothing more than it has to. */
-function post(path: string, credentials: Credentials, form: Record<string, string>): string {
-  const body = new URLSearchParams(form).toString();
-  return [
-    `POST ${path} HTTP/1.1`,
-    'Host: localhost:4600',
-    'Accept: application/json',
-    `Authorization: ${basic(credentials)}`,
-    'Content-Type: application/x-www-form-urlencoded',
-    `Content-Length: ${body.length}`,
-    '',
-    body,
-  ].join('\r\n');
-}
 
 /** One opaque token for each client, from the token endpoint. */
 async function issueTokens(port: number, clients: readonly Credentials[]): Promise<IssuedToken[]> {

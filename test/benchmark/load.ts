@@ -10,9 +10,40 @@ const MOST_BREAKS = 50;
 /** After the end, answers that are under way are waited for this long. */
 const PATIENCE_MS = 10_000;
 
-interface Prepared {
-  readonly request: Buffer;
+interface PreparedStep {
+  /** Whole where nothing is carried into it. */
+  readonly request: Buffer | undefined;
+  readonly text: string;
   readonly expect: string;
+  readonly status: string;
+  readonly capture: RegExp | undefined;
+}
+
+/** An exchange with what it carries now. */
+interface Prepared {
+  readonly steps: readonly PreparedStep[];
+  carried: readonly string[];
+}
+
+function prepare({ steps, carried = [] }: Exchange): Prepared {
+  return {
+    steps: steps.map(({ request, expect, status = 200, capture }) => ({
+      request: /\{\d\}/.test(request) ? undefined : Buffer.from(fill(request, []), 'latin1'),
+      text: request,
+      expect,
+      status: `HTTP/1.1 ${status}`,
+      capture: capture === undefined ? undefined : new RegExp(capture),
+    })),
+    carried,
+  };
+}
+
+function fill(text: string, carried: readonly string[]): string {
+  const filled = text.replaceAll(
+    /\{(\d)\}/g,
+    (_, place: string) => carried[Number(place) - 1] ?? '',
+  );
+  return filled.replace('{length}', String(filled.length - filled.indexOf('\r\n\r\n') - 4));
 }
 
 class Load {
@@ -26,12 +57,9 @@ class Load {
   #breaks = 0;
   #example: string | undefined;
 
-  constructor({ port, seconds, exchanges }: LoadTask) {
+  constructor({ port, seconds }: LoadTask, exchanges: readonly Prepared[]) {
     this.#port = port;
-    this.#exchanges = exchanges.map(({ request, expect }: Exchange) => ({
-      request: Buffer.from(request, 'latin1'),
-      expect,
-    }));
+    this.#exchanges = exchanges;
     this.#end = performance.now() + seconds * 1000;
   }
 
@@ -65,13 +93,19 @@ class Load {
   }
 
   #talk(socket: Socket, done: (broke: Error | undefined) => void): void {
-    let current: Prepared | undefined;
+    let current: Prepared;
+    let place = 0;
     let sentAt = 0;
     let rest = '';
     const send = () => {
+      const { request, text } = current.steps[place] as PreparedStep;
+      socket.write(request ?? Buffer.from(fill(text, current.carried), 'latin1'));
+    };
+    const start = () => {
       current = this.#exchanges[this.#next++ % this.#exchanges.length] as Prepared;
+      place = 0;
       sentAt = performance.now();
-      socket.write(current.request);
+      send();
     };
     const finish = (broke?: Error) => {
       socket.removeAllListeners('close');
@@ -79,7 +113,7 @@ class Load {
       done(broke);
     };
     socket.setNoDelay(true);
-    socket.once('connect', send);
+    socket.once('connect', start);
     socket.on('error', finish);
     socket.on('close', () => finish(new Error('closed by the server')));
     socket.setTimeout(PATIENCE_MS, () => finish(new Error('no answer')));
@@ -92,13 +126,21 @@ class Load {
       }
       rest = '';
       const now = performance.now();
+      const { status, expect, capture } = current.steps[place] as PreparedStep;
+      const captured = capture?.exec(text)?.slice(1);
       const isRight =
         text.length === size &&
-        text.startsWith('HTTP/1.1 200') &&
-        text.includes((current as Prepared).expect);
+        text.startsWith(status) &&
+        text.includes(expect) &&
+        (capture === undefined || captured !== undefined);
+      if (captured !== undefined) current.carried = captured;
+      if (isRight && ++place < current.steps.length) {
+        send();
+        return;
+      }
       if (isRight) this.#noteRight(now, now - sentAt);
       else this.#noteWrong(text);
-      if (now < this.#end) send();
+      if (now < this.#end) start();
       else finish();
     });
   }
@@ -128,8 +170,13 @@ const cpu = () => {
   return (user + system) / 1e6;
 };
 
+/** What was carried to the end of a run is where the next run of the same system goes on. */
+const prepared = new Map<number, readonly Prepared[]>();
+
 serve(async (task: LoadTask) => {
-  const load = new Load(task);
+  const exchanges = prepared.get(task.port) ?? task.exchanges.map(prepare);
+  prepared.set(task.port, exchanges);
+  const load = new Load(task, exchanges);
   const before = cpu();
   await Promise.all(Array.from({ length: task.connections }, () => load.connection()));
   return load.result(task.seconds, cpu() - before);

@@ -12,7 +12,9 @@ import { seed } from './seed.ts';
 import { type Scenario, scenariosFor } from './systems.ts';
 
 const usage = `npm run bench -- [options]
-  --only NAME         introspection or client-credentials (with all that begins so), introspection-people, client-credentials-jwt
+  --only NAMES        scenarios, with a comma between them: introspection or client-credentials (each with all that begins so),
+                      introspection-people, client-credentials-jwt, discovery, jwks, single-sign-on, code-exchange, refresh,
+                      token-exchange, mixed
   --seconds N         how long a run lasts (5)
   --rounds N          how many runs of each system, in turn (5)
   --connections N     how many connections the load generator keeps busy (16)
@@ -90,7 +92,9 @@ async function run(chosen: Chosen): Promise<boolean> {
     progress('seeding');
     const seeded = await database.quickly(() => seed(database.connection));
     const materialFor = ({ name }: Scenario) =>
-      name === 'introspection-people' ? seeded.people : seeded.machines;
+      ['introspection', 'client-credentials', 'client-credentials-jwt'].includes(name)
+        ? seeded.machines
+        : seeded.people;
     console.log(
       `${cpus()[0]?.model ?? 'unknown processor'}; Node.js ${process.versions.node}; PostgreSQL ${await database.version()}, fsync on, ${(await database.commitTime()).toFixed(2)} ms a commit`,
     );

@@ -29,6 +29,9 @@ export interface Run {
   readonly othersShare: number | undefined;
   /** What processes that are none of ours took of the server's core. */
   readonly strangersShare: number | undefined;
+  /** Resident memory of the server at the end of the run, and the most that it ever was. */
+  readonly memoryMiB: number;
+  readonly peakMiB: number;
 }
 
 export interface Measured {
@@ -144,20 +147,20 @@ async function runOnce(
   const task: LoadTask = { port: one.port, connections, seconds, exchanges: one.exchanges };
   const before = {
     at: performance.now(),
-    cpu: await one.child.cpuSeconds(),
+    usage: await one.child.usage(),
     server: busy(cores?.server),
     others: busy(cores?.others),
   };
   const load = await generator.ask<LoadResult>(task);
   const after = {
     at: performance.now(),
-    cpu: await one.child.cpuSeconds(),
+    usage: await one.child.usage(),
     server: busy(cores?.server),
     others: busy(cores?.others),
   };
   one.answered += load.answeredInAll;
   const elapsed = (after.at - before.at) / 1000;
-  const cpu = after.cpu - before.cpu;
+  const cpu = after.usage.cpuSeconds - before.usage.cpuSeconds;
   const share = (to: number | undefined, from: number | undefined) =>
     to === undefined || from === undefined ? undefined : (to - from) / elapsed;
   const serverCoreShare = share(after.server, before.server);
@@ -170,6 +173,8 @@ async function runOnce(
     othersShare: share(after.others, before.others),
     strangersShare:
       serverCoreShare === undefined ? undefined : Math.max(0, serverCoreShare - cpu / elapsed),
+    memoryMiB: after.usage.memoryMiB,
+    peakMiB: after.usage.peakMiB,
   };
 }
 

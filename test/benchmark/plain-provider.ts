@@ -3,15 +3,17 @@ import { createServer } from 'node:http';
 import Provider, { type AdapterFactory, type Configuration } from 'oidc-provider';
 import pg from 'pg';
 import {
-  api,
-  type IssuedToken,
+  issuer,
   jwtApi,
   listen,
   POOL,
   POPULATION,
+  redirectUri,
   serve,
   type Task,
+  TOKEN_EXCHANGE,
 } from './protocol.ts';
+import { issueToPeople, registerExchange, signInPeople } from './plain-people.ts';
 import { createTableAdapter } from './table-adapter.ts';
 
 /**
@@ -21,10 +23,21 @@ import { createTableAdapter } from './table-adapter.ts';
 
 const secret = () => randomBytes(24).toString('base64url');
 const introspector = { clientId: 'api', clientSecret: secret() };
+const app = { clientId: 'app', clientSecret: secret() };
+const exchanger = { clientId: 'exchanger', clientSecret: secret() };
+const cookieKey = secret();
 const clients = Array.from({ length: POPULATION }, (_, index) => ({
   clientId: `client-${index}`,
   clientSecret: secret(),
 }));
+
+const resourceServerInfo = (identifier: string) => ({
+  scope: 'read',
+  audience: identifier,
+  accessTokenTTL: 3600,
+  accessTokenFormat: identifier === jwtApi ? ('jwt' as const) : ('opaque' as const),
+  jwt: { sign: { alg: 'ES256' as const } },
+});
 
 function configuration(adapter: AdapterFactory | undefined): Configuration {
   const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -44,14 +57,30 @@ function configuration(adapter: AdapterFactory | undefined): Configuration {
         client_secret: introspector.clientSecret,
         grant_types: [],
       },
+      {
+        client_id: app.clientId,
+        client_secret: app.clientSecret,
+        redirect_uris: [redirectUri],
+        grant_types: ['authorization_code', 'refresh_token'],
+      },
+      {
+        ...machine,
+        client_id: exchanger.clientId,
+        client_secret: exchanger.clientSecret,
+        grant_types: [TOKEN_EXCHANGE],
+      },
     ],
     jwks: {
       keys: [{ ...key.export({ format: 'jwk' }), alg: 'ES256', use: 'sig', kid: 'one' } as never],
     },
-    routes: { token: '/token', introspection: '/introspect' },
+    routes: { authorization: '/authorize', token: '/token', introspection: '/introspect' },
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     enabledJWA: { idTokenSigningAlgValues: ['ES256'] },
-    cookies: { keys: [secret()] },
+    cookies: { keys: [cookieKey] },
+    claims: { email: ['email'] },
+    // As Vouchsafe does both.
+    issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    rotateRefreshToken: true,
     scopes: ['openid', 'offline_access', 'read'],
     features: {
       devInteractions: { enabled: false },
@@ -59,13 +88,7 @@ function configuration(adapter: AdapterFactory | undefined): Configuration {
       introspection: { enabled: true, allowedPolicy: () => true },
       resourceIndicators: {
         enabled: true,
-        getResourceServerInfo: (_ctx, identifier) => ({
-          scope: 'read',
-          audience: identifier,
-          accessTokenTTL: 3600,
-          accessTokenFormat: identifier === jwtApi ? 'jwt' : 'opaque',
-          jwt: { sign: { alg: 'ES256' } },
-        }),
+        getResourceServerInfo: (_ctx, identifier) => resourceServerInfo(identifier),
       },
     },
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
@@ -73,35 +96,22 @@ function configuration(adapter: AdapterFactory | undefined): Configuration {
   };
 }
 
-/** Tokens that people have given to clients, each with its grant. */
-async function issueToPeople(provider: Provider): Promise<IssuedToken[]> {
-  return Promise.all(
-    clients.map(async ({ clientId }, index) => {
-      const client = await provider.Client.find(clientId);
-      if (client === undefined) throw new TypeError(`there is no ${clientId}`);
-      const accountId = `account-${index}`;
-      const grant = new provider.Grant({ accountId, clientId });
-      grant.addResourceScope(api, 'read');
-      const grantId = await grant.save();
-      const token = new provider.AccessToken({
-        accountId,
-        client,
-        grantId,
-        gty: 'authorization_code',
-        scope: 'read',
-        aud: api,
-      } as never);
-      return { token: await token.save(), clientId };
-    }),
-  );
-}
-
 serve(async ({ scenario, variant, connection }: Task) => {
   const adapter =
     variant === 'table' ? createTableAdapter(new pg.Pool({ ...connection, max: POOL })) : undefined;
-  const provider = new Provider('http://localhost:4600', configuration(adapter));
-  const tokens = scenario === 'introspection-people' ? await issueToPeople(provider) : undefined;
+  const provider = new Provider(issuer, configuration(adapter));
+  registerExchange(provider, resourceServerInfo);
+  const tokens = ['introspection-people', 'token-exchange'].includes(scenario)
+    ? await issueToPeople(provider, clients)
+    : undefined;
+  const browsers = ['single-sign-on', 'code-exchange', 'refresh'].includes(scenario)
+    ? await signInPeople(provider, app.clientId, cookieKey)
+    : [];
   const handle = provider.callback();
   const port = await listen(createServer((request, response) => void handle(request, response)));
-  return { port, material: { clients, introspector, ...(tokens === undefined ? {} : { tokens }) } };
+  const people = { app, browsers, exchanger };
+  return {
+    port,
+    material: { clients, introspector, ...people, ...(tokens === undefined ? {} : { tokens }) },
+  };
 });

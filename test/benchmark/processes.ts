@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type { Usage } from './protocol.ts';
 
 const run = promisify(execFile);
 const LONGEST_STDERR = 8_000;
@@ -67,7 +68,13 @@ export class Child {
     this.#process = spawn(command[0] as string, command.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       // As `npm start` has it, and no debugging by what happens to be set.
-      env: { ...process.env, UV_THREADPOOL_SIZE: '8', DEBUG: '', NODE_OPTIONS: '' },
+      env: {
+        ...process.env,
+        UV_THREADPOOL_SIZE: '8',
+        MALLOC_ARENA_MAX: '2',
+        DEBUG: '',
+        NODE_OPTIONS: '',
+      },
     });
     this.#process.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr = (this.#stderr + text).slice(-LONGEST_STDERR);
@@ -80,9 +87,8 @@ export class Child {
     return this.#send<Answer>({ ask: question });
   }
 
-  /** Processor seconds that the process has used so far. */
-  cpuSeconds(): Promise<number> {
-    return this.#send<number>({ cpu: true });
+  usage(): Promise<Usage> {
+    return this.#send<Usage>({ usage: true });
   }
 
   async #send<Answer>(message: object): Promise<Answer> {

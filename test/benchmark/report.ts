@@ -54,6 +54,7 @@ export function reportOf(scenario: Scenario, measured: readonly Measured[]): str
     'CPU µs/request',
     'server core',
     'other core (generator)',
+    'MiB (most)',
   ];
   const rows = measured.map((one) => [
     one.system.name,
@@ -69,6 +70,7 @@ export function reportOf(scenario: Scenario, measured: readonly Measured[]): str
     count(median(one.runs.map(({ cpuPerAnswer }) => cpuPerAnswer * 1e6))),
     share(medianOf(one.runs, ({ serverShare }) => serverShare)),
     `${share(medianOf(one.runs, ({ othersShare }) => othersShare))} (${share(medianOf(one.runs, ({ generatorShare }) => generatorShare))})`,
+    `${count(median(one.runs.map(({ memoryMiB }) => memoryMiB)))} (${count(Math.max(...one.runs.map(({ peakMiB }) => peakMiB)))})`,
   ]);
   const notes = notesOn(measured);
   return [

@@ -19,7 +19,9 @@ import {
   jwtApi,
   type Material,
   POPULATION,
+  targetApi,
 } from './protocol.ts';
+import { seedPeople } from './seed-people.ts';
 
 const actor = 'benchmark';
 
@@ -33,6 +35,7 @@ export async function seed(
     const clientService = new ClientService(db, resourceServers);
     const introspector = await createApi(resourceServers, api, 'opaque');
     await createApi(resourceServers, jwtApi, 'jwt');
+    await createApi(resourceServers, targetApi, 'opaque');
     const clients = await inParallel(POPULATION, (index) => createClient(clientService, index));
     const accounts = clients.map((_, index) => `u_${index}`);
     await sql`insert into accounts (id, email, email_key)
@@ -42,7 +45,11 @@ export async function seed(
     const tokens = await inParallel(POPULATION, (index) =>
       issueToPerson(db, accounts[index] as string, (clients[index] as Credentials).clientId),
     );
-    return { machines: { clients, introspector }, people: { clients, introspector, tokens } };
+    const people = await seedPeople(db, accounts);
+    return {
+      machines: { clients, introspector },
+      people: { clients, introspector, tokens, ...people },
+    };
   } finally {
     await db.close();
   }

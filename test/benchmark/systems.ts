@@ -108,12 +108,63 @@ const all: readonly Scenario[] = [
     references: [memory.name],
     systems: [memory, vouchsafe],
   },
+  {
+    name: 'discovery',
+    title: "The server's metadata",
+    references: [table.name],
+    systems: [table, vouchsafe],
+  },
+  { name: 'jwks', title: 'Its keys', references: [table.name], systems: [table, vouchsafe] },
+  {
+    name: 'single-sign-on',
+    title: 'Authorization requests of users who are signed in and have allowed the app: a code',
+    references: [table.name],
+    systems: [
+      { ...table, leavesRowsIn: 'models' },
+      { ...vouchsafe, leavesRowsIn: 'tokens' },
+    ],
+  },
+  {
+    name: 'code-exchange',
+    title: 'The same, and the exchange of the code for an ID token (ES256) and two opaque tokens',
+    references: [table.name],
+    systems: [
+      { ...table, leavesRowsIn: 'models' },
+      { ...vouchsafe, leavesRowsIn: 'tokens' },
+    ],
+  },
+  {
+    name: 'refresh',
+    title: 'Refresh with rotation, with an ID token (ES256)',
+    references: [table.name],
+    systems: [
+      { ...table, leavesRowsIn: 'models' },
+      { ...vouchsafe, leavesRowsIn: 'tokens' },
+    ],
+  },
+  {
+    name: 'token-exchange',
+    title: "Token exchange (RFC 8693) of people's opaque tokens",
+    references: [table.name],
+    systems: [
+      { ...table, leavesRowsIn: 'models' },
+      { ...vouchsafe, leavesRowsIn: 'tokens' },
+    ],
+  },
+  {
+    name: 'mixed',
+    title: 'All of these in turn, and sign-ins with a password: what the process needs of memory',
+    references: [vouchsafe.name],
+    systems: [vouchsafe],
+  },
 ];
 
 /** @throws TypeError where there is none of that name */
 export function scenariosFor(only: string | undefined): readonly Scenario[] {
+  const names = only?.split(',');
   const chosen = all.filter(
-    ({ name }) => only === undefined || name === only || name.startsWith(`${only}-`),
+    ({ name }) =>
+      names === undefined || names.some((one) => name === one || name.startsWith(`${one}-`)),
   );
   if (chosen.length === 0) {
     throw new TypeError(

@@ -3,12 +3,12 @@ import { Database } from '../../src/db/database.ts';
 import { createLogger, logFile } from '../../src/lib/log.ts';
 import { Sealer } from '../../src/lib/seal.ts';
 import { createServer } from '../../src/server.ts';
-import { benchmarkMasterKey, POOL, serve, type Task } from './protocol.ts';
+import { benchmarkMasterKey, issuer, POOL, serve, type Task } from './protocol.ts';
 
 /** Vouchsafe as it is configured without being told anything; its log, one line a request, is written to nowhere. */
 serve(async ({ connection }: Task) => {
   const config = loadConfig({
-    ISSUER: 'http://localhost:4600',
+    ISSUER: issuer,
     PORT: '0',
     DATABASE_POOL: String(POOL),
   });
