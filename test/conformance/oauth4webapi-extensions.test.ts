@@ -97,7 +97,7 @@ describe('COMPATIBILITY 21: registers itself', () => {
       clientSecret: typeof secret === 'string' ? secret : undefined,
     };
     const app = await OauthApp.with(server, credentials, made);
-    const { tokens, claims } = await app.signIn(browser.clone(), person, {
+    const { tokens, claims } = await app.signIn(browser, person, {
       scope: 'openid email offline_access',
     });
     expect(claims).toMatchObject({ aud: credentials.clientId, sub: person.id });
@@ -131,7 +131,7 @@ describe('COMPATIBILITY 21: grants', () => {
       scopes: ['read'],
       impersonation: true,
     });
-    const { tokens } = await plain.signIn(browser.clone(), person, {
+    const { tokens } = await plain.signIn(browser, person, {
       scope: 'openid read',
       resource: orders,
     });
@@ -206,14 +206,14 @@ test('COMPATIBILITY 21: details are asked for, shown, and told', async () => {
     resource: orders,
     authorization_details: JSON.stringify(details),
   });
-  const shown = await browser.clone().get(asked.url);
+  const shown = await browser.get(asked.url);
   expect(shown.text).toContain('123.50 EUR to Merchant A');
   const again = await app.ask({
     scope: 'openid read',
     resource: orders,
     authorization_details: JSON.stringify(details),
   });
-  const page = await walk(browser.clone(), again.url, person);
+  const page = await walk(browser, again.url, person);
   const { tokens } = await app.redeem(await app.answer(page, again.state), again);
   expect(tokens.authorization_details).toMatchObject(details);
   const api = await OauthApp.with(server, ordersApi, basic);

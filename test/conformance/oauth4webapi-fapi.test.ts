@@ -118,7 +118,7 @@ describe('COMPATIBILITY 21: signs in, asks and refreshes', () => {
     const made = (await kinds[name]?.()) as Made;
     const app = await OauthApp.register(server, made);
     const isFapi = name.startsWith('FAPI');
-    const { asked, tokens, claims } = await app.signIn(browser.clone(), person, {
+    const { asked, tokens, claims } = await app.signIn(browser, person, {
       scope: 'openid email offline_access',
     });
     const { searchParams } = new URL(asked.url);
@@ -144,7 +144,7 @@ describe('COMPATIBILITY 21: signs in, asks and refreshes', () => {
   test('FAPI 2.0: a token for an API, as a JWT that is bound to the key', async () => {
     const made = await fapi();
     const app = await OauthApp.register(server, made);
-    const { tokens } = await app.signIn(browser.clone(), person, {
+    const { tokens } = await app.signIn(browser, person, {
       scope: 'openid read',
       resource: api,
     });
@@ -187,9 +187,9 @@ describe('what is refused', () => {
     const asked = await app.ask();
     const stolen = new URL(asked.url);
     stolen.searchParams.set('client_id', other.client.client_id);
-    expect((await walk(browser.clone(), stolen.href, person)).external).toBe(false);
-    expect((await walk(browser.clone(), asked.url, person)).params.get('code')).toMatch(/^vs_ac_/);
-    expect((await walk(browser.clone(), asked.url, person)).external).toBe(false);
+    expect((await walk(browser, stolen.href, person)).external).toBe(false);
+    expect((await walk(browser, asked.url, person)).params.get('code')).toMatch(/^vs_ac_/);
+    expect((await walk(browser, asked.url, person)).external).toBe(false);
     const wrong = await OauthApp.with(
       server,
       { ...app.credentials, clientSecret: 'guessed' },
@@ -208,7 +208,7 @@ describe('what is refused', () => {
       const app = await OauthApp.with(server, credentials, { ...made, ...changes });
       const asked = await app.ask().catch((error: oauth.ResponseBodyError) => error.error);
       if (typeof asked === 'string') return asked;
-      const page = await walk(browser.clone(), asked.url, person);
+      const page = await walk(browser, asked.url, person);
       return page.external ? page.url : page.status;
     };
     expect(await refusal({ signedWith: undefined })).toBe('invalid_request');
@@ -217,7 +217,7 @@ describe('what is refused', () => {
     expect(await refusal({ jarm: false })).toBe('invalid_request');
     expect(await refusal({ pushed: false })).toBe(400);
     const app = await OauthApp.with(server, credentials, made);
-    const { tokens } = await app.signIn(browser.clone(), person, { scope: 'openid' });
+    const { tokens } = await app.signIn(browser, person, { scope: 'openid' });
     const { dpop: _, ...plain } = made;
     const unproven = await OauthApp.with(server, credentials, plain);
     await expect(unproven.userinfo(tokens.access_token, person.id)).rejects.toMatchObject({
@@ -231,7 +231,7 @@ describe('what is refused', () => {
       OauthApp.register(server, asJwt),
     ]);
     const asked = await app.ask();
-    const page = await walk(browser.clone(), asked.url, person);
+    const page = await walk(browser, asked.url, person);
     expect([...page.params.keys()]).toEqual(['response']);
     await expect(other.answer(page, asked.state)).rejects.toThrow(/aud/);
     await expect(app.answer(page, 'another')).rejects.toThrow(/state/);

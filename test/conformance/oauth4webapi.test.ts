@@ -130,7 +130,7 @@ describe('COMPATIBILITY 21: oauth4webapi signs in, asks, refreshes and revokes',
   test.each(Object.keys(kinds))('%s', async (name) => {
     const kind = (await kinds[name]?.()) as Kind;
     const app = await OauthApp.register(server, kind);
-    const { tokens, claims, params } = await app.signIn(browser.clone(), person, {
+    const { tokens, claims, params } = await app.signIn(browser, person, {
       scope: 'openid email profile offline_access',
       max_age: '600',
     });
@@ -195,7 +195,7 @@ describe('tokens for an API', () => {
       ...dpop,
       registered: { ...forApis, bound: bound ? 'dpop' : 'none' },
     });
-    const { tokens } = await app.signIn(browser.clone(), person, {
+    const { tokens } = await app.signIn(browser, person, {
       scope: 'openid offline_access read',
       resource: jwtApi,
     });
@@ -240,7 +240,7 @@ describe('tokens for an API', () => {
 
   test('an opaque one, told as JSON and as a signed JWT, to the API alone', async () => {
     const app = await OauthApp.register(server, { ...basic, registered: forApis });
-    const { tokens } = await app.signIn(browser.clone(), person, {
+    const { tokens } = await app.signIn(browser, person, {
       scope: 'openid email offline_access read',
       resource: opaqueApi,
     });
@@ -268,7 +268,7 @@ describe('what comes back wrong is refused', () => {
   test('by the library: another state, issuer or nonce', async () => {
     const app = await OauthApp.register(server, basic);
     const asked = await app.ask();
-    const page = await walk(browser.clone(), asked.url, person);
+    const page = await walk(browser, asked.url, person);
     const { searchParams } = new URL(page.url);
     const validate = (changes: Record<string, string | undefined>, state = asked.state) => {
       const params = new URLSearchParams(searchParams);
@@ -291,7 +291,7 @@ describe('what comes back wrong is refused', () => {
       OauthApp.register(server, basic),
     ]);
     const asked = await app.ask({ scope: 'openid offline_access' });
-    const page = await walk(browser.clone(), asked.url, person);
+    const page = await walk(browser, asked.url, person);
     const params = await app.answer(page, asked.state);
     const redeem = (by: OauthApp, verifier = asked.verifier) =>
       by.redeem(params, { ...asked, verifier });
@@ -320,7 +320,7 @@ describe('what comes back wrong is refused', () => {
 
   test('error callbacks are told to the app, with state and issuer', async () => {
     const app = await OauthApp.register(server, basic);
-    const answered = async (extra: Record<string, string>, using = browser.clone()) => {
+    const answered = async (extra: Record<string, string>, using = browser) => {
       const asked = await app.ask(extra);
       const page = await walk(using, asked.url, person, 'deny');
       expect(page.params.get('iss')).toBe(server.issuer);
