@@ -134,6 +134,8 @@ class Client extends PlainClient {
 
   /** With callbacks, since it is on the way of every statement. */
   #answer(config: Text, values: unknown[] | undefined, done: Callback<pg.QueryResult>): void {
+    // The server undoes what a closed connection had begun. An error here would hide the one that closed it.
+    if (this.#isOver && config === 'rollback') return done(null, nothingDone);
     // What a transaction has done so far is undone as a whole: only its owner can do it again.
     const mayRetry = !this.#inTransaction();
     const fail = (error: Error) => {
@@ -189,6 +191,8 @@ class Client extends PlainClient {
     this.end().catch(() => undefined);
   }
 }
+
+const nothingDone = { command: 'ROLLBACK', rowCount: null, oid: 0, fields: [], rows: [] };
 
 /** A name that has several addresses fails with one error for each. */
 function reasonOf(error: unknown): string {

@@ -213,7 +213,10 @@ test('what is said wrongly is told in words', async () => {
   for (const [wrong, said] of [
     [['--auth-method', 'none'], '--auth-method: expected one of'],
     [['--auth-method', 'client_secret_jwt'], '--auth-method: expected one of'],
-    [['--certificate', '/no/such/file'], '--certificate: expected a file that holds a certificate'],
+    [
+      ['--certificate', '/no/such/file'],
+      '--certificate: expected a file that contains a certificate',
+    ],
     [['--certificate-name', 'client.example.com'], '--certificate-name: expected KIND=NAME'],
     [['--certificate-name', 'san_dns=client.example.com'], 'one of subject-dn, san-dns,'],
     [['--jwks', await file('empty.json', '{}')], '--jwks: expected a JWK Set'],

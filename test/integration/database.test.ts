@@ -123,6 +123,19 @@ test('16: errors are told apart by SQLSTATE; what makes the database unavailable
   expect(await pidOf(db)).toBe(pid);
 });
 
+test('16: a transaction whose connection ends says why, and not that it could not roll back', async () => {
+  const { db } = database;
+  await expect(
+    db.transaction(async (trx) => {
+      await sql`set local statement_timeout = 1`.execute(trx);
+      await sql`select pg_sleep(60)`.execute(trx);
+    }),
+  ).rejects.toMatchObject({ code: '57014' });
+  await expect(
+    db.transaction((trx) => sql`select pg_terminate_backend(pg_backend_pid())`.execute(trx)),
+  ).rejects.toMatchObject({ code: '57P01' });
+});
+
 test('16: a pool that is in use, a connection that is lost and one that is refused are unavailable', async () => {
   const db = database.connect({ poolSize: 1, timeoutMs: 200, connectTimeoutMs: 200 });
   const held = await db.pool.connect();

@@ -303,7 +303,7 @@ test('whatever is sealed lies in such a column, or lives no longer than an hour'
     [...readFileSync(file, 'utf8').matchAll(/[sS]ealer\.seal\(/g)].map(() => file),
   );
   expect(found.toSorted((a, b) => (a < b ? -1 : 1))).toEqual([
-    'src/account/registration.service.ts', // action_links
+    'src/account/address-proofs.ts', // action_links
     'src/authenticator/authenticator.service.ts', // authenticators
     'src/db/reseal.ts',
     'src/interaction/enrol.ts', // an interaction under way
