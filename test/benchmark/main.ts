@@ -7,8 +7,9 @@ import { parseArgs } from 'node:util';
 import { BenchmarkDatabase } from './database.ts';
 import { measure, type Options } from './measure.ts';
 import { describeCores, pin } from './processes.ts';
-import { isValid, reportOf } from './report.ts';
+import { isValid, reportOf, startUpLine } from './report.ts';
 import { seed } from './seed.ts';
+import { measureStartUp } from './start-up.ts';
 import { type Scenario, scenariosFor } from './systems.ts';
 
 const usage = `npm run bench -- [options]
@@ -102,6 +103,8 @@ async function run(chosen: Chosen): Promise<boolean> {
     console.log(
       `Runs: ${chosen.rounds} rounds of ${chosen.seconds} s, ${chosen.connections} connections. Figures are medians, with the lowest and the highest.`,
     );
+    progress('starting the server');
+    console.log(startUpLine(await measureStartUp(database.connection, signal)));
     let valid = true;
     for (const scenario of chosen.scenarios) {
       const options: Options = { ...chosen, cores, signal, progress };

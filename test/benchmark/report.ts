@@ -1,4 +1,5 @@
 import type { Measured, Run } from './measure.ts';
+import type { StartUp } from './start-up.ts';
 import type { Scenario } from './systems.ts';
 
 /** A server whose own core was less busy than this was held up by the other core, or by the disk. */
@@ -39,6 +40,9 @@ function ratios(measured: Measured, reference: Measured): number[] {
     (run, index) => run.perSecond / (reference.runs[index] as Run).perSecond,
   );
 }
+
+export const startUpLine = ({ seconds, idleMiB }: StartUp): string =>
+  `Start to ready: ${spread(seconds, ratio)} s, and then ${spread(idleMiB, count)} MiB of resident memory.`;
 
 /** The table of a scenario, and below it what a reader must know to believe it. */
 export function reportOf(scenario: Scenario, measured: readonly Measured[]): string {
