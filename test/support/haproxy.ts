@@ -82,7 +82,7 @@ export async function runHaproxy(
 }
 
 /** One command of HAProxy's runtime API. */
-async function tell(path: string, command: string): Promise<string> {
+export async function tell(path: string, command: string): Promise<string> {
   const socket = connect(path);
   socket.end(`${command}\n`);
   let answer = '';

@@ -8,6 +8,8 @@ import { basic, form } from './wire.ts';
 /** A started load balancer. */
 export interface Balancer {
   stop(): Promise<void>;
+  /** Whether it sends requests to the process at that place, where it checks that. */
+  leadsTo?(place: number): Promise<boolean>;
 }
 
 interface Asked {
@@ -81,6 +83,8 @@ export async function restartInTurn(
       const code = await old.ended;
       if (code !== 0) throw new Error(`A process ended with ${code}.`);
       servers[index] = await start(port);
+      // As an operator does, before the next one.
+      await until(async () => (await balancer?.leadsTo?.(index)) ?? true);
     }
     return outcomes;
   } finally {
