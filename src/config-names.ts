@@ -10,7 +10,16 @@ export interface KnownVariable {
 const formerNames: Readonly<Record<string, string>> = {};
 
 /** Names that others have given their meaning, though they are close to one of ours. */
-const foreign = new Set(['HOME', 'HOSTS', 'PATH', 'POST', 'SORT']);
+const foreign = new Set([
+  'HOME',
+  'HOSTS',
+  'PATH',
+  'POST',
+  'SORT',
+  // OpenSSL reads these, and so do curl and Node.js.
+  'SSL_CERT_DIR',
+  'SSL_CERT_FILE',
+]);
 
 /** Two letters of a name of four could be any word. */
 const LETTERS = 2;

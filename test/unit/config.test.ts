@@ -209,7 +209,16 @@ describe('26: settings', () => {
   });
 
   test('names of others, empty variables and our own give none; a file for what is no secret does', () => {
-    const others = { HOME: '/root', PATH: '/bin', HOSTNAME: 'a', USER: 'b', PGHOST: 'c', PWD: '/' };
+    const others = {
+      HOME: '/root',
+      PATH: '/bin',
+      HOSTNAME: 'a',
+      USER: 'b',
+      PGHOST: 'c',
+      PWD: '/',
+      SSL_CERT_FILE: '/etc/ssl/certs/ca-certificates.crt',
+      SSL_CERT_DIR: '/etc/ssl/certs',
+    };
     expect(
       loadConfig({ ...others, ISUER: '', PORT: '1', TERM: 'xterm', LANG: 'C' }).warnings,
     ).toEqual([]);
