@@ -13,7 +13,7 @@ let person: Person;
 beforeAll(async () => {
   server = await startHttpsServer();
   person = await server.person();
-}, 60_000);
+});
 
 afterAll(() => server.stop());
 

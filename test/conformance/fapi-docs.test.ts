@@ -94,14 +94,14 @@ describe('docs/fapi.md', () => {
     });
     expect(told.tokens).toMatchObject({ token_type: 'dpop', scope: 'openid email offline_access' });
     expect(told.again?.refresh_token).toBe(told.tokens?.refresh_token);
-  }, 60_000);
+  });
 
   test('Message Signing', async () => {
     const id = await register('register-signing.sh');
     const { answer, told } = await through('signing-bank.mjs', id);
     expect(answer).toEqual({ response: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/) });
     expect(told.tokens).toMatchObject({ token_type: 'dpop', scope: 'openid email' });
-  }, 60_000);
+  });
 
   test('no snippet is left out', () => {
     expect([...snippets.keys()].filter((name) => !used.has(name))).toEqual([]);

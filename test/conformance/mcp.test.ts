@@ -85,12 +85,12 @@ async function stopWorld({ mcp, server, database }: World): Promise<void> {
 
 beforeAll(async () => {
   [browser, host] = await Promise.all([launchBrowser(), startDocumentHost()]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser.close();
   await host.stop();
-}, 30_000);
+});
 
 /** The person follows the browser that the client opens, signs in, reads, and allows. */
 async function decide(world: Omit<World, 'mcp'>, url: URL, name: string): Promise<string> {
@@ -182,7 +182,7 @@ describe('COMPATIBILITY 19: with a client ID metadata document', () => {
       clientId: url,
       scopes: ['notes:read'],
     });
-  }, 60_000);
+  });
 });
 
 describe('COMPATIBILITY 19: by dynamic registration, below an issuer with a path', () => {
@@ -223,7 +223,7 @@ describe('COMPATIBILITY 19: by dynamic registration, below an issuer with a path
       type: 'native',
       used_at: expect.any(Date),
     });
-  }, 60_000);
+  });
 
   /** All that the issuer's metadata names, and that clients ask for where the API's names nothing. */
   const advertised = ['openid', 'offline_access', 'profile', 'email', 'groups'];

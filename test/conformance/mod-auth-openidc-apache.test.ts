@@ -65,7 +65,7 @@ beforeAll(async () => {
   apache = await runApache(server.folder, configuration(caller), async () =>
     fetch(`${sites.basic}/bye`).then(Boolean, () => false),
   );
-}, 60_000);
+});
 
 afterAll(async () => {
   await apache?.stop();

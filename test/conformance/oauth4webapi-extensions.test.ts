@@ -44,7 +44,7 @@ beforeAll(async () => {
   });
   plain = await OauthApp.register(server, basic);
   browser = await signedIn(new Browser(), (await plain.ask()).url, person);
-}, 60_000);
+});
 
 afterAll(() => server.stop());
 

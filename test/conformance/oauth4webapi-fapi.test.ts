@@ -25,7 +25,7 @@ beforeAll(async () => {
   caller = await server.seed.api(api, 'jwt');
   const first = await OauthApp.register(server, basic);
   browser = await signedIn(new Browser(), (await first.ask()).url, person);
-}, 60_000);
+});
 
 afterAll(() => server.stop());
 

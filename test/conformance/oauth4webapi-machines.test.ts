@@ -31,7 +31,7 @@ beforeAll(async () => {
     apis[signedApi(alg)] = made;
     await server.seed.updateClient(made.clientId, { introspectionSigningAlg: alg });
   }
-}, 60_000);
+});
 
 afterAll(() => server.stop());
 

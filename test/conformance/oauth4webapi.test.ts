@@ -35,7 +35,7 @@ beforeAll(async () => {
   mail = await server.seed.api(opaqueApi, 'opaque');
   plain = await OauthApp.register(server, basic);
   browser = await signedIn(new Browser(), (await plain.ask()).url, person);
-}, 60_000);
+});
 
 afterAll(() => server.stop());
 

@@ -25,7 +25,7 @@ beforeAll(async () => {
     ]),
     server.person(),
   ]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await browser?.close();

@@ -216,5 +216,5 @@ describe('COMPATIBILITY 21: openid-client walks the whole flow', () => {
     const database = await createTestDatabase();
     databases.push(database);
     await run({ DATABASE_URL: database.url, MASTER_KEY: Buffer.alloc(32, 3).toString('base64') });
-  }, 60_000);
+  });
 });

@@ -167,7 +167,7 @@ describe('the package', () => {
     await writeFile(file, whole);
     await script('postpack');
     expect(await read()).toBe(whole);
-  }, 60_000);
+  });
 });
 
 describe('docs/protecting-an-api.md', () => {
@@ -199,7 +199,7 @@ describe('docs/protecting-an-api.md', () => {
         { identifier: 'https://opaque.example.com', scopes: ['read'] },
       ],
     });
-  }, 60_000);
+  });
 
   afterEach(async () => {
     for (const stop of stops.splice(0)) await stop();
@@ -328,7 +328,7 @@ describe('docs/protecting-an-api.md', () => {
     expect([answer.status, JSON.parse(answer.text)]).toEqual([200, { sub: CLIENT_ID }]);
     expect((await call(`http://127.0.0.1:${port}/`)).challenge).toBe('Bearer');
     expect((await call(`http://127.0.0.1:${port}/`, bearer('x'))).status).toBe(401);
-  }, 60_000);
+  });
 
   test('koa.mjs: a token is taken until it is revoked', async () => {
     const url = `http://127.0.0.1:${await listening('koa.mjs')}/`;
@@ -359,7 +359,7 @@ describe('docs/protecting-an-api.md', () => {
     await revoke(server.issuer, app, token);
     await until(async () => (await call(url, bearer(token))).status === 401);
     await change('jwt');
-  }, 60_000);
+  });
 
   test('express.mjs', async () => {
     const url = `http://127.0.0.1:${await listening('express.mjs')}/invoices`;
@@ -410,7 +410,7 @@ describe('docs/protecting-an-api.md', () => {
     await expect(compile('mistyped.ts')).rejects.toMatchObject({
       stdout: expect.stringMatching(/TS2322[^]*'scope' does not exist/),
     });
-  }, 60_000);
+  });
 
   test('requirements.mjs: scopes and step-up', async () => {
     const url = `http://127.0.0.1:${await listening('requirements.mjs')}`;

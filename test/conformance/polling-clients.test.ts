@@ -23,7 +23,7 @@ beforeAll(async () => {
   server = await startHttpsServer({ env: { SMTP_URL: mails.url } });
   [person, key] = await Promise.all([server.person(), newKey()]);
   await server.seed.api(api, 'jwt');
-}, 60_000);
+});
 
 afterAll(async () => {
   await server.stop();

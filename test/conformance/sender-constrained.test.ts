@@ -133,7 +133,7 @@ describe('docs/sender-constrained.md', () => {
     expect(secret).toBeUndefined();
     const token = JSON.parse(await program('token-by-key.mjs', { CLIENT_ID: id })) as Token;
     expect(await told(token)).toMatchObject({ active: true, client_id: id });
-  }, 60_000);
+  });
 
   test('DPoP', async () => {
     const { client_id: id, client_secret: secret = '' } =
@@ -144,7 +144,7 @@ describe('docs/sender-constrained.md', () => {
     expect(token.token_type).toBe('dpop');
     const { cnf } = await told(token);
     expect(cnf).toEqual({ jkt: expect.stringMatching(/^[\w-]{43}$/) });
-  }, 60_000);
+  });
 
   test('a certificate', async () => {
     const { client_id: id } = await shell<Registered>('register-certificate.sh');
@@ -162,7 +162,7 @@ describe('docs/sender-constrained.md', () => {
       tls_client_auth_subject_dn: 'CN=nightly,O=Example\\, Inc,C=DE',
       tls_client_certificate_bound_access_tokens: true,
     });
-  }, 60_000);
+  });
 
   test('no snippet is left out', () => {
     expect([...snippets.keys()].filter((name) => !used.has(name))).toEqual([]);

@@ -22,7 +22,7 @@ beforeAll(async () => {
   person = await server.person();
   await server.seed.api(api);
   browser = new Browser();
-}, 60_000);
+});
 
 afterAll(() => server.stop());
 

@@ -60,7 +60,7 @@ beforeAll(async () => {
       complaints.push(`asked for ${request.url()}`);
   });
   page = await context.newPage();
-}, 90_000);
+});
 
 afterAll(async () => {
   await browser?.close();
@@ -70,7 +70,7 @@ afterAll(async () => {
     await ended;
   }
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+});
 
 const look = async (name: string, at = page) =>
   expect(await lookAt(at, name, process.env.SCREENSHOTS)).toEqual([]);
@@ -91,7 +91,7 @@ test('an account is created on the way to the app', async () => {
   await press('Create account');
   expect(await heading()).toBe('Check your email');
   await look('demo-register-sent');
-}, 60_000);
+});
 
 test('the mail is kept at /dev/mail, and its link confirms the address and continues the sign-in', async () => {
   const mail = await page.context().newPage();
@@ -107,7 +107,7 @@ test('the mail is kept at /dev/mail, and its link confirms the address and conti
   expect(await heading(mail)).toBe('Set up an authenticator app');
   await page.close();
   page = mail;
-}, 60_000);
+});
 
 test('a second factor is set up on the way', async () => {
   await look('demo-totp-enrol');
@@ -121,7 +121,7 @@ test('a second factor is set up on the way', async () => {
   await page.getByLabel('I have saved these').check();
   await press('Continue');
   expect(await heading()).toBe('Let Quillet use your account?');
-}, 60_000);
+});
 
 test('the app gets what was allowed, and its API takes the token', async () => {
   await look('demo-consent');
@@ -136,7 +136,7 @@ test('the app gets what was allowed, and its API takes the token', async () => {
   await press('Add an invoice');
   expect(await page.locator('tbody tr').count()).toBe(4);
   await look('app-signed-in');
-}, 60_000);
+});
 
 test('the API refuses as soon as the app is removed', async () => {
   const account = await page.context().newPage();
@@ -158,7 +158,7 @@ test('the API refuses as soon as the app is removed', async () => {
   expect(answer).toContain('HTTP 401');
   expect(answer).toContain('WWW-Authenticate: Bearer realm="Ledger", error="invalid_token"');
   await look('app-refused');
-}, 60_000);
+});
 
 test('it is asked anew, and what is not ticked is not given', async () => {
   await page.getByRole('link', { name: 'Connect Quillet again' }).click();
@@ -177,7 +177,7 @@ test('it is asked anew, and what is not ticked is not given', async () => {
   );
   expect(await page.locator('pre').innerText()).toContain('error="insufficient_scope"');
   await look('app-read-only');
-}, 60_000);
+});
 
 test('signing out of the app signs out here too, if one wants', async () => {
   await press('Sign out');
@@ -188,7 +188,7 @@ test('signing out of the app signs out here too, if one wants', async () => {
   expect(await heading()).toBe('Invoices, written well');
   await page.goto(`${issuer}/account`);
   expect(await heading()).toBe('Sign in');
-}, 60_000);
+});
 
 test('nobody is let in without a token, and it all ends in order', async () => {
   const answer = await fetch(`${api}/invoices`);
@@ -206,4 +206,4 @@ test('nobody is let in without a token, and it all ends in order', async () => {
   const ended = once(demo, 'exit');
   demo.kill('SIGINT');
   expect(await ended).toEqual([0, null]);
-}, 60_000);
+});

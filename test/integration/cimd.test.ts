@@ -507,7 +507,7 @@ describe('caching', () => {
     } as unknown as Client;
     expect(await cache.name(url, stored)).toBeUndefined();
     cache.pass(11);
-    const metadata = { grant_types: ['authorization_code'] };
+    const { metadata = {} } = (await cache.find(publish().url))?.said ?? {};
     cache.seen.last = { name: 'Scribe', type: 'web', metadata, settings: {} };
     expect(await cache.name(url, stored)).toBe('Scribe');
     expect(await cache.name(url)).toBeUndefined();

@@ -243,4 +243,4 @@ test('what is said wrongly is told in words', async () => {
     status: 1,
     said: true,
   });
-}, 60_000);
+});

@@ -39,7 +39,7 @@ async function json<T>(...args: string[]): Promise<T> {
 
 beforeAll(async () => {
   database = await createTestDatabase();
-}, 60_000);
+});
 
 afterAll(() => database.drop());
 

@@ -203,7 +203,7 @@ describe('how it is called', () => {
       await cli(['account', 'create', '--email', 'a@example.com'], password),
       /Missing: --password-stdin/,
     );
-  }, 60_000);
+  });
 
   test('an argument that may be a secret is not repeated', async () => {
     const result = await cli([
@@ -789,12 +789,12 @@ test('a master key is rotated: with both keys everything is sealed anew, then th
   } finally {
     await own.drop();
   }
-}, 60_000);
+});
 
 test('while a server runs on the same database', async () => {
   expect.hasAssertions();
   await besideServer(env);
-}, 60_000);
+});
 
 test('while a server runs on the same embedded database, and without one', async () => {
   const DATA_DIR = `/tmp/vouchsafe-test-${randomBytes(6).toString('hex')}`;
@@ -820,4 +820,4 @@ test('while a server runs on the same embedded database, and without one', async
   } finally {
     rmSync(DATA_DIR, { recursive: true, force: true });
   }
-}, 60_000);
+});

@@ -517,7 +517,7 @@ describe('29 and 31: a process that is killed after the commit of a change', () 
     expect(await living(clientId)).toEqual([`zz_${clientId}1`]);
     const reasons = await revokedFamilies(clientId);
     expect([reasons.length, [...new Set(reasons)]]).toEqual([many, ['client_narrowed']]);
-  }, 60_000);
+  });
 
   test('and none of one that authenticates in a weaker way', async () => {
     const { client_id: clientId } = (await register(server.issuer)).body;
@@ -529,7 +529,7 @@ describe('29 and 31: a process that is killed after the commit of a change', () 
     expect(await living(clientId)).toEqual([`zz_${clientId}1`]);
     const reasons = await revokedFamilies(clientId);
     expect([reasons.length, [...new Set(reasons)]]).toEqual([many, ['client_weakened']]);
-  }, 60_000);
+  });
 });
 
 describe('31: a machine that users sign in to from now on', () => {

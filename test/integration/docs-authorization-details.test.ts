@@ -105,7 +105,7 @@ test('a type is registered, asked for, allowed, and checked by its API', async (
   german.headers = { 'accept-language': 'de' };
   const seite = await enterPassword(german, await german.get(asked.url), account);
   expect(seite.text).toContain('123.50 EUR an Merchant A');
-}, 60_000);
+});
 
 test('the commands list, change and remove', async () => {
   const listed = await cli('api', 'list-detail-types', '--api', bank, '--json');
@@ -186,4 +186,4 @@ test('the commands list, change and remove', async () => {
       actor: 'cli',
     })),
   );
-}, 60_000);
+});

@@ -76,7 +76,7 @@ beforeAll(async () => {
       CLIENT_ID: client.clientId,
     },
   });
-}, 60_000);
+});
 
 afterAll(async () => {
   app.kill();

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await server.stop();
   await rm(folder, { recursive: true, force: true });
-}, 30_000);
+});
 
 /**
  * Gives bash the block on its standard input, as a terminal does: what a command reads from there is missing in the rest

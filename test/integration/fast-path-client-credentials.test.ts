@@ -302,7 +302,7 @@ test('whatever bytes come', async () => {
     ),
     { numRuns: 400 },
   );
-}, 60_000);
+});
 
 test('a token of the fast path is like any other: it is told of, and dies with its client', async () => {
   const seed = new Seed(database.db);

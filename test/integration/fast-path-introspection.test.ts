@@ -49,7 +49,7 @@ beforeAll(async () => {
   pair = await startPair(database, issuer);
   await seedTokens();
   await forgeTokens();
-}, 60_000);
+});
 
 afterAll(async () => {
   await pair.close();
@@ -641,7 +641,7 @@ describe('the differential corpus', () => {
       ),
       { numRuns: 500 },
     );
-  }, 60_000);
+  });
 });
 
 test('who is refused is in the audit, whichever way the request began', async () => {

@@ -89,7 +89,7 @@ describe('26: the issuer', () => {
       .where('type', '=', 'instance.issuer_changed')
       .execute();
     expect(events).toEqual([{ actor: 'cli', data: { before: one, issuer: two } }]);
-  }, 60_000);
+  });
 });
 
 async function refusal(environment: Record<string, string>) {

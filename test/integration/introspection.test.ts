@@ -528,7 +528,7 @@ describe('a database that answers no more', () => {
     line.resume();
     await until(async () => (await introspect()).json.active === true);
     await until(async () => (await issue()).status === 200);
-  }, 40_000);
+  });
 });
 
 /** Stands between the server and PostgreSQL, and can fall silent without breaking off. */

@@ -52,7 +52,7 @@ beforeAll(async () => {
     startServerProcess(database, issuer, env),
     startServerProcess(database, issuer, env),
   ]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await Promise.all([one, two].map((server) => server?.stop()));
@@ -384,7 +384,7 @@ describe('cookie keys', () => {
     }
     await running;
     expect(rounds).toBeGreaterThan(8);
-  }, 60_000);
+  });
 
   test('a signature by a key that is nobody’s is worth nothing, while keys change', async () => {
     // The rotation of the test before is under way.

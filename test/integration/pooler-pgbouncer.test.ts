@@ -21,7 +21,7 @@ beforeAll(async () => {
   cluster = await startCluster();
   for (const name of ['statement_timeout', 'idle_in_transaction_session_timeout'])
     await cluster.primary.query(`alter role ${appRole.user} set ${name} = '5s'`);
-}, 60_000);
+});
 
 afterEach(async () => {
   await server?.main.stop();
@@ -62,14 +62,14 @@ describe('22: PgBouncer', () => {
     await works(server as ClusterServer);
     expect((await ready()).status).toBe(200);
     expect(warnings(main.stderr)).toEqual([expect.stringContaining('DATABASE_OWNER_URL')]);
-  }, 60_000);
+  });
 
   test('works in session mode as it is', async () => {
     const { main, ready } = await behind('session');
     await works(server as ClusterServer);
     expect((await ready()).status).toBe(200);
     expect(warnings(main.stderr)).toEqual([expect.stringContaining('DATABASE_OWNER_URL')]);
-  }, 60_000);
+  });
 
   test('in a mode or with a setting that can not work, the start is refused by name', async () => {
     pgbouncer = await startPgbouncer(cluster, 'transaction');
@@ -87,14 +87,14 @@ describe('22: PgBouncer', () => {
     expect(
       await refusedStart(clusterUrl([pgbouncer.port]), { DATABASE_PREPARED: 'false' }),
     ).toContain('pool_mode');
-  }, 60_000);
+  });
 
   test('time limits that it does not pass on are warned of', async () => {
     await cluster.primary.query(`alter role ${appRole.user} reset statement_timeout`);
     const { main } = await behind('transaction', { DATABASE_PREPARED: 'false' });
     expect(main.stderr).toContain('statement_timeout');
     await cluster.primary.query(`alter role ${appRole.user} set statement_timeout = '5s'`);
-  }, 60_000);
+  });
 });
 
 test('17: a connection that PgBouncer has moved to a lagging standby reads nothing there', async () => {
@@ -119,4 +119,4 @@ test('17: a connection that PgBouncer has moved to a lagging standby reads nothi
   await until(async () => (await ready()).status === 200);
   expect((await ask()).body).toEqual({ active: false });
   await cluster.standby.query('select pg_wal_replay_resume()', 'postgres');
-}, 60_000);
+});

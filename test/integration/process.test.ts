@@ -120,7 +120,7 @@ test('from nothing on the embedded database: it starts, says where, and finds ev
   expect(await second.stop()).toBe(0);
   // Whoever leaves last stops the embedded server.
   expect(() => readFileSync(join(env.DATA_DIR, 'postgres/postmaster.pid'))).toThrow('ENOENT');
-}, 60_000);
+});
 
 test('two at once on an empty database agree on keys, whichever is first', async () => {
   const database = await freshDatabase();
@@ -139,7 +139,7 @@ test('two at once on an empty database agree on keys, whichever is first', async
   expect(b).toEqual(a);
   for (const main of both) expect(main.stderr).toContain('Set MASTER_KEY');
   expect(await Promise.all(both.map((main) => main.stop()))).toEqual([0, 0]);
-}, 60_000);
+});
 
 test('a wrong or missing master key is refused in words, and nothing is changed by it', async () => {
   const database = await freshDatabase();
@@ -178,7 +178,7 @@ test('a wrong or missing master key is refused in words, and nothing is changed 
   );
   writeFileSync(file, 'half a key');
   expect(await refused({ DATABASE_URL: own.url })).toMatch(/does not hold a master key/);
-}, 60_000);
+});
 
 test('mistakes in the configuration are told all at once, before anything is opened', async () => {
   const folder = freshFolder();
@@ -221,7 +221,7 @@ test('a port in use and a database that is not there are told in words', async (
   expect(await unreadable.ended).toBe(1);
   expect(unreadable.stderr).toMatch(/DATABASE_URL is not a URL that can be read/);
   expect(unreadable.stderr).not.toContain('ter2');
-}, 60_000);
+});
 
 /** A request whose head is sent and whose body is not, on a connection of its own. */
 async function openRequest(port: number): Promise<{ socket: Socket; finish(): Promise<string> }> {
@@ -280,7 +280,7 @@ test('SIGTERM: what is under way is answered, nothing new is taken, and it ends 
   expect(answer).toContain('invalid_client');
   expect(await main.ended).toBe(0);
   agent.destroy();
-}, 60_000);
+});
 
 test('21: SIGTERM: readiness fails first, requests are still taken, and kept connections end with their answers', async () => {
   const { main, port } = await startOnFreePort({ SHUTDOWN_DELAY: '300' });
@@ -299,7 +299,7 @@ test('21: SIGTERM: readiness fails first, requests are still taken, and kept con
   agent.destroy();
   main.signal('SIGKILL');
   await main.ended;
-}, 60_000);
+});
 
 test('a second signal ends it at once; the echo that npm makes of the first one does not', async () => {
   const { main, port } = await startOnFreePort();
@@ -315,7 +315,7 @@ test('a second signal ends it at once; the echo that npm makes of the first one 
   expect(await main.ended).toBe(1);
   expect(performance.now() - stopped).toBeLessThan(5_000);
   socket.destroy();
-}, 60_000);
+});
 
 let ownServer: Awaited<ReturnType<typeof openAsSuperuser>>;
 let ownFolder: string;
@@ -371,4 +371,4 @@ test('/readyz is 503 while the database is away, and 200 when it is back', async
   }
   await until(async () => (await readyz(origin)).status === 200);
   expect(await main.stop()).toBe(0);
-}, 60_000);
+});

@@ -211,7 +211,7 @@ describe('a refresh token', () => {
         expect((await refresh(two, client, token)).body.error).toBe('invalid_grant');
       }
     }
-  }, 60_000);
+  });
 });
 
 describe('a session', () => {

@@ -374,7 +374,7 @@ describe('where it goes on', () => {
     await until(async () => (await reader.poll()) === 2);
     const { rows: now } = await run(`select count(*) as count from revoked_tokens`);
     expect(reader.tokens.size).toBeGreaterThanOrEqual(now[0].count);
-  }, 20_000);
+  });
 
   test('whoever comes with anything else is told everything', async () => {
     const { jwt } = await issue();

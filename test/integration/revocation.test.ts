@@ -417,7 +417,7 @@ describe('what an operator ends', () => {
     expect(await audited('token.revoked', { accountId: held.accountId })).toEqual(
       [1, 2].map(() => ({ actor: 'cli', outcome: 'success', data: null })),
     );
-  }, 30_000);
+  });
 
   test('a token of nobody, or one that somebody else has signed, ends nothing', async () => {
     const held = await hold(await seed.client({ apis }));
@@ -437,7 +437,7 @@ describe('what an operator ends', () => {
       });
     }
     await expectAlive(held);
-  }, 30_000);
+  });
 
   test('must be there: otherwise it is refused in words, and nothing is written', async () => {
     const held = await hold(await seed.client({ apis }));
@@ -475,7 +475,7 @@ describe('what an operator ends', () => {
       families: 20_501,
     });
     await expectDead(held);
-  }, 30_000);
+  });
 
   test('a client goes on after its tokens were ended: what it is given later is worth something', async () => {
     const client = await seed.client({ apis });

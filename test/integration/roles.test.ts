@@ -142,7 +142,7 @@ describe('28: an external database with two roles', () => {
     expect(main.stderr).not.toContain('owns the tables');
     expect(main.stderr).not.toMatch(/permission denied|42501|by the role that owns it alone/);
     await opened.db.close();
-  }, 60_000);
+  });
 
   test('with one role everything works, and it is known what is lost', async () => {
     const opened = await open(undefined, env.DATABASE_OWNER_URL);
@@ -214,7 +214,7 @@ describe('28: the embedded database', () => {
     expect((await again.owner.pool.query('select from audit_events')).rowCount).toBe(2);
     await checkDoor(dataDir);
     await again.db.close();
-  }, 60_000);
+  });
 
   test('of an earlier release, all of it the superuser’s, goes on with both roles and its data', async () => {
     const dataDir = fresh();
@@ -249,5 +249,5 @@ describe('28: the embedded database', () => {
     await checkServerRole(opened);
     await checkDoor(dataDir);
     await opened.db.close();
-  }, 60_000);
+  });
 });

@@ -13,7 +13,7 @@ let haproxy: Haproxy;
 beforeAll(async () => {
   cluster = await startCluster();
   haproxy = await startHaproxy(cluster.folder, [cluster.primary.port, cluster.standby.port]);
-}, 60_000);
+});
 
 afterAll(async () => {
   await haproxy.stop();
@@ -48,4 +48,4 @@ test('17: a process that is led to a lagging standby is not ready and says nothi
   await until(async () => (await server.ready()).status === 200);
   expect((await ask()).body).toEqual({ active: false });
   expect(await server.main.stop()).toBe(0);
-}, 90_000);
+});

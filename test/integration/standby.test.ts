@@ -31,7 +31,7 @@ beforeAll(async () => {
   strangerFile = join(cluster.folder, 'stranger.crt');
   await writeFile(authorityFile, authority.cert);
   await writeFile(strangerFile, stranger.cert);
-}, 60_000);
+});
 
 afterAll(() => cluster.stop());
 
@@ -175,4 +175,4 @@ test('17: a server goes on with the standby once that is the primary, and never 
   expect(await isActive(server.url, client, token)).toBe(false);
   expect(await standby.connections()).toBeGreaterThan(0);
   expect(await server.main.stop()).toBe(0);
-}, 90_000);
+});

@@ -53,4 +53,4 @@ test('SECURITY 22: what waited for it gets no token of a client that was disable
   await until(async () => performance.now() - stopped > 3_500);
   process.kill(server.pid, 'SIGCONT');
   expect(await asked).toEqual([401, 401, 401, 401]);
-}, 20_000);
+});

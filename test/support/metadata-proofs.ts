@@ -713,7 +713,10 @@ const cryptography: Record<string, Proof> = {
       const response = await fetch(`${world.issuer}/userinfo`, {
         headers: { authorization: `Bearer ${String(token)}` },
       });
-      expect(response.headers.get('content-type')).toMatch(/^application\/jwt/);
+      expect([response.status, response.headers.get('content-type')]).toEqual([
+        200,
+        expect.stringMatching(/^application\/jwt/),
+      ]);
       return response.text();
     },
   ),
