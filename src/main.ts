@@ -73,7 +73,7 @@ async function start(config: Config, logger: Logger, opened: Opened): Promise<vo
     logger.info({ migrations: migrated }, 'the database was brought up to date');
   if (await database.canChangeAudit())
     logger.warn(
-      "the server's database role owns the tables or may create objects in their schema, so that whoever gets hold of it can change and delete the audit: set DATABASE_OWNER_URL, give DATABASE_URL a role of its own, and revoke create on the schema from public (docs/operations.md)",
+      "the server's database role owns the tables or can create objects in their schema, so an attacker who gets its password can change and delete the audit: set DATABASE_OWNER_URL, give DATABASE_URL a role of its own, and revoke create on the schema from public (docs/operations.md)",
     );
   const sealer = await openSealer({
     config,

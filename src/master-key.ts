@@ -48,7 +48,7 @@ export async function openSealer({ config, db, warn }: SealerOptions): Promise<S
   }
   if (config.databaseUrl !== undefined) {
     warn(
-      `No MASTER_KEY is set, so the key in ${file} seals what is secret in the database. Whoever loses it loses every second factor and signing key. Set MASTER_KEY (or MASTER_KEY_FILE) to that file's content, and keep a copy elsewhere.`,
+      `No MASTER_KEY is set, so the key in ${file} encrypts the secrets in the database. Without it, every second factor and signing key is lost. Set MASTER_KEY (or MASTER_KEY_FILE) to that file's content, and keep a copy elsewhere.`,
     );
   }
   return sealer;

@@ -4,7 +4,7 @@ import type { Client } from '../client/client.ts';
 import { isDecided } from '../db/decided-clients.ts';
 import type { InitialToken } from './client-registration.ts';
 
-/** Whoever registers without being known waits for the one before, so that what is counted then stays so until the commit. */
+/** Open registrations wait for each other, so that what is counted stays true until the commit. */
 export async function lockAnybody(db: Db): Promise<void> {
   await sql`select from instance where key = 'anybody_registers' for update`.execute(db);
 }

@@ -134,7 +134,7 @@ export class MetadataDocuments implements ClientDocuments {
     } catch (error) {
       // What is ours to mend is no fault of the document: the database, or a defect.
       if (!(error instanceof AppError) || error.status >= 500) throw error;
-      // Whoever asks too much holds up nobody else who asks for the same.
+      // A caller above its limit does not hold up others that ask for the same document.
       const pause = error.status === 429 ? 0 : 1_000 * PAUSE;
       remember(this.#failed, url, { until: now + pause, error });
       if (error.status === 429) return undefined;

@@ -66,7 +66,7 @@ export function accountRoutes(parts: AccountRoutesParts): Router {
     },
   );
 
-  // Whoever is signed out already, or not signed in well enough for the page, is not asked to sign in for this.
+  // A user who is signed out already, or whose sign-in is too weak for the page, is not asked to sign in for this.
   router.post('/account/sign-out', refuseCrossSite(issuer), async (ctx) => {
     const session = await findBrowserSession(engine.provider, ctx);
     if (session !== undefined) endBrowserSession(engine.provider, ctx, session);

@@ -13,7 +13,7 @@ export async function findCluster(dataFolder: string): Promise<string | undefine
   if (cluster !== undefined) return cluster;
   throw new AppError(
     'embedded_gone',
-    `The database of ${dataFolder} lay in ${await readlink(entry)}, which is gone. Put it back, or remove ${entry} to begin anew.`,
+    `The database of ${dataFolder} was in ${await readlink(entry)}, which no longer exists. Put it back, or delete ${entry} to start with an empty database.`,
   );
 }
 

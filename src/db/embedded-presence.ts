@@ -145,8 +145,9 @@ function isPassing(error: unknown): boolean {
 }
 
 /**
- * Gives up our presence. Of several who leave at once, each first lets its share of the lock go and then tries to have it
- * alone, so that the last one always gets it; who enters meanwhile is refused, waits, and starts the server anew.
+ * Gives up our presence. Of several processes that leave at once, each first releases its shared lock and then tries to take
+ * the exclusive one, so the last one always gets it. A process that joins meanwhile is refused, waits, and starts the server
+ * again.
  */
 export async function leave(presence: pg.Client, place: Place): Promise<void> {
   let stopped: number | undefined;

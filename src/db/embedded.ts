@@ -68,7 +68,7 @@ export async function openEmbedded(
         watch();
         return;
       } catch {
-        // Whoever uses the database sees its errors meanwhile; there is nobody else to tell.
+        // The users of the database see its errors meanwhile; nothing else needs to know.
         await delay(1000, undefined, { ref: false, signal: leaving.signal }).catch(() => undefined);
       }
     }

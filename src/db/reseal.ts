@@ -54,7 +54,7 @@ async function resealBatch(
   for (const row of rows) {
     const place = `${table}:${typeof row.key === 'string' ? row.key : row.key.toString('hex')}`;
     const sealed = sealer.seal(sealer.open(row.sealed, place), place);
-    // Whoever has changed it meanwhile has sealed it under the current key already.
+    // A change made meanwhile has sealed it with the current key already.
     await sql`update ${tableRef} set ${columnRef} = ${sealed} where ${keyRef} = ${row.key} and ${columnRef} = ${row.sealed}`.execute(
       kysely,
     );

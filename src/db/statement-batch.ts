@@ -62,7 +62,7 @@ export class StatementBatch<Item, Result> {
       );
       batch.forEach(({ resolve }, index) => resolve(results[index] as Result));
     } catch (error) {
-      // Whoever has waited for the database does not wait a second time.
+      // A request that has waited for the database does not wait a second time.
       if (batch.length === 1 || isUnavailable(error)) batch.forEach(({ reject }) => reject(error));
       else for (const one of batch) void this.#runFor([one]);
     }

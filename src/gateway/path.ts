@@ -1,7 +1,7 @@
 /**
- * Paths as they are judged. Whoever stands behind the gateway reads the path again, in its own way: so a path that two
- * readers could take for two things is refused before any rule is looked at, and a rule decides only where a strict and a
- * lenient reader would come to the same one.
+ * Paths as the rules see them. The service behind the gateway parses the path again, in its own way. So a path that two
+ * parsers could read differently is refused before any rule is tried, and a rule decides only where a strict and a lenient
+ * parser agree.
  */
 
 /** One part of a path, between two slashes. */

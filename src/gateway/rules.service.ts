@@ -124,7 +124,7 @@ function ready(rule: GatewayRule): ReadyRule {
   return { rule, pattern };
 }
 
-/** Whoever may get a thing may ask for its head (RFC 9110, section 9.3.2). */
+/** A rule for GET also allows HEAD (RFC 9110, section 9.3.2). */
 function takes({ methods }: GatewayRule, method: string): boolean {
   return (
     methods.length === 0 ||

@@ -125,7 +125,7 @@ interface Login {
 }
 
 /**
- * Whoever is signed in and signs in again keeps what was proven before: `amr` grows, `acr` never falls. Results of
+ * A user who is signed in and signs in again keeps what was proven before: `amr` grows, `acr` never falls. Results of
  * interactions come late, and a consent brings the sign-in before it along, which may be older than the session's last one.
  */
 function neverLowerSessions(provider: Provider): void {

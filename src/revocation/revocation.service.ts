@@ -164,7 +164,7 @@ function resume(
   now: number,
 ): { readonly base: number; readonly since: number; readonly after: string } {
   const all = { base: now, since: 0, after: '' };
-  // One from the future is of another database's clock, and pages that are read so slowly begin anew.
+  // A cursor from the future is of another database's clock; a reader that is too slow for its pages starts again.
   if (cursor === undefined || cursor.at > now + 5_000 || cursor.at < now - RECENT) return all;
   const { at, page } = cursor;
   if (page === undefined) {

@@ -26,7 +26,7 @@ export async function endSessions(
  * are told, of whichever kind theirs are. Does nothing to a session that has ended before. Run it in a transaction.
  */
 export async function signOut(db: Db, uid: string): Promise<void> {
-  // Whoever gives the session another family holds its row until the commit: what was given until then is found below.
+  // A request that adds a family to the session holds its row until the commit, so every family added before is found below.
   const live = await store.lockLiveSessions(db, { uid });
   if (live.length === 0) return;
   await endLocked(db, live);

@@ -26,7 +26,7 @@ export interface AskedPeople {
 /** Seconds in which an answer is waited for: unless told, at the least, and at the most (CIBA Core, section 7.1). */
 const EXPIRY = { usual: 300, least: 30, most: 900 };
 
-/** Whoever is named by an address that nobody has here: asked like anybody else, and never heard of again. */
+/** Stands for an email address without an account: the request is accepted like any other, and never answered. */
 const nobody = 'nobody';
 
 /**

@@ -24,7 +24,7 @@ export function askedAccount(): interactionPolicy.Check {
 export const CONFIRM_REQUEST = 'confirm_request';
 
 /**
- * Whoever holds the code or the link may not be whoever the program belongs to (RFC 8628, section 5.4): the person is asked
+ * The user who has the code or the link may not be the owner of the program (RFC 8628, section 5.4), so the user is asked
  * each time, whatever was allowed before.
  */
 export function confirmRequest(): interactionPolicy.Check {

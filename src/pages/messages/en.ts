@@ -107,7 +107,7 @@ export const en = {
       'Links work once and expire after 24 hours. If you’ve already confirmed your email address, sign in.',
     verifyNext: 'Sign in',
     setup:
-      'Setup links work once and expire after an hour. Whoever runs this server can create a new one from its command line.',
+      'Setup links work once and expire after an hour. The operator of this server can create a new one on the command line.',
     setupNext: 'Sign in',
     setupDone: 'This server is already set up. Sign in with your account.',
     asked:
