@@ -183,9 +183,8 @@ describe('an assertion works once', () => {
       }
     }
     expect(await tokens()).toBe(issued);
-    // One row for each process and minute, and a count: fewer than there were refusals.
-    const added = (await audited('assertion_replayed')) - before;
-    expect([added >= 2, added < 6]).toEqual([true, true]);
+    // One row for each process and minute, and a count; a minute may end meanwhile.
+    expect([before + 2, before + 3, before + 4]).toContain(await audited('assertion_replayed'));
   });
 
   test('of 50 at once over two processes exactly one', async () => {
