@@ -237,9 +237,8 @@ describe('COMPATIBILITY 19: by dynamic registration, below an issuer with a path
     beforeAll(async () => {
       mcp = await protectedMcp(world.server, 'opaque', named);
       // The server hears of a new API within two seconds.
-      await until(
-        async () => (await world.server.services.resourceServers.find(mcp.url)) !== undefined,
-      );
+      const metadata = `${world.server.issuer}/resource-metadata?resource=${encodeURIComponent(mcp.url)}`;
+      await until(async () => (await fetch(metadata)).ok);
     });
     afterAll(() => mcp.stop());
 
