@@ -180,8 +180,9 @@ function admission(
       gatewayEndpoint,
       ...(mailbox === undefined ? [] : [{ path: '/dev/mail', methods: ['GET'] }]),
     ]),
-    bounds.middleware(),
+    // Before the body is waited for: what arrives slowly counts as well.
     limitAddresses(requestLimits, hasProven),
+    bounds.middleware(),
   ];
 }
 

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { RefusalCounts } from '../../src/audit/refusals.service.ts';
@@ -134,6 +136,27 @@ describe('23: from one address', () => {
       expect((await request(fresh())).status).not.toBe(429);
     },
   );
+
+  test.each([
+    ['/par', 'application/x-www-form-urlencoded'],
+    ['/register', 'application/json'],
+  ])('%s: also by requests whose body has not arrived', async (path, type) => {
+    const address = fresh();
+    const { port } = new URL(server.issuer);
+    const slow = await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const socket = connect(Number(port), '127.0.0.1');
+        socket.write(
+          `POST ${path} HTTP/1.1\r\nHost: localhost:${port}\r\nX-Forwarded-For: ${address}\r\nContent-Type: ${type}\r\nContent-Length: 50\r\nExpect: 100-continue\r\n\r\n`,
+        );
+        expect(String((await once(socket, 'data'))[0])).toContain('100 Continue');
+        return socket;
+      }),
+    );
+    const asked = { method: 'POST', body: '{}', headers: { 'content-type': type } };
+    expect((await ask(path, address, asked)).status).toBe(429);
+    for (const socket of slow) socket.destroy();
+  });
 
   test('programs are answered in their own form, also in a browser of another origin', async () => {
     const address = fresh();
