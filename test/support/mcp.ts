@@ -29,6 +29,8 @@ export interface RunningMcpServer {
     readonly clientId: string;
     readonly scopes: string[];
   }[];
+  /** How many streams of server messages its clients have asked for; it refuses them all. */
+  streamsRefused(): number;
   stop(): Promise<void>;
 }
 
@@ -68,10 +70,15 @@ export async function startMcpServer(
       .connect(transport as never)
       .then(() => transport.handleRequest(request, response, request.body));
   });
-  app.all('/mcp', (_request, response) => void response.status(405).end());
+  let streamsRefused = 0;
+  app.all('/mcp', (request, response) => {
+    response.status(405).end();
+    if (request.method === 'GET') streamsRefused++;
+  });
   return {
     url,
     callers,
+    streamsRefused: () => streamsRefused,
     async stop() {
       api.close();
       listener.closeAllConnections();
@@ -133,8 +140,8 @@ export interface ForeignClient {
   /** The address that it wants to open in a browser. */
   readonly address: Promise<URL>;
   readonly connected: Promise<Client>;
-  /** How often it has asked for a browser. */
-  asked(): number;
+  /** Everything that it has printed so far. */
+  printed(): string;
   stop(): Promise<void>;
 }
 
@@ -169,7 +176,7 @@ export function startMcpRemote(url: string, folder: string): ForeignClient {
       throw new Error(`mcp-remote: ${printed}`, { cause });
     });
   connected.catch(() => undefined);
-  return { address, connected, asked: () => addresses().length, stop: () => transport.close() };
+  return { address, connected, printed: () => printed, stop: () => transport.close() };
 }
 
 /** What the Python SDK's client (mcp_client.py) prints, line by line. */
