@@ -123,7 +123,12 @@ function parse(
 ): Record<string, unknown> {
   try {
     const allowPositionals = argument !== undefined;
-    const parsed = parseArgs({ args: [...args], options, strict: true, allowPositionals });
+    const parsed = parseArgs({
+      args: joined(args, options),
+      options,
+      strict: true,
+      allowPositionals,
+    });
     const [first, ...more] = parsed.positionals;
     if (more.length > 0) throw new UsageError(`Expected one ${argument}, not several.`);
     if (argument === undefined || first === undefined) return { ...parsed.values };
@@ -138,6 +143,29 @@ function parse(
       );
     throw new UsageError(message.split('. ', 1)[0] ?? '');
   }
+}
+
+/**
+ * The arguments, in which a value that begins with `-` is joined to its option: key ids and client ids may, and
+ * `parseArgs` takes such a value only as `--kid=-XYZ`. The name of an option of the command is never a value.
+ */
+function joined(
+  args: readonly string[],
+  options: Readonly<Record<string, { readonly type: 'boolean' | 'string' }>>,
+): string[] {
+  const optionOf = (arg: string | undefined) =>
+    arg?.startsWith('--') ? options[arg.slice(2).split('=', 1)[0] as string] : undefined;
+  const together: string[] = [];
+  for (let at = 0; at < args.length; at++) {
+    const arg = args[at] as string;
+    const value = args[at + 1];
+    const takesValue = optionOf(arg)?.type === 'string' && !arg.includes('=');
+    if (takesValue && value?.startsWith('-') && optionOf(value) === undefined) {
+      together.push(`${arg}=${value}`);
+      at++;
+    } else together.push(arg);
+  }
+  return together;
 }
 
 /** The width of a line, and of the options' column when their help is next to them. */
