@@ -14,6 +14,13 @@ const settings: Readonly<Record<string, string>> = {
   search_path: 'public',
 };
 
+/**
+ * How statements are planned. Ours are prepared once a connection and find their rows by an index. While a table is almost
+ * empty a scan of it looks as cheap, and the connection would keep that plan when the table has grown. Where no index
+ * serves, the scan stays; compiling its plan would take longer than running it.
+ */
+const planning: Readonly<Record<string, string>> = { enable_seqscan: 'off', jit: 'off' };
+
 /** What every PgBouncer keeps for each of its clients. */
 const keptByPoolers = ['DateStyle', 'TimeZone', 'standard_conforming_strings'];
 
@@ -27,7 +34,7 @@ function chosen(options: string | undefined): Set<string> {
 export function startupSettings(all: boolean, options?: string): Record<string, string> {
   const except = chosen(options);
   return Object.fromEntries(
-    Object.entries(settings).filter(
+    Object.entries({ ...settings, ...planning }).filter(
       ([name]) => !except.has(name.toLowerCase()) && (all || keptByPoolers.includes(name)),
     ),
   );

@@ -83,7 +83,7 @@ export function addOutcome(b: StatementBuilder, outcome: Outcome): void {
   if (outcome.deletedTokens.length > 0) {
     b.add(
       'deleted_tokens',
-      `delete from tokens where id_hash = any(${b.param(outcome.deletedTokens, 'bytea[]')}) and ${ok} returning 1`,
+      `delete from tokens where ${b.among('id_hash', outcome.deletedTokens, 'bytea')} and ${ok} returning 1`,
     );
   }
   if (outcome.revokedTokens.length > 0) {
@@ -146,11 +146,12 @@ function addSources(b: StatementBuilder, { sources, tokens }: Outcome, ok: strin
       ({ idHash, clientId, issuedAt }) =>
         `select ${b.param(idHash, 'bytea')} as source_hash, ${b.param(clientId, 'text')} as client_id, ${b.param(issuedAt, 'timestamptz')} as issued_at`,
     );
-    const hashes = b.param(
+    const isDirect = b.among(
+      'id_hash',
       sources.tokens.map(({ idHash }) => idHash),
-      'bytea[]',
+      'bytea',
     );
-    const earlier = `select source_hash, client_id, issued_at from token_sources where id_hash = any(${hashes})`;
+    const earlier = `select source_hash, client_id, issued_at from token_sources where ${isDirect}`;
     b.add(
       `token_sources_${index}`,
       `insert into token_sources (id_hash, source_hash, client_id, issued_at, expires_at)
@@ -212,7 +213,7 @@ function addSessionClients(
     b.add(
       'session_clients_removed',
       `delete from session_clients where session_uid = ${b.param(session.uid, 'text')}
-       and client_id = any(${b.param(session.removedClients, 'text[]')}) and ${ok} returning 1`,
+       and ${b.among('client_id', session.removedClients, 'text')} and ${ok} returning 1`,
     );
   }
 }

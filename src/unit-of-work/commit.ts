@@ -105,7 +105,7 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
   if (accounts.size > 0) {
     b.add(
       'live_accounts',
-      `select id from accounts where id = any(${b.param([...accounts], 'text[]')}) and disabled_at is null for share`,
+      `select id from accounts where ${b.among('id', [...accounts], 'text')} and disabled_at is null for share`,
     );
     checks.push(`(select count(*) from live_accounts) = ${accounts.size}`);
   }
@@ -113,7 +113,7 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
   if (bound.size > 0) {
     b.add(
       'live_sessions',
-      `select uid from sessions where uid = any(${b.param([...bound], 'text[]')}) and ended_at is null for key share`,
+      `select uid from sessions where ${b.among('uid', [...bound], 'text')} and ended_at is null for key share`,
     );
     checks.push(`(select count(*) from live_sessions) = ${bound.size}`);
   }
@@ -121,7 +121,7 @@ function addLive(b: StatementBuilder, outcome: Outcome): void {
     b.add(
       'live_families',
       `select g.id from grants g join accounts a on a.id = g.account_id
-       where g.id = any(${b.param([...used], 'text[]')}) and g.revoked_at is null and g.expires_at > now() and a.disabled_at is null for share of a, g`,
+       where ${b.among('g.id', [...used], 'text')} and g.revoked_at is null and g.expires_at > now() and a.disabled_at is null for share of a, g`,
     );
     checks.push(`(select count(*) from live_families) = ${used.size}`);
   }
@@ -170,7 +170,7 @@ function addUnused(b: StatementBuilder, outcome: Outcome): void {
   if (outcome.closedInteractions.length > 0) {
     b.add(
       'closed',
-      `delete from interactions where id_hash = any(${b.param(outcome.closedInteractions, 'bytea[]')}) and (select ok from live) returning 1`,
+      `delete from interactions where ${b.among('id_hash', outcome.closedInteractions, 'bytea')} and (select ok from live) returning 1`,
     );
     checks.push(`(select count(*) from closed) = ${outcome.closedInteractions.length}`);
   }

@@ -16,6 +16,8 @@ function nameOf(text: string): string {
   return name;
 }
 
+const MOST_PLACES = 8;
+
 /** A value of an insert that the statement itself works out. */
 export class Expression {
   readonly text: string;
@@ -37,6 +39,16 @@ export class StatementBuilder {
   param(value: unknown, type: string): string {
     const given = type === 'jsonb' && value !== null ? json(value) : value;
     return `$${this.#values.push(given)}::${type}`;
+  }
+
+  /**
+   * The condition that a column is one of these. Each has a parameter of its own: the plan of a statement with an array would
+   * be made anew each time, because the database guesses that an unknown array has ten elements and finds a plan for the
+   * real one cheaper. Statements for many, which are rare, take an array: they would be a text each.
+   */
+  among(column: string, values: readonly unknown[], type: string): string {
+    if (values.length > MOST_PLACES) return `${column} = any(${this.param(values, `${type}[]`)})`;
+    return `${column} in (${values.map((value) => this.param(value, type)).join(', ')})`;
   }
 
   /** Adds `name as (body)`. */

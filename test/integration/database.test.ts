@@ -188,13 +188,16 @@ test('16: a session’s settings are ours, whatever the role and the database ha
     `extra_float_digits = -5`,
     `standard_conforming_strings = off`,
     `search_path = elsewhere, pg_catalog`,
+    `enable_seqscan = on`,
+    `jit = on`,
   ])
     await sql`alter database ${name} set ${sql.raw(setting)}`.execute(kysely);
   const fresh = database.connect({ poolSize: 1 });
   const at = new Date('2026-03-04T05:06:07.891Z');
   const { rows } =
     await sql`select ${at}::timestamptz as at, '\\x00ff'::bytea as bytes, 0.1::float8 + 0.2 as sum,
-    ${at}::timestamptz::text as text, current_schemas(false)::text as schemas from config_versions limit 1`.execute(
+    ${at}::timestamptz::text as text, current_schemas(false)::text as schemas,
+    current_setting('enable_seqscan') || current_setting('jit') as planning from config_versions limit 1`.execute(
       fresh.kysely,
     );
   expect(rows).toEqual([
@@ -204,6 +207,7 @@ test('16: a session’s settings are ours, whatever the role and the database ha
       sum: 0.1 + 0.2,
       text: '2026-03-04 05:06:07.891+00',
       schemas: '{public}',
+      planning: 'offoff',
     },
   ]);
   const [read] = await fresh.read<{ at: Date }>({

@@ -549,6 +549,45 @@ test('a client that registers itself: 11, and 3 to read of it', async () => {
   expect(read.status).toBe(200);
 });
 
+test('39: the database plans no statement anew each time', async () => {
+  // With few rows every plan is as cheap as another.
+  for (const fill of [
+    sql`insert into accounts (id, email, email_key) select 'fill_' || n, n || '@example.com', n || '@example.com' from generate_series(1, 20000) n`,
+    sql`insert into grants (id, account_id, client_id, payload, offline, key_id, expires_at)
+      select 'g_' || id, id, ${client.clientId}, '{}', true, 'none', now() + interval '1 day' from accounts where id like 'fill_%'`,
+    sql`insert into tokens (id_hash, kind, client_id, grant_id, account_id, payload, expires_at)
+      select sha256(id::bytea), 'access', client_id, id, account_id, '{}', expires_at from grants where id like 'g_fill_%'`,
+    sql`analyze`,
+  ])
+    await fill.execute(database.db.kysely);
+  await server.arm();
+  const subject = (await person({ resource: opaque, scope: 'openid read' })).access_token;
+  for (let round = 0; round < 10; round++) {
+    const { body } = await exchange(
+      server.url,
+      client,
+      await browser.authorize(server.url, client, {
+        resource: opaque,
+        scope: 'openid offline_access read',
+      }),
+    );
+    const { body: next } = await refresh(server.url, client, body.refresh_token);
+    await post(server.url, '/introspect', opaqueApi, { token: next.access_token });
+    const { body: other } = await exchangeToken(server.url, service, subject, opaque);
+    await post(server.url, '/introspect', opaqueApi, { token: other.access_token });
+    await exchangeToken(server.url, service, other.access_token, jwt);
+    await machineToken(server.url, machine, opaque);
+    const { parameters } = asking(client.clientId);
+    const { body: pushed } = await post(server.url, '/par', client, parameters);
+    const uri = String(pushed.request_uri);
+    await visit(browser, server.url, { client_id: client.clientId, request_uri: uri });
+    const codes = await askForCodes(server.url, tv, { scope: 'openid' });
+    await pollDevice(server.url, tv, codes.device_code);
+    await revoke(server.url, client, next.refresh_token);
+  }
+  expect(await server.replanned()).toEqual([]);
+});
+
 test('what is public: 0', async () => {
   for (const path of [
     '/.well-known/openid-configuration',

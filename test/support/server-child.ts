@@ -63,7 +63,15 @@ const server = await createServer({
   sealer: new Sealer([testMasterKey]),
   logger: createLogger(config.logLevel),
 });
-process.on('message', (message: { arm?: KillAt | null; count?: 'waits' | 'statements' }) => {
+interface Message {
+  readonly arm?: KillAt | null;
+  readonly count?: 'waits' | 'statements' | 'replanned';
+}
+process.on('message', (message: Message) => {
+  if (message.count === 'replanned') {
+    void replanned().then((texts) => process.send?.(texts));
+    return;
+  }
   if (message.count !== undefined) {
     process.send?.(message.count === 'waits' ? waits : statements);
     return;
@@ -75,6 +83,20 @@ process.on('message', (message: { arm?: KillAt | null; count?: 'waits' | 'statem
 async function openConnections(): Promise<void> {
   const clients = await Promise.all(Array.from({ length: poolSize }, () => db.pool.connect()));
   for (const client of clients) client.release();
+}
+
+/** Asked on each connection: all others tell nothing of its statements. */
+async function replanned(): Promise<string[]> {
+  const statement = {
+    name: 'replanned',
+    text: 'select statement from pg_prepared_statements where custom_plans > 5',
+    values: [],
+  };
+  const clients = await Promise.all(Array.from({ length: poolSize }, () => db.pool.connect()));
+  const results = await Promise.all(clients.map((client) => client.query(statement)));
+  for (const client of clients) client.release();
+  const rows = [...results.map((result) => result.rows), await db.read(statement)].flat();
+  return rows.map((row) => (row as { statement: string }).statement);
 }
 
 function arm(at: KillAt | undefined): void {

@@ -21,6 +21,8 @@ export interface ServerProcess {
   waits(): Promise<number>;
   /** The statements since `arm`. */
   statements(): Promise<number>;
+  /** The prepared statements that the database plans anew each time: it does the first five times anyway. */
+  replanned(): Promise<string[]>;
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
   stop(): Promise<void>;
@@ -69,6 +71,7 @@ export async function startServerProcess(
     arm: (kill) => ask({ arm: kill ?? null }),
     waits: () => ask({ count: 'waits' }),
     statements: () => ask({ count: 'statements' }),
+    replanned: () => ask({ count: 'replanned' }),
     ended,
     async stop() {
       if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
