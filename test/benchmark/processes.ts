@@ -62,7 +62,13 @@ export class Child {
     url: string,
     { core, nodeOptions = [] }: { core?: number | undefined; nodeOptions?: readonly string[] } = {},
   ) {
-    const command = [process.execPath, ...nodeOptions, fileURLToPath(url)];
+    // As `npm start` has it.
+    const command = [
+      process.execPath,
+      '--max-semi-space-size=32',
+      ...nodeOptions,
+      fileURLToPath(url),
+    ];
     if (core !== undefined) command.unshift('taskset', '-c', String(core));
     this.#name = name;
     this.#process = spawn(command[0] as string, command.slice(1), {
