@@ -61,7 +61,7 @@ const authlib: Recipe = {
       at,
       `python -c "from importlib.metadata import version; print(${print})"`,
     );
-    return { versions: versions.replace(' , ', ', '), result: signedIn };
+    return { versions: versions.replace(/ *, */, ', '), result: signedIn };
   },
 };
 

@@ -112,7 +112,7 @@ export class World {
     }
   }
 
-  /** Runs commands in the recipe's folder. Programs are installed below it; nothing of ours is in the environment. */
+  /** Runs commands in the recipe's folder. Programs are installed below it. */
   async run(recipe: string, commands: string): Promise<string> {
     const cwd = join(this.#folder, recipe);
     await mkdir(cwd, { recursive: true });
@@ -178,7 +178,9 @@ export class World {
   }
 }
 
-function programs(cwd: string): Record<string, string> {
+/** As in a shell of the recipe's folder: what proxies and certificates downloads need, and nothing of the script that this is. */
+function programs(cwd: string): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(([name]) => !name.startsWith('npm_'));
   const path = [join(cwd, 'venv/bin'), join(cwd, 'bin'), PATH].join(':');
-  return { PATH: path, HOME, GOBIN: join(cwd, 'bin') };
+  return { ...Object.fromEntries(own), PATH: path, GOBIN: join(cwd, 'bin') };
 }

@@ -99,6 +99,9 @@ interface Cookie {
   readonly path: string;
 }
 
+/** As browsers send it for a page. */
+const ACCEPT = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+
 export class Browser {
   /** Sent with each request. */
   headers: Record<string, string> = {};
@@ -203,7 +206,7 @@ export class Browser {
   }
 
   async #request(url: string, body: URLSearchParams | undefined): Promise<Page> {
-    const headers: Record<string, string> = { accept: 'text/html', ...this.headers };
+    const headers: Record<string, string> = { accept: ACCEPT, ...this.headers };
     const cookie = this.#cookieHeader(url);
     if (cookie !== '') headers.cookie = cookie;
     const response = await fetch(url, {
