@@ -2,9 +2,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
+import { expectNoOverflow, findings } from '../support/look.ts';
 import { pageStates } from '../support/page-fixtures.ts';
 import { launchBrowser, type ServedPages, servePages } from '../support/pages-in-browser.ts';
-import { expectNoOverflow, findings } from '../support/valid-pages.ts';
 
 // Every page in every state once more, in words that are longer than the English ones.
 const pictures = process.env.SCREENSHOTS;

@@ -1,15 +1,11 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
+import { expectNoOverflow, look } from '../support/look.ts';
 import { pageStates } from '../support/page-fixtures.ts';
 import { launchBrowser, type ServedPages, servePages } from '../support/pages-in-browser.ts';
 import { until } from '../support/process.ts';
-import { expectNoOverflow, findings } from '../support/valid-pages.ts';
 
 // Every page in every state, in a real browser, under the policy that the server sends.
-const WIDTHS = [360, 1280];
-const THEMES = ['light', 'dark'] as const;
 const pictures = process.env.SCREENSHOTS;
 
 let pages: ServedPages;
@@ -33,27 +29,12 @@ beforeAll(async () => {
   await page.route('**/form-post.*.js', (route) =>
     route.fulfill({ contentType: 'text/javascript', body: '' }),
   );
-  if (pictures) mkdirSync(pictures, { recursive: true });
 });
 
 afterAll(async () => {
   await browser?.close();
   pages?.close();
 });
-
-/** Looks at the page as it stands, in both themes and at both widths; leaves pictures if they are asked for. */
-async function look(name: string): Promise<void> {
-  for (const width of WIDTHS) {
-    await page.setViewportSize({ width, height: width === 360 ? 740 : 860 });
-    for (const colorScheme of THEMES) {
-      await page.emulateMedia({ colorScheme });
-      expect(await findings(page)).toEqual([]);
-      if (!pictures) continue;
-      const path = join(pictures, `${name}-${width}-${colorScheme}.png`);
-      await page.screenshot({ path, fullPage: true });
-    }
-  }
-}
 
 const cases = pageStates.map((state) => [`${state.page}-${state.state}`, state.refused] as const);
 
@@ -71,11 +52,11 @@ describe.each(cases)('%s', (name, refused) => {
       : "document.getElementById('summary') === null";
     await until(() => page.evaluate<boolean>(isDrawn));
 
-    await look(name);
+    expect(await look(page, name, pictures)).toEqual([]);
     const folds = page.locator('details');
     if ((await folds.count()) > 0) {
       await page.evaluate('document.querySelectorAll("details").forEach((d) => { d.open = true })');
-      await look(`${name}-open`);
+      expect(await look(page, `${name}-open`, pictures)).toEqual([]);
     }
     await expectNoOverflow(page);
     expect(complaints).toEqual([]);

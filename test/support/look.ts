@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { expect } from '@jest/globals';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 
@@ -7,7 +8,7 @@ const WIDTHS = [360, 1280];
 const THEMES = ['light', 'dark'] as const;
 
 /** axe-core's findings, one line each. Evaluated by the debugger, which the page's policy does not reach. */
-async function findings(page: Page): Promise<string[]> {
+export async function findings(page: Page): Promise<string[]> {
   await page.evaluate(`if (!globalThis.axe) { ${axe.source} }`);
   return page.evaluate<string[]>(`axe.run({ resultTypes: ['violations'] }).then((found) =>
     found.violations.flatMap((rule) =>
@@ -18,6 +19,15 @@ const overflow = (page: Page) =>
   page.evaluate<number>(
     'document.documentElement.scrollWidth - document.documentElement.clientWidth',
   );
+
+/** Nothing sticks out, at 320 px and at twice the size (WCAG 2.2, 1.4.10 and 1.4.4). */
+export async function expectNoOverflow(page: Page): Promise<void> {
+  await page.setViewportSize({ width: 320, height: 640 });
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+  await page.setViewportSize({ width: 640, height: 640 });
+  await page.evaluate("document.documentElement.style.fontSize = '200%'");
+  expect(await overflow(page)).toBeLessThanOrEqual(0);
+}
 
 /**
  * Looks at the page as it stands, in both themes and at both widths; with `folder`, leaves pictures there. Gives what is
