@@ -95,10 +95,13 @@ test('the snippet follows the feed', async () => {
   };
   try {
     // The feed tells of what ended within two seconds.
-    await until(async () => (await ask()).join() === 'true,false,false,false');
+    let answer: boolean[] = [];
+    await until(async () => (answer = await ask())[0] === true);
+    expect(answer).toEqual([true, false, false, false]);
     await revoke(server.issuer, client, second.refreshToken);
     await seed.disableClient(robot.clientId);
-    await until(async () => (await ask()).join() === 'true,true,false,true');
+    await until(async () => (answer = await ask())[1] === true && answer[3] === true);
+    expect(answer).toEqual([true, true, false, true]);
   } finally {
     child.kill();
   }
