@@ -117,8 +117,10 @@ function expectPage(answer: Answer, { uri, why }: Hostile, status = 400): void {
   expect(answer.headers.refresh).toBeUndefined();
   expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
   expect(answer.text).not.toMatch(/evil\.example|alert\(1\)/);
-  expect(answer.text.replaceAll(issuer, '')).not.toContain('method="post" action="http');
-  if (uri.length > 14) expect(answer.text).not.toContain(uri.trim());
+  // Our own address is in the links of the page, and may begin as the URI does.
+  const text = answer.text.replaceAll(issuer, '');
+  expect(text).not.toContain('method="post" action="http');
+  if (uri.length > 14) expect(text).not.toContain(uri.trim());
 }
 
 describe.each(kinds)('SECURITY Authorization 1, 2, SECURITY 4, 7: $name', (kind) => {
