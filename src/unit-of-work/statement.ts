@@ -42,9 +42,9 @@ export class StatementBuilder {
   }
 
   /**
-   * The condition that a column is one of these. Each has a parameter of its own: the plan of a statement with an array would
-   * be made anew each time, because the database guesses that an unknown array has ten elements and finds a plan for the
-   * real one cheaper. Statements for many, which are rare, take an array: they would be a text each.
+   * The condition that a column is one of these values. Each value has its own parameter. With an array, PostgreSQL would
+   * plan the statement for each execution: it assumes ten elements in an unknown array, so a plan for the actual one looks
+   * cheaper. Long lists are rare and use an array; otherwise each length would be another statement.
    */
   among(column: string, values: readonly unknown[], type: string): string {
     if (values.length > MOST_PLACES) return `${column} = any(${this.param(values, `${type}[]`)})`;

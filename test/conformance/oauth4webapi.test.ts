@@ -162,8 +162,14 @@ describe('COMPATIBILITY 21: oauth4webapi signs in, asks, refreshes and revokes',
     expect(next.access_token).not.toBe(tokens.access_token);
     expect(next.refresh_token === refreshToken).toBe(kind.keeps === true);
     expect(oauth.getValidatedIdTokenClaims(next)?.sub).toBe(person.id);
-    // A response that is a JWT has times of its own.
-    const times = 'iat' in told ? { iat: expect.any(Number), exp: expect.any(Number) } : {};
+    // Each response that is a JWT has its own times: they are less than 50 seconds apart.
+    const times =
+      'iat' in told
+        ? {
+            iat: expect.closeTo(told.iat as number, -2),
+            exp: expect.closeTo(told.exp as number, -2),
+          }
+        : {};
     expect(await app.userinfo(next.access_token, person.id)).toEqual({ ...told, ...times });
 
     await app.revoke(next.refresh_token as string);

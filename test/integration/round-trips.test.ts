@@ -549,7 +549,7 @@ test('a client that registers itself: 11, and 3 to read of it', async () => {
   expect(read.status).toBe(200);
 });
 
-test('39: the database plans no statement anew each time', async () => {
+test('39: no statement is planned for each execution', async () => {
   // With few rows every plan is as cheap as another.
   for (const fill of [
     sql`insert into accounts (id, email, email_key) select 'fill_' || n, n || '@example.com', n || '@example.com' from generate_series(1, 20000) n`,

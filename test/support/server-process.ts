@@ -21,7 +21,7 @@ export interface ServerProcess {
   waits(): Promise<number>;
   /** The statements since `arm`. */
   statements(): Promise<number>;
-  /** The prepared statements that the database plans anew each time: it does the first five times anyway. */
+  /** The prepared statements that PostgreSQL plans for each execution, not only for the first five. */
   replanned(): Promise<string[]>;
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
